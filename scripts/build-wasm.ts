@@ -1,0 +1,2 @@
+// Builds the WebAssembly kernels. None yet.
+process.stdout.write('');

@@ -1,0 +1,116 @@
+// A language model as a graph of ops on named values. A value is a matrix [tokens, width] of one sequence;
+// an op reads values by name and writes one. Weights are named as in the checkpoint.
+
+import type { LlmShape, RopeShape } from '../spec/index.ts';
+
+interface OpBase {
+  /** Name of the value that the op writes; unique within its section of the graph. */
+  readonly out: string;
+}
+
+/** Rows of a table by token id. Reads the token ids of the step. */
+export interface EmbeddingOp extends OpBase {
+  readonly kind: 'embedding';
+  readonly weight: string;
+  readonly vocab: number;
+  readonly width: number;
+}
+
+/** Root-mean-square norm over each of `groups` equal parts of the row (1: the whole row). */
+export interface RmsNormOp extends OpBase {
+  readonly kind: 'rmsnorm';
+  readonly input: string;
+  readonly weight: string;
+  readonly width: number;
+  readonly groups: number;
+  readonly eps: number;
+}
+
+/** out = input · weightᵀ (+ bias); weight is [n, k], row-major, as in PyTorch. */
+export interface LinearOp extends OpBase {
+  readonly kind: 'linear';
+  readonly input: string;
+  readonly weight: string;
+  readonly bias?: string;
+  readonly k: number;
+  readonly n: number;
+}
+
+/** Rotary embedding of each head, half-split pairs (i, i + headDim / 2). */
+export interface RopeOp extends OpBase {
+  readonly kind: 'rope';
+  readonly input: string;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly rope: RopeShape;
+}
+
+/** Causal attention; appends this step's k and v to the layer's cache, then attends over the cache. */
+export interface AttentionOp extends OpBase {
+  readonly kind: 'attention';
+  readonly q: string;
+  readonly k: string;
+  readonly v: string;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly scale: number;
+  readonly slidingWindow?: number;
+}
+
+/** out = silu(gate) ⊙ up. */
+export interface SwigluOp extends OpBase {
+  readonly kind: 'swiglu';
+  readonly gate: string;
+  readonly up: string;
+  readonly width: number;
+}
+
+/** out = a + b. */
+export interface AddOp extends OpBase {
+  readonly kind: 'add';
+  readonly a: string;
+  readonly b: string;
+  readonly width: number;
+}
+
+export type Op = EmbeddingOp | RmsNormOp | LinearOp | RopeOp | AttentionOp | SwigluOp | AddOp;
+export type OpKind = Op['kind'];
+
+/**
+ * `prologue` writes `x`; every layer reads `x` and writes `x`'s successor under the name `x` again;
+ * `epilogue` reads `x` and writes `logits` [tokens, vocab].
+ */
+export interface Graph {
+  readonly shape: LlmShape;
+  readonly prologue: readonly Op[];
+  readonly layers: readonly (readonly Op[])[];
+  readonly epilogue: readonly Op[];
+}
+
+/** Element types that Ingot reads from checkpoints. */
+export type DType = 'f32' | 'f16' | 'bf16';
+
+export interface WeightSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** What the weight is for: memory reports and quantization group by it. */
+  readonly role: 'embedding' | 'norm' | 'attention' | 'mlp' | 'expert' | 'router' | 'bias' | 'head';
+  /** Layer index, or absent for embedding, final norm and head. */
+  readonly layer?: number;
+}
+
+/** Read access to the weights of a checkpoint, whatever its format. */
+export interface WeightSource {
+  readonly names: readonly string[];
+  has(name: string): boolean;
+  shape(name: string): readonly number[];
+  dtype(name: string): DType;
+  /** The whole tensor widened to float32, row-major. For the reference and for small tensors. */
+  read(name: string): Float32Array;
+  /**
+   * The bytes of rows [from, to) of the first dimension as stored (little-endian), written to `target`,
+   * so that a loader can stream a large tensor without a second copy of it.
+   */
+  readRows(name: string, from: number, to: number, target: Uint8Array): void;
+}

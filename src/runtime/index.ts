@@ -1,0 +1,2 @@
+export * from './executor/executor.ts';
+export * from './step-model.ts';

@@ -1,0 +1,3 @@
+export * from './fact.ts';
+export * from './wafer/wafer-facts.ts';
+export * from './llm/llm-shape.ts';

@@ -1,0 +1,78 @@
+// The program: what the compiler writes and the executors and simulators read. They share nothing else.
+// It is a plain value (JSON-serialisable). First cut: every op of a model section runs on one square region
+// of a wafer, spread over the whole region; PE-level code (tasks, colors, DSDs) is lowered from it.
+
+import type { Graph } from '../model/index.ts';
+import type { ReductionPlan } from './reduction.ts';
+
+export interface Region {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Numbers as the PEs hold them. `activations` is also what crosses the fabric: fp32 is one value a wavelet,
+ * fp16 is two. int8 weights are per output row with int8 activations and int32 accumulation.
+ */
+export interface Numerics {
+  readonly weights: 'f32' | 'bf16' | 'f16' | 'int8';
+  readonly activations: 'fp32' | 'fp16';
+  readonly kv: 'fp32' | 'fp16';
+}
+
+/** How a matrix [n, k] lies on a region: k tiles along one axis, n tiles along the other. */
+export interface MatrixLayout {
+  readonly kAxis: 'x' | 'y';
+  /** Elements of k per PE: ceil(k / PEs along kAxis). The last tiles may be short or empty. */
+  readonly kTile: number;
+  readonly nTile: number;
+}
+
+/** Order in which per-tile partial results are added, for each reduced quantity of the program. */
+export interface ProgramOrders {
+  /** Over the tiles of a vector of each width: linear k tiles, norm sums. Keyed by width. */
+  readonly byWidth: Readonly<Record<number, ReductionPlan>>;
+  /** Over cached positions in attention (softmax max and sum, weighted values). */
+  readonly context: ReductionPlan;
+}
+
+/** Layers [from, to) on one wafer; the first stage also holds the embedding, the last the head. */
+export interface Stage {
+  readonly wafer: number;
+  readonly fromLayer: number;
+  readonly toLayer: number;
+  readonly hasEmbedding: boolean;
+  readonly hasHead: boolean;
+  readonly region: Region;
+  readonly memory: MemoryPlan;
+}
+
+/** Bytes on the fullest PE of a stage's region, by class. Never over `capacity`. */
+export interface MemoryPlan {
+  readonly capacity: number;
+  readonly reserved: number;
+  readonly weights: number;
+  readonly activations: number;
+  /** KV bytes per cached token on the PE that holds it, and what is left for KV. */
+  readonly kv: number;
+  readonly free: number;
+  /** Tokens, summed over all sequences, whose KV fits beside the rest. */
+  readonly kvTokens: number;
+}
+
+export interface Program {
+  readonly format: 'ingot-program';
+  readonly version: 1;
+  /** Id in `spec/wafer`. */
+  readonly target: string;
+  readonly model: string;
+  readonly graph: Graph;
+  readonly numerics: Numerics;
+  /** PEs along each axis of the (square) region on which k and n are tiled; the same for every stage. */
+  readonly mesh: { readonly width: number; readonly height: number };
+  readonly prefill: 'stationary' | 'shift-gemm';
+  readonly orders: ProgramOrders;
+  readonly stages: readonly Stage[];
+}
