@@ -25,6 +25,10 @@ export interface WaferFacts {
   readonly vectorStartup: Fact;
   /** Cycles from an activation or a wavelet to the first instruction of its task. */
   readonly taskStart: Fact;
+  /** Scalar instructions around a vector instruction in a loop: load the scalar, step the DSDs, branch. */
+  readonly loopIteration: Fact;
+  /** One floating-point division (also taken for a square root). */
+  readonly division: Fact;
   readonly hop: Fact;
   /** Router to CE, or CE to router. */
   readonly ramp: Fact;
@@ -56,6 +60,8 @@ export interface Wafer {
   readonly fp32Lanes: number;
   readonly vectorStartup: Cycles;
   readonly taskStart: Cycles;
+  readonly loopIteration: Cycles;
+  readonly division: Cycles;
   readonly hop: Cycles;
   readonly ramp: Cycles;
   /** Wavelets per link, direction and cycle. */
@@ -87,6 +93,8 @@ export function resolveWafer(facts: WaferFacts): Wafer {
     fp32Lanes: facts.fp32Lanes.value,
     vectorStartup: cycles(facts.vectorStartup.value),
     taskStart: cycles(facts.taskStart.value),
+    loopIteration: cycles(facts.loopIteration.value),
+    division: cycles(facts.division.value),
     hop: cycles(facts.hop.value),
     ramp: cycles(facts.ramp.value),
     linkRate: facts.linkRate.value,
