@@ -1,3 +1,4 @@
 export * from './fact.ts';
 export * from './wafer/wafer-facts.ts';
+export * from './wafer/index.ts';
 export * from './llm/llm-shape.ts';
