@@ -2,3 +2,4 @@ export * from './fact.ts';
 export * from './wafer/wafer-facts.ts';
 export * from './wafer/index.ts';
 export * from './llm/llm-shape.ts';
+export * from './llm/index.ts';

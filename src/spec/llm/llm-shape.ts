@@ -1,6 +1,9 @@
 import type { Fact } from '../fact.ts';
 
-/** Rotary embedding (Su et al. 2021); `llama3` scaling as in the Llama 3.1 release. */
+/**
+ * Rotary embedding (Su et al. 2021); `llama3` scaling as in the Llama 3.1 release. YaRN (gpt-oss, DeepSeek, Kimi) is
+ * not stated: it changes angles, neither size nor work, and no architecture that Ingot executes uses it.
+ */
 export interface RopeShape {
   readonly theta: number;
   readonly scaling?: {
@@ -24,6 +27,8 @@ export interface GqaShape {
   readonly qkNorm: boolean;
   /** Tokens a query may look back, or none for full attention. */
   readonly slidingWindow?: number;
+  /** Every n-th layer ignores the window and attends to the whole context; absent: the window holds in every layer. */
+  readonly fullAttentionEvery?: number;
   /** One learned logit per head (gpt-oss). */
   readonly sinks?: boolean;
 }

@@ -1,0 +1,49 @@
+import type { LlmFacts } from './llm-shape.ts';
+import { config, rounded } from './parameters.ts';
+
+export const gptOss120b: LlmFacts = {
+  id: 'gpt-oss-120b',
+  name: 'gpt-oss-120b',
+  source: config('openai/gpt-oss-120b'),
+  shape: {
+    arch: 'gpt_oss',
+    hidden: 2880,
+    layers: 36,
+    vocab: 201_088,
+    maxContext: 131_072,
+    normEps: 1e-5,
+    layerNorms: 2,
+    rope: { theta: 150_000 },
+    tiedEmbeddings: false,
+    attention: {
+      kind: 'gqa',
+      heads: 64,
+      kvHeads: 8,
+      headDim: 64,
+      qkvBias: true,
+      outBias: true,
+      qkNorm: false,
+      slidingWindow: 128,
+      fullAttentionEvery: 2,
+      sinks: true,
+    },
+    mlp: {
+      kind: 'moe',
+      experts: 128,
+      activeExperts: 4,
+      expertFfn: 2880,
+      sharedExperts: 0,
+      sharedFfn: 0,
+      denseLayers: 0,
+      denseFfn: 0,
+      routerBias: true,
+      expertBias: true,
+    },
+  },
+  parameters: rounded(
+    116.83e9,
+    1e7,
+    'OpenAI, gpt-oss-120b & gpt-oss-20b model card, arXiv 2508.10925, Table 1',
+    'embedding and head counted each; one MXFP4 value is one parameter, its block scales are none',
+  ),
+};
