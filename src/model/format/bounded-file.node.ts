@@ -1,0 +1,79 @@
+import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { fail, formatCount, nearest } from '../../core/index.ts';
+
+/** One call of the system reads at most 2³¹ − 1 bytes on some platforms. */
+const MAX_READ_BYTES = 2 ** 30;
+
+export interface OpenFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** Fill `target` with the bytes from `position` on. */
+  read(target: Uint8Array, position: number): void;
+  close(): void;
+}
+
+/** Whether a plain file of this name (or a link to one, as in the Hugging Face cache) is in the folder. */
+export function hasFile(dir: string, name: string): boolean {
+  return statSync(join(dir, name), { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+/** @throws IngotError CHECKPOINT_FILE_MISSING, CHECKPOINT_FILE_CHANGED on a later read past the end */
+export function openFile(dir: string, name: string, suggestion?: string): OpenFile {
+  const path = join(dir, name);
+  if (!hasFile(dir, name)) {
+    const near = nearest(name, readdirSync(dir));
+    fail({
+      code: 'CHECKPOINT_FILE_MISSING',
+      message: `the checkpoint has no ${name}`,
+      where: path,
+      suggestion: suggestion ?? (near === undefined ? 'fetch the whole repository of the model' : `there is a ${near}`),
+    });
+  }
+  const fd = openSync(path, 'r');
+  return {
+    path,
+    bytes: fstatSync(fd).size,
+    read(target, position) {
+      for (let done = 0; done < target.length; ) {
+        const read = readSync(fd, target, done, Math.min(target.length - done, MAX_READ_BYTES), position + done);
+        if (read === 0) {
+          fail({
+            code: 'CHECKPOINT_FILE_CHANGED',
+            message: 'the file became shorter after it was opened',
+            where: path,
+            suggestion: 'do not write to a checkpoint that is in use',
+          });
+        }
+        done += read;
+      }
+    },
+    close: () => closeSync(fd),
+  };
+}
+
+/**
+ * Text of a file in the folder.
+ * @param maxBytes limit on what an untrusted file may make us read
+ * @throws IngotError CHECKPOINT_FILE_MISSING, CHECKPOINT_FILE_TOO_LARGE
+ */
+export function readText(dir: string, name: string, maxBytes: number, suggestion?: string): string {
+  const file = openFile(dir, name, suggestion);
+  try {
+    if (file.bytes > maxBytes) {
+      fail({
+        code: 'CHECKPOINT_FILE_TOO_LARGE',
+        message: `${name} is larger than Ingot reads`,
+        where: file.path,
+        expected: `at most ${formatCount(maxBytes)} bytes`,
+        found: `${formatCount(file.bytes)} bytes`,
+      });
+    }
+    const bytes = new Uint8Array(file.bytes);
+    file.read(bytes, 0);
+    return new TextDecoder().decode(bytes);
+  } finally {
+    file.close();
+  }
+}
