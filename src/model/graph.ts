@@ -16,7 +16,10 @@ export interface EmbeddingOp extends OpBase {
   readonly width: number;
 }
 
-/** Root-mean-square norm over each of `groups` equal parts of the row (1: the whole row). */
+/**
+ * Root-mean-square norm over each of `groups` equal parts of the row (1: the whole row). The weight has
+ * width / groups elements and is the same for every part.
+ */
 export interface RmsNormOp extends OpBase {
   readonly kind: 'rmsnorm';
   readonly input: string;
@@ -45,7 +48,10 @@ export interface RopeOp extends OpBase {
   readonly rope: RopeShape;
 }
 
-/** Causal attention; appends this step's k and v to the layer's cache, then attends over the cache. */
+/**
+ * Causal attention; appends this step's k and v to the layer's cache, then attends over the cache.
+ * With a window, the query at position p sees the keys at positions p - slidingWindow < j <= p.
+ */
 export interface AttentionOp extends OpBase {
   readonly kind: 'attention';
   readonly q: string;
@@ -56,13 +62,19 @@ export interface AttentionOp extends OpBase {
   readonly headDim: number;
   readonly scale: number;
   readonly slidingWindow?: number;
+  /**
+   * Latent attention, for sizing only: values are narrower than keys, and the cache keeps one latent vector
+   * of `cacheWidth` elements a token instead of k and v.
+   */
+  readonly latent?: { readonly valueHeadDim: number; readonly cacheWidth: number };
 }
 
-/** out = silu(gate) ⊙ up. */
-export interface SwigluOp extends OpBase {
-  readonly kind: 'swiglu';
+/** Gated linear unit: out = activation(gate) ⊙ up. */
+export interface GluOp extends OpBase {
+  readonly kind: 'glu';
   readonly gate: string;
   readonly up: string;
+  readonly activation: 'silu' | 'gelu-tanh';
   readonly width: number;
 }
 
@@ -74,7 +86,26 @@ export interface AddOp extends OpBase {
   readonly width: number;
 }
 
-export type Op = EmbeddingOp | RmsNormOp | LinearOp | RopeOp | AttentionOp | SwigluOp | AddOp;
+/**
+ * Mixture of gated MLPs: a router picks `activeExperts` of `experts` for each token; shared experts see every
+ * token. For sizing only: it has no meaning here yet, and a graph with one is never executed.
+ */
+export interface MoeOp extends OpBase {
+  readonly kind: 'moe';
+  readonly input: string;
+  /** Name of the router's weight, [experts, width]. */
+  readonly router: string;
+  readonly routerBias: boolean;
+  readonly experts: number;
+  readonly activeExperts: number;
+  readonly expertFfn: number;
+  readonly expertBias: boolean;
+  readonly sharedExperts: number;
+  readonly sharedFfn: number;
+  readonly width: number;
+}
+
+export type Op = EmbeddingOp | RmsNormOp | LinearOp | RopeOp | AttentionOp | GluOp | AddOp | MoeOp;
 export type OpKind = Op['kind'];
 
 /**
@@ -86,6 +117,11 @@ export interface Graph {
   readonly prologue: readonly Op[];
   readonly layers: readonly (readonly Op[])[];
   readonly epilogue: readonly Op[];
+  /**
+   * Features of the model that the ops do not compute yet, in words ("mixture of experts"). A graph with any
+   * is for sizing only, and executors refuse it (`requireExecutable`).
+   */
+  readonly unsupported: readonly string[];
 }
 
 /** Element types that Ingot reads from checkpoints. */

@@ -1,2 +1,8 @@
 export * from './graph.ts';
 export * from './weights.ts';
+export * from './op/index.ts';
+export { opsOf, verifyGraph, weightsOf } from './op/verify-graph.ts';
+export * from './arch/index.ts';
+export * from './reference.ts';
+// For tests and benches of other parts; nothing that ships calls it.
+export { randomWeights } from './testing/random-weights.ts';

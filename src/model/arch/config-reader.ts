@@ -1,0 +1,268 @@
+// Strict reading of a Hugging Face `config.json`. A key that changes the arithmetic is read or refused, never
+// dropped: a model that runs with a setting ignored gives wrong text and no error. All problems of a config
+// are collected and reported at once.
+
+import { IngotError, nearest, type Diagnostic } from '../../core/index.ts';
+import type { RopeShape } from '../../spec/index.ts';
+import { isJsonObject, type JsonObject } from '../format/json.ts';
+
+/** A configuration is untrusted; beyond these sizes it is a mistake or an attack, not a model. */
+export const dimensionLimits = {
+  /** Four times the widest published dense model (Llama-3.1-405B: 16,384). */
+  hidden: 65_536,
+  /** Eight times the deepest published (Llama-3.1-405B: 126). */
+  layers: 1_024,
+  /** Eight times the largest published vocabulary (Gemma: 256,000). */
+  vocab: 2_097_152,
+  heads: 1_024,
+  headDim: 1_024,
+  ffn: 1_048_576,
+  /** Ten million tokens is the longest context advertised (Llama 4 Scout). */
+  context: 16_777_216,
+} as const;
+
+/**
+ * Keys that say how a checkpoint was made, stored, trained or sampled, and cannot change a forward pass.
+ * Ids of special tokens are read by `parseConfig`.
+ */
+export const inertKeys: ReadonlySet<string> = new Set([
+  '_name_or_path',
+  '_attn_implementation',
+  '_attn_implementation_autoset',
+  'architectures',
+  'attention_dropout',
+  'bos_token_id',
+  'do_sample',
+  'dtype',
+  'eos_token_id',
+  'initializer_range',
+  'max_length',
+  'max_new_tokens',
+  'model_type',
+  'name_or_path',
+  'output_attentions',
+  'output_hidden_states',
+  'pad_token_id',
+  'pretraining_tp',
+  'return_dict',
+  'temperature',
+  'tokenizer_class',
+  'top_k',
+  'top_p',
+  'torch_dtype',
+  'transformers_version',
+  'unk_token_id',
+  'use_cache',
+]);
+
+export interface ConfigReader {
+  /** A whole number in [least, limit]; a missing key is an error unless there is a fallback. `null` is missing. */
+  count(key: string, limit: number, fallback?: number, least?: number): number;
+  /** A finite number above zero. */
+  positive(key: string, fallback?: number): number;
+  flag(key: string, fallback: boolean): boolean;
+  /** Refuse every value but these (a missing key or `null` passes). */
+  only(key: string, allowed: readonly unknown[], why: string): void;
+  has(key: string): boolean;
+  /** Rope from `rope_theta` and `rope_scaling`, or from the newer `rope_parameters`. */
+  rope(): RopeShape;
+  /**
+   * The window that all layers use, or undefined for full attention. `layer_types` may confirm either for all
+   * layers; a mixture is refused.
+   */
+  uniformLayers(layers: number): 'full' | 'sliding' | undefined;
+  /** `architectures`, where stated, must name a causal language model: other heads compute something else. */
+  architectures(): void;
+  /** A token id or a list of them; none if absent. */
+  tokenIds(key: string, vocab: number): number[];
+  invalid(key: string, expected: string, found: unknown): void;
+  unsupported(key: string, message: string, found: unknown, expected?: string): void;
+  /** Throw what was collected; then, or if keys remain that nobody read and nobody knows, throw those. */
+  finish(): void;
+}
+
+/** JSON text, cut so that a hostile value cannot flood a terminal. */
+export const show = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+};
+
+/** @param where what to call the file in diagnostics */
+export function createConfigReader(config: JsonObject, where: string): ConfigReader {
+  const problems: Diagnostic[] = [];
+  const read = new Set<string>();
+
+  const invalid = (key: string, expected: string, found: unknown): void => {
+    problems.push({
+      code: 'CONFIG_INVALID',
+      message: found === undefined ? `the key '${key}' is missing` : `the key '${key}' has a wrong value`,
+      where: `${where}: ${key}`,
+      expected,
+      found: found === undefined ? 'nothing' : show(found),
+    });
+  };
+  const unsupported = (key: string, message: string, found: unknown, expected?: string): void => {
+    problems.push({
+      code: 'CONFIG_UNSUPPORTED',
+      message,
+      where: `${where}: ${key}`,
+      ...(expected === undefined ? {} : { expected }),
+      found: show(found),
+      suggestion: 'use a checkpoint without this feature; ignoring it would change what the model computes',
+    });
+  };
+  const get = (object: JsonObject, key: string): unknown => {
+    if (object === config) read.add(key);
+    return Object.hasOwn(object, key) && object[key] !== null ? object[key] : undefined;
+  };
+  /** Problems name the path; a fallback stands in after a problem, so that reading can go on. */
+  const positiveIn = (object: JsonObject, key: string, path: string, fallback?: number): number => {
+    const value = get(object, key);
+    if (value === undefined && fallback !== undefined) return fallback;
+    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+    invalid(path, 'a finite number above 0', value);
+    return 1;
+  };
+
+  const scalingOf = (object: JsonObject, path: string): RopeShape['scaling'] => {
+    const kind = get(object, 'rope_type') ?? get(object, 'type') ?? 'default';
+    const known = ['rope_type', 'type', 'rope_theta', 'partial_rotary_factor'];
+    if (kind === 'llama3') {
+      known.push('factor', 'low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings');
+    } else if (kind !== 'default') {
+      unsupported(path, 'this kind of rope scaling is not supported', kind, "'default' or 'llama3'");
+      return undefined;
+    }
+    const share = get(object, 'partial_rotary_factor');
+    if (share !== undefined && share !== 1)
+      unsupported(`${path}.partial_rotary_factor`, 'rotating a part of each head is not supported', share, '1');
+    for (const key of Object.keys(object)) {
+      if (!known.includes(key) && object[key] !== null)
+        unsupported(`${path}.${key}`, `a key that '${String(kind)}' rope does not have`, object[key]);
+    }
+    if (kind !== 'llama3') return undefined;
+    const scaling = {
+      kind: 'llama3' as const,
+      factor: positiveIn(object, 'factor', `${path}.factor`),
+      lowFreqFactor: positiveIn(object, 'low_freq_factor', `${path}.low_freq_factor`),
+      highFreqFactor: positiveIn(object, 'high_freq_factor', `${path}.high_freq_factor`),
+      originalContext: positiveIn(
+        object,
+        'original_max_position_embeddings',
+        `${path}.original_max_position_embeddings`,
+      ),
+    };
+    if (problems.length === 0 && scaling.highFreqFactor <= scaling.lowFreqFactor)
+      invalid(`${path}.high_freq_factor`, 'more than low_freq_factor', scaling.highFreqFactor);
+    return scaling;
+  };
+
+  return {
+    count(key, limit, fallback, least = 1) {
+      const value = get(config, key);
+      if (value === undefined && fallback !== undefined) return fallback;
+      if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= limit) return value;
+      invalid(key, `a whole number from ${least} to ${limit}`, value);
+      return 1;
+    },
+    positive: (key, fallback) => positiveIn(config, key, key, fallback),
+    flag(key, fallback) {
+      const value = get(config, key) ?? fallback;
+      if (typeof value === 'boolean') return value;
+      invalid(key, 'true or false', value);
+      return fallback;
+    },
+    only(key, allowed, why) {
+      const value = get(config, key);
+      if (value !== undefined && !allowed.includes(value))
+        unsupported(key, why, value, allowed.length === 0 ? 'nothing' : allowed.map(show).join(' or '));
+    },
+    has: (key) => get(config, key) !== undefined,
+    rope() {
+      const parameters = get(config, 'rope_parameters');
+      const scaling = get(config, 'rope_scaling');
+      const topTheta =
+        get(config, 'rope_theta') === undefined ? undefined : positiveIn(config, 'rope_theta', 'rope_theta');
+      // 10,000 is what Hugging Face and the first llama use where the key is absent.
+      const defaultTheta = 10_000;
+      if (parameters === undefined) {
+        const theta = topTheta ?? defaultTheta;
+        if (scaling === undefined) return { theta };
+        if (!isJsonObject(scaling)) {
+          invalid('rope_scaling', 'an object', scaling);
+          return { theta };
+        }
+        const parsed = scalingOf(scaling, 'rope_scaling');
+        return parsed === undefined ? { theta } : { theta, scaling: parsed };
+      }
+      if (!isJsonObject(parameters)) {
+        invalid('rope_parameters', 'an object', parameters);
+        return { theta: defaultTheta };
+      }
+      const theta = positiveIn(parameters, 'rope_theta', 'rope_parameters.rope_theta', topTheta ?? defaultTheta);
+      if (topTheta !== undefined && topTheta !== theta)
+        invalid('rope_theta', `${theta}, as in rope_parameters.rope_theta`, topTheta);
+      if (scaling !== undefined && JSON.stringify(scaling) !== JSON.stringify(parameters))
+        invalid('rope_scaling', 'nothing beside rope_parameters', scaling);
+      const parsed = scalingOf(parameters, 'rope_parameters');
+      return parsed === undefined ? { theta } : { theta, scaling: parsed };
+    },
+    uniformLayers(layers) {
+      const types = get(config, 'layer_types');
+      if (types === undefined) return undefined;
+      if (!Array.isArray(types) || types.length !== layers) {
+        invalid('layer_types', `an array of ${layers} names, one per layer`, types);
+        return undefined;
+      }
+      if (types.every((type) => type === 'full_attention')) return 'full';
+      if (types.every((type) => type === 'sliding_attention')) return 'sliding';
+      unsupported(
+        'layer_types',
+        'layers of several kinds are not supported',
+        [...new Set(types)],
+        "all 'full_attention' or all 'sliding_attention'",
+      );
+      return undefined;
+    },
+    architectures() {
+      const names = get(config, 'architectures');
+      if (names === undefined) return;
+      if (!Array.isArray(names) || !names.every((name) => typeof name === 'string')) {
+        invalid('architectures', 'an array of names', names);
+      } else if (!names.some((name: string) => name.endsWith('ForCausalLM'))) {
+        unsupported('architectures', 'the checkpoint is not a causal language model', names, "a name in 'ForCausalLM'");
+      }
+    },
+    tokenIds(key, vocab) {
+      const value = get(config, key);
+      const ids: unknown[] = value === undefined ? [] : Array.isArray(value) ? value : [value];
+      const isId = (id: unknown): id is number =>
+        typeof id === 'number' && Number.isInteger(id) && id >= 0 && (id < vocab || problems.length > 0);
+      if (ids.every(isId)) return ids;
+      invalid(key, `token ids from 0 to ${vocab - 1}`, value);
+      return [];
+    },
+    invalid,
+    unsupported,
+    finish() {
+      const unknown = Object.keys(config).filter(
+        (key) => !read.has(key) && !inertKeys.has(key) && config[key] !== null,
+      );
+      if (unknown.length > 0) {
+        const close = nearest(unknown[0], read);
+        problems.push({
+          code: 'CONFIG_UNSUPPORTED',
+          message: 'the configuration has keys that this architecture does not know',
+          where: `${where}: ${show(unknown.slice(0, 8).join(', '))}`,
+          expected: 'keys that are known to matter, or known not to',
+          found: `${unknown.length} unknown`,
+          suggestion:
+            close === undefined
+              ? 'remove them if they do not change what the model computes'
+              : `did you mean '${close}'? Otherwise remove them if they do not change what the model computes`,
+        });
+      }
+      if (problems.length > 0) throw new IngotError(problems);
+    },
+  };
+}

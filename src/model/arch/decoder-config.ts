@@ -1,0 +1,81 @@
+// What the configurations of llama, mistral, qwen2 and qwen3 share.
+
+import type { LlmShape } from '../../spec/index.ts';
+import { dimensionLimits, type ConfigReader } from './config-reader.ts';
+
+export interface DecoderAttention {
+  readonly arch: string;
+  readonly qkvBias: boolean;
+  readonly outBias: boolean;
+  readonly qkNorm: boolean;
+  /** How the family uses `sliding_window`: not at all, in every layer, or behind Qwen's switches. */
+  readonly window: 'none' | 'every layer' | 'behind use_sliding_window';
+}
+
+/** Read the shared keys; problems are collected in the reader, so check `finish()` before using the shape. */
+export function parseDecoder(config: ConfigReader, attention: DecoderAttention): LlmShape {
+  config.only('hidden_act', ['silu'], 'this activation is not supported');
+  config.only('mlp_bias', [false], 'biases in the MLP are not supported');
+  config.only('quantization_config', [], 'quantized checkpoints are not supported');
+  config.only('partial_rotary_factor', [1], 'rotating a part of each head is not supported');
+  config.only('is_encoder_decoder', [false], 'only decoders are supported');
+  config.only('add_cross_attention', [false], 'only decoders are supported');
+  config.only('rope_interleaved', [false], 'only half-split rope is supported');
+
+  const hidden = config.count('hidden_size', dimensionLimits.hidden);
+  const layers = config.count('num_hidden_layers', dimensionLimits.layers);
+  const heads = config.count('num_attention_heads', dimensionLimits.heads);
+  const kvHeads = config.count('num_key_value_heads', dimensionLimits.heads, heads);
+  if (heads % kvHeads !== 0) config.invalid('num_key_value_heads', `a divisor of ${heads} heads`, kvHeads);
+  const headDim = config.has('head_dim') ? config.count('head_dim', dimensionLimits.headDim) : hidden / heads;
+  if (!Number.isInteger(headDim)) config.invalid('hidden_size', `a multiple of ${heads} heads`, hidden);
+  else if (headDim % 2 !== 0 && headDim > 1) config.invalid('head_dim', 'an even number: rope turns pairs', headDim);
+
+  const window = windowOf(config, attention.window, layers);
+
+  return {
+    arch: attention.arch,
+    hidden,
+    layers,
+    vocab: config.count('vocab_size', dimensionLimits.vocab),
+    maxContext: config.count('max_position_embeddings', dimensionLimits.context),
+    normEps: config.positive('rms_norm_eps'),
+    layerNorms: 2,
+    rope: config.rope(),
+    tiedEmbeddings: config.flag('tie_word_embeddings', false),
+    attention: {
+      kind: 'gqa',
+      heads,
+      kvHeads,
+      headDim,
+      qkvBias: attention.qkvBias,
+      outBias: attention.outBias,
+      qkNorm: attention.qkNorm,
+      ...(window === undefined ? {} : { slidingWindow: window }),
+    },
+    mlp: { kind: 'dense', ffn: config.count('intermediate_size', dimensionLimits.ffn) },
+  };
+}
+
+/** The window that every layer has, or undefined. A window in some layers only is refused. */
+function windowOf(config: ConfigReader, rule: DecoderAttention['window'], layers: number): number | undefined {
+  if (rule === 'none') config.only('sliding_window', [], 'this architecture has no sliding window');
+  const kind = config.uniformLayers(layers);
+  const has = config.has('sliding_window');
+  const read = (): number => config.count('sliding_window', dimensionLimits.context);
+  if (kind === 'sliding') {
+    if (!has) config.invalid('sliding_window', 'a whole number, as layer_types asks for a window', undefined);
+    if (rule === 'behind use_sliding_window' && !config.flag('use_sliding_window', false))
+      config.invalid('use_sliding_window', 'true, as layer_types asks for a window', false);
+  }
+  if (rule === 'every layer') return has && kind !== 'full' ? read() : undefined;
+  if (rule === 'none') return undefined;
+  // Qwen: layers from max_window_layers on have the window, unless layer_types says which.
+  const on = config.flag('use_sliding_window', false);
+  const first = config.count('max_window_layers', dimensionLimits.layers, layers, 0);
+  if (!on || !has || kind === 'full') return undefined;
+  if (kind === 'sliding' || first === 0) return read();
+  if (first < layers)
+    config.unsupported('max_window_layers', 'a window in some layers only is not supported', first, `0, or ${layers}`);
+  return undefined;
+}

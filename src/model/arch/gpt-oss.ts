@@ -1,0 +1,13 @@
+import type { Arch } from './arch.ts';
+import { decoderGraph } from './decoder.ts';
+
+/** gpt-oss (model card, arXiv 2508.10925): biases everywhere, sinks, a window in every other layer. */
+export const gptOss: Arch = {
+  id: 'gpt_oss',
+  hfModelTypes: ['gpt_oss'],
+  graph: (shape) =>
+    decoderGraph(shape, {
+      router: 'mlp.router.weight',
+      unsupported: ['mixture of experts', 'attention sinks', 'YaRN rope scaling', 'clamped gated linear unit'],
+    }),
+};

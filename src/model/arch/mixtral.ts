@@ -1,0 +1,10 @@
+import type { Arch } from './arch.ts';
+import { decoderGraph } from './decoder.ts';
+
+/** Mixtral of Experts (arXiv 2401.04088): mistral with a mixture of experts in every layer. */
+export const mixtral: Arch = {
+  id: 'mixtral',
+  hfModelTypes: ['mixtral'],
+  graph: (shape) =>
+    decoderGraph(shape, { router: 'block_sparse_moe.gate.weight', unsupported: ['mixture of experts'] }),
+};

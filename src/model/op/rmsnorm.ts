@@ -1,0 +1,25 @@
+// Root-mean-square norm (Zhang and Sennrich 2019, arXiv 1910.07467): y = x / sqrt(mean(x²) + eps) ⊙ w.
+
+import { elementsOf, type OpDefinition } from './definition.ts';
+
+export const rmsnorm: OpDefinition<'rmsnorm'> = {
+  inputs: (op) => [{ name: op.input, width: op.width }],
+  width: (op) => op.width,
+  // Square and add, then two multiplications, per element; divide, add, root, divide per part.
+  flops: (op, tokens) => tokens * (4 * op.width + 4 * op.groups),
+  weights: (op) => [{ name: op.weight, shape: [op.width / op.groups] }],
+  weightElements: (op) => elementsOf(rmsnorm.weights(op)),
+  evaluate(op, step) {
+    const x = step.value(op.input);
+    const weight = step.weight(op.weight);
+    const part = op.width / op.groups;
+    const out = new Float32Array(x.length);
+    for (let from = 0; from < x.length; from += part) {
+      let squares = 0;
+      for (let i = 0; i < part; i++) squares += x[from + i] * x[from + i];
+      const scale = 1 / Math.sqrt(squares / part + op.eps);
+      for (let i = 0; i < part; i++) out[from + i] = x[from + i] * scale * weight[i];
+    }
+    return out;
+  },
+};

@@ -1,0 +1,60 @@
+// Weights for tests and benches: seeded, so that every run and machine sees the same model.
+
+import { createRng, fail } from '../../core/index.ts';
+import type { LlmShape } from '../../spec/index.ts';
+import { graphOf, requireExecutable } from '../arch/index.ts';
+import { DTYPE_BYTES, f32ToBf16, widenInto } from '../format/float-formats.ts';
+import type { WeightSource } from '../graph.ts';
+import { weightsOf } from '../op/verify-graph.ts';
+
+const elementsOf = (extents: readonly number[]): number => extents.reduce((a, b) => a * b, 1);
+
+/**
+ * A checkpoint in memory with random weights for every name that the graph of `shape` reads.
+ *
+ * Scales keep activations near 1 and logits spread by about 1, so that comparisons of logits mean something:
+ * linear, embedding and head: normal with deviation 1 / sqrt(last dimension); norms: 1 ± 0.1; biases: 0.2.
+ * A tensor depends on its name and the seed only, not on the order of reading.
+ * @param dtype stored type; `bf16` rounds to nearest even, and `read` returns the rounded values
+ */
+export function randomWeights(shape: LlmShape, seed: number, dtype: 'f32' | 'bf16' = 'f32'): WeightSource {
+  const graph = graphOf(shape);
+  requireExecutable(graph);
+  const shapes = new Map(weightsOf(graph).map((weight) => [weight.name, weight.shape]));
+  const tensors = new Map<string, Uint8Array>();
+
+  const shapeOf = (name: string): readonly number[] =>
+    shapes.get(name) ?? fail({ code: 'WEIGHT_MISSING', message: 'no such weight', where: name });
+
+  /** The tensor as stored. */
+  const stored = (name: string): Uint8Array => {
+    const known = tensors.get(name);
+    if (known !== undefined) return known;
+    const extents = shapeOf(name);
+    const rng = createRng(seed).fork(name);
+    const isVector = extents.length === 1;
+    const isBias = name.endsWith('.bias');
+    const mean = isVector && !isBias ? 1 : 0;
+    const deviation = isVector ? (isBias ? 0.2 : 0.1) : 1 / Math.sqrt(extents[extents.length - 1]);
+    const values = Float32Array.from({ length: elementsOf(extents) }, () => mean + deviation * rng.normal());
+    const bytes = new Uint8Array((dtype === 'bf16' ? f32ToBf16(values) : values).buffer);
+    tensors.set(name, bytes);
+    return bytes;
+  };
+
+  return {
+    names: [...shapes.keys()],
+    has: (name) => shapes.has(name),
+    shape: shapeOf,
+    dtype: () => dtype,
+    read(name) {
+      const values = new Float32Array(elementsOf(shapeOf(name)));
+      widenInto(values, 0, stored(name), dtype);
+      return values;
+    },
+    readRows(name, from, to, target) {
+      const rowBytes = elementsOf(shapeOf(name).slice(1)) * DTYPE_BYTES[dtype];
+      target.set(stored(name).subarray(from * rowBytes, to * rowBytes));
+    },
+  };
+}
