@@ -13,7 +13,9 @@ const elementsOf = (extents: readonly number[]): number => extents.reduce((a, b)
  * A checkpoint in memory with random weights for every name that the graph of `shape` reads.
  *
  * Scales keep activations near 1 and logits spread by about 1, so that comparisons of logits mean something:
- * linear, embedding and head: normal with deviation 1 / sqrt(last dimension); norms: 1 ± 0.1; biases: 0.2.
+ * embedding and head: normal with deviation 1 / sqrt(width); projections: half as much again, or the residual
+ * stream would be mostly the last token's embedding and greedy text would repeat one token; norms: 1 ± 0.1;
+ * biases: 0.2.
  * A tensor depends on its name and the seed only, not on the order of reading.
  * @param dtype stored type; `bf16` rounds to nearest even, and `read` returns the rounded values
  */
@@ -35,7 +37,8 @@ export function randomWeights(shape: LlmShape, seed: number, dtype: 'f32' | 'bf1
     const isVector = extents.length === 1;
     const isBias = name.endsWith('.bias');
     const mean = isVector && !isBias ? 1 : 0;
-    const deviation = isVector ? (isBias ? 0.2 : 0.1) : 1 / Math.sqrt(extents[extents.length - 1]);
+    const gain = name.includes('_proj.') ? 1.5 : 1;
+    const deviation = isVector ? (isBias ? 0.2 : 0.1) : gain / Math.sqrt(extents[extents.length - 1]);
     const values = Float32Array.from({ length: elementsOf(extents) }, () => mean + deviation * rng.normal());
     const bytes = new Uint8Array((dtype === 'bf16' ? f32ToBf16(values) : values).buffer);
     tensors.set(name, bytes);
