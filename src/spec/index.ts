@@ -3,3 +3,5 @@ export * from './wafer/wafer-facts.ts';
 export * from './wafer/index.ts';
 export * from './llm/llm-shape.ts';
 export * from './llm/index.ts';
+export * from './published/published-row.ts';
+export * from './published/index.ts';
