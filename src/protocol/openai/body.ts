@@ -1,0 +1,129 @@
+// Request bodies: what is understood, what is harmless, what is refused. Nothing is dropped in silence that
+// would change the answer.
+
+import { Type, type Static, type TObject, type TProperties } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { nearest } from '../../core/index.ts';
+import { ApiError } from './error.ts';
+
+/** A known field that is not implemented: only values that ask for nothing are accepted. */
+export interface Restriction {
+  readonly allows: (value: unknown) => boolean;
+  /** What may be sent, for people; absent where the field may only be left out. */
+  readonly only?: string;
+}
+
+export interface BodySpec<Fields extends TProperties> {
+  /** Understood fields. `description` says what is expected, as `a number from 0 to 2`. */
+  readonly fields: Fields;
+  /** Accepted without effect, because the answer does not depend on them. */
+  readonly ignored: readonly string[];
+  readonly restricted: Readonly<Record<string, Restriction>>;
+}
+
+/** A value as it appears in an error message, short. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * Makes the function that checks a body and keeps its understood fields. `null` means absent, as OpenAI
+ * clients send it.
+ * @throws ApiError 400 from the function, naming the field
+ */
+export function createBodyParser<Fields extends TProperties>(
+  spec: BodySpec<Fields>,
+): (body: unknown) => Static<TObject<Fields>> {
+  const validator = Compile(Type.Object(spec.fields));
+  const ignored = new Set(spec.ignored);
+  const known = [...Object.keys(spec.fields), ...spec.ignored, ...Object.keys(spec.restricted)];
+
+  const describe = (name: string): string =>
+    (spec.fields[name] as { readonly description?: string }).description ?? 'a valid value';
+
+  return (body) => {
+    if (!isRecord(body)) {
+      throw new ApiError({
+        status: 400,
+        code: 'invalid_type',
+        message: `The request body must be a JSON object, got ${shown(body)}.`,
+        expected: 'a JSON object',
+        found: shown(body),
+      });
+    }
+    const kept: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(body)) {
+      if (value === null || ignored.has(name)) {
+        if (!known.includes(name)) throw unknownParameter(name, known);
+        continue;
+      }
+      if (Object.hasOwn(spec.fields, name)) kept[name] = value;
+      else if (Object.hasOwn(spec.restricted, name)) refuseUnlessAllowed(name, value, spec.restricted[name]);
+      else throw unknownParameter(name, known);
+    }
+    if (validator.Check(kept)) return kept as Static<TObject<Fields>>;
+    throw invalid(kept, validator.Errors(kept), describe);
+  };
+}
+
+function unknownParameter(name: string, known: readonly string[]): ApiError {
+  const near = nearest(name, known);
+  return new ApiError({
+    status: 400,
+    code: 'unknown_parameter',
+    param: name,
+    message: `Unknown parameter: '${name}'.`,
+    ...(near === undefined ? {} : { suggestion: `Did you mean '${near}'?` }),
+  });
+}
+
+function refuseUnlessAllowed(name: string, value: unknown, restriction: Restriction): void {
+  if (restriction.allows(value)) return;
+  throw new ApiError({
+    status: 400,
+    code: 'unsupported_parameter',
+    param: name,
+    message: `'${name}' is not supported by this server yet, so it is refused rather than ignored.`,
+    found: shown(value),
+    suggestion: restriction.only === undefined ? 'Leave it out.' : `Leave it out, or send ${restriction.only}.`,
+  });
+}
+
+interface SchemaError {
+  readonly keyword: string;
+  readonly instancePath: string;
+  readonly params: object;
+}
+
+/** The first missing field, else the first field of the wrong form; alternatives of a union count as one. */
+function invalid(
+  body: Record<string, unknown>,
+  errors: readonly SchemaError[],
+  describe: (name: string) => string,
+): ApiError {
+  const missing = errors.find((error) => error.keyword === 'required' && error.instancePath === '');
+  if (missing !== undefined) {
+    const [name] = (missing.params as { requiredProperties: readonly string[] }).requiredProperties;
+    return new ApiError({
+      status: 400,
+      code: 'missing_required_parameter',
+      param: name,
+      message: `Missing required parameter: '${name}'.`,
+      expected: describe(name),
+    });
+  }
+  const name = errors[0].instancePath.split('/')[1];
+  const expected = describe(name);
+  return new ApiError({
+    status: 400,
+    code: 'invalid_value',
+    param: name,
+    message: `Invalid value for '${name}': expected ${expected}, got ${shown(body[name])}.`,
+    expected,
+    found: shown(body[name]),
+  });
+}

@@ -1,0 +1,98 @@
+import { Type, type Static, type TObject } from 'typebox';
+import { createBodyParser } from './body.ts';
+import type { FinishReason } from './chat.ts';
+import { ApiError } from './error.ts';
+import { limits, sharedFields, sharedIgnored, sharedRestricted } from './fields.ts';
+import type { TimeInfo, Usage } from './usage.ts';
+
+const tokenIds = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });
+
+const completionFields = {
+  ...sharedFields,
+  prompt: Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 }), tokenIds, Type.Array(tokenIds)], {
+    description: 'a string, a list of token ids, or a list of either',
+  }),
+  echo: Type.Optional(Type.Boolean({ description: 'a boolean' })),
+  logprobs: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: limits.topLogprobs,
+      description: `a whole number from 0 to ${limits.topLogprobs}`,
+    }),
+  ),
+};
+
+const parseFields = createBodyParser({
+  fields: completionFields,
+  ignored: sharedIgnored,
+  restricted: {
+    ...sharedRestricted,
+    best_of: { allows: (value) => value === 1, only: '1' },
+    suffix: { allows: (value) => value === '', only: 'an empty string' },
+  },
+});
+
+/** OpenAI's default for this endpoint. */
+const DEFAULT_MAX_TOKENS = 16;
+
+/** One prompt: text, or token ids that are used as they are. */
+export type CompletionPrompt = string | readonly number[];
+
+export type CompletionRequest = Omit<Static<TObject<typeof completionFields>>, 'prompt'> & {
+  readonly prompts: readonly CompletionPrompt[];
+  readonly max_tokens: number;
+};
+
+/**
+ * Checks a completion body; every form of `prompt` becomes a list of prompts.
+ * @throws ApiError 400
+ */
+export function parseCompletionRequest(body: unknown): CompletionRequest {
+  const { prompt, ...rest } = parseFields(body);
+  const prompts: readonly CompletionPrompt[] =
+    typeof prompt === 'string' || typeof prompt[0] === 'number'
+      ? [prompt as CompletionPrompt]
+      : (prompt as readonly CompletionPrompt[]);
+  const choices = prompts.length * (rest.n ?? 1);
+  if (prompts.length === 0 || choices > limits.choices) {
+    throw new ApiError({
+      status: 400,
+      code: 'invalid_value',
+      param: 'prompt',
+      message: `${prompts.length} prompts times n = ${rest.n ?? 1} is ${choices} choices; expected 1 to ${limits.choices}.`,
+    });
+  }
+  if (rest.echo === true && rest.logprobs !== undefined) {
+    throw new ApiError({
+      status: 400,
+      code: 'unsupported_value',
+      param: 'echo',
+      message: `'echo' together with 'logprobs' needs log probabilities of the prompt, which are not supported yet.`,
+      suggestion: 'Send one of the two.',
+    });
+  }
+  return { ...rest, max_tokens: rest.max_tokens ?? DEFAULT_MAX_TOKENS, prompts };
+}
+
+export interface CompletionLogprobs {
+  readonly tokens: readonly string[];
+  readonly token_logprobs: readonly number[];
+  readonly top_logprobs: readonly Readonly<Record<string, number>>[];
+  /** Where each token's text begins in the choice's text. */
+  readonly text_offset: readonly number[];
+}
+
+export interface Completion {
+  readonly id: string;
+  readonly object: 'text_completion';
+  readonly created: number;
+  readonly model: string;
+  readonly choices: readonly {
+    readonly index: number;
+    readonly text: string;
+    readonly logprobs: CompletionLogprobs | null;
+    readonly finish_reason: FinishReason;
+  }[];
+  readonly usage: Usage;
+  readonly time_info: TimeInfo;
+}

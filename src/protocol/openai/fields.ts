@@ -1,0 +1,97 @@
+// Fields that chat and completions share. Defaults of the meaning are OpenAI's.
+
+import { Type } from 'typebox';
+import type { Restriction } from './body.ts';
+
+/** Bounds on untrusted input. */
+export const limits = {
+  /** OpenAI's bound on `n`. */
+  choices: 128,
+  /** Enough for every client template seen; each costs a search per token. */
+  stopStrings: 16,
+  /** Held-back text is at most this long, and matching costs at most its square per token. */
+  stopLength: 1024,
+  /** OpenAI's bound on alternatives per token. */
+  topLogprobs: 20,
+  /** Largest top_k that selects by heap; above it, top_p is the better tool. */
+  topK: 1_000_000,
+} as const;
+
+export const StreamOptionsSchema = Type.Object(
+  {
+    include_usage: Type.Optional(Type.Union([Type.Boolean(), Type.Null()])),
+    /** This server never pads; `true` would ask for it. */
+    include_obfuscation: Type.Optional(Type.Union([Type.Literal(false), Type.Null()])),
+  },
+  {
+    additionalProperties: false,
+    description: 'an object with include_usage (boolean), and include_obfuscation only if false',
+  },
+);
+
+export const sharedFields = {
+  model: Type.String({ minLength: 1, description: 'the name of a model' }),
+  stream: Type.Optional(Type.Boolean({ description: 'a boolean' })),
+  stream_options: Type.Optional(StreamOptionsSchema),
+  max_tokens: Type.Optional(Type.Integer({ minimum: 1, description: 'a whole number of at least 1' })),
+  temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 2, description: 'a number from 0 to 2' })),
+  top_p: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'a number above 0 and at most 1' })),
+  /** Not OpenAI's; the name and "0 or −1 for all" are those that other open servers use. */
+  top_k: Type.Optional(
+    Type.Integer({ minimum: -1, maximum: limits.topK, description: `a whole number from -1 to ${limits.topK}` }),
+  ),
+  min_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: 'a number from 0 to 1' })),
+  /** Not OpenAI's; benchmarks need answers of a known length. */
+  ignore_eos: Type.Optional(Type.Boolean({ description: 'a boolean' })),
+  n: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: limits.choices, description: `a whole number from 1 to ${limits.choices}` }),
+  ),
+  seed: Type.Optional(
+    Type.Integer({
+      minimum: Number.MIN_SAFE_INTEGER,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'a whole number of at most 53 bits',
+    }),
+  ),
+  stop: Type.Optional(
+    Type.Union(
+      [
+        Type.String({ minLength: 1, maxLength: limits.stopLength }),
+        Type.Array(Type.String({ minLength: 1, maxLength: limits.stopLength }), { maxItems: limits.stopStrings }),
+      ],
+      { description: `a string of 1 to ${limits.stopLength} characters, or at most ${limits.stopStrings} of them` },
+    ),
+  ),
+};
+
+/** Names for accounting and caching on OpenAI's side; the answer does not depend on them. */
+export const sharedIgnored = [
+  'user',
+  'metadata',
+  'safety_identifier',
+  'prompt_cache_key',
+  'prompt_cache_retention',
+  'prompt_cache_options',
+] as const;
+
+const isEmptyRecord = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+
+export const onlyZero: Restriction = { allows: (value) => value === 0, only: '0' };
+export const onlyFalse: Restriction = { allows: (value) => value === false, only: 'false' };
+export const onlyEmptyList: Restriction = {
+  allows: (value) => Array.isArray(value) && value.length === 0,
+  only: 'an empty list',
+};
+export const onlyEmptyRecord: Restriction = { allows: isEmptyRecord, only: 'an empty object' };
+export const never: Restriction = { allows: () => false };
+export const onlyOneOf = (...values: readonly string[]): Restriction => ({
+  allows: (value) => typeof value === 'string' && values.includes(value),
+  only: values.map((value) => `'${value}'`).join(' or '),
+});
+
+export const sharedRestricted: Readonly<Record<string, Restriction>> = {
+  frequency_penalty: onlyZero,
+  presence_penalty: onlyZero,
+  logit_bias: onlyEmptyRecord,
+};

@@ -1,0 +1,31 @@
+/** Token counts of a request: prompts counted once, however many choices; every sampled token counted. */
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
+  readonly completion_tokens_details: { readonly reasoning_tokens: number };
+}
+
+/** Spans in seconds. queue + prompt + completion = total. */
+export interface TimeSpans {
+  /** In the queue, until the first step of any choice began. */
+  readonly queue_time: number;
+  /** From there to the first token of any choice. */
+  readonly prompt_time: number;
+  /** From there to the last token of all. */
+  readonly completion_time: number;
+  readonly total_time: number;
+}
+
+/** What a request cost in time: measured here, and, under its own name, simulated for the wafer. */
+export interface TimeInfo extends TimeSpans {
+  /** Unix seconds. */
+  readonly created: number;
+  readonly simulated_wafer?: TimeSpans & {
+    /** Output tokens per second for one user, 1/TPOT; null where no choice has two tokens. */
+    readonly tokens_per_second: number | null;
+    /** What the simulated figures rest on. */
+    readonly basis: string;
+  };
+}

@@ -1,0 +1,142 @@
+// From logits to a token. Each rule keeps some of the tokens that the one before it left: temperature, top_k, min_p,
+// top_p, in this order, as in most open servers.
+
+import { fail, type Rng } from '../core/index.ts';
+
+export interface Sampling {
+  /** 0 takes the likeliest token. */
+  readonly temperature: number;
+  /** Keep the k likeliest tokens. */
+  readonly topK?: number;
+  /** Keep the fewest likeliest tokens that together reach this share of the probability, in (0, 1]. */
+  readonly topP?: number;
+  /** Keep tokens at least this fraction as likely as the likeliest. */
+  readonly minP?: number;
+}
+
+export interface TokenLogprobs {
+  readonly logprob: number;
+  /** The likeliest tokens, likeliest first. */
+  readonly top: readonly { readonly token: number; readonly logprob: number }[];
+}
+
+/**
+ * Draws a token. Takes one number from `rng` unless the temperature is 0, so that equal seeds give equal
+ * tokens whatever else is in the batch.
+ * @param logits [vocab]
+ * @throws IngotError LOGITS_INVALID where a logit is NaN or plus infinity, or all are minus infinity
+ */
+export function sample(logits: Float32Array, sampling: Sampling, rng: Rng): number {
+  const best = likeliest(logits);
+  if (sampling.temperature === 0) return best;
+  const { temperature, topK = logits.length, topP = 1, minP = 0 } = sampling;
+  const draw = rng.uniform();
+
+  // Relative to the likeliest token, whose weight is 1.
+  const weights = new Float64Array(logits.length);
+  for (let i = 0; i < logits.length; i++) weights[i] = Math.exp((logits[i] - logits[best]) / temperature);
+  let kept: number[] = [];
+  for (let i = 0; i < weights.length; i++) if (weights[i] > 0 && weights[i] >= minP) kept.push(i);
+
+  if (topK < kept.length) kept = takeLikeliest(weights, kept, (count) => count === topK);
+  if (topP < 1) {
+    const mass = sum(weights, kept);
+    // Tokens below this hold less than 1 − topP all together, so they are not needed; few are left to order.
+    const floor = ((1 - topP) * mass) / kept.length;
+    kept = takeLikeliest(
+      weights,
+      kept.filter((token) => weights[token] >= floor),
+      (_, taken) => taken >= topP * mass,
+    );
+  }
+  const at = draw * sum(weights, kept);
+  let cumulated = 0;
+  for (const token of kept) {
+    cumulated += weights[token];
+    if (at < cumulated) return token;
+  }
+  return kept[kept.length - 1]; // Rounding only: `at` is below the exact sum.
+}
+
+const sum = (weights: Float64Array, tokens: readonly number[]): number => {
+  let total = 0;
+  for (const token of tokens) total += weights[token];
+  return total;
+};
+
+/** The lowest token with the largest logit. Checks all, because NaN would pass through every rule in silence. */
+function likeliest(logits: Float32Array): number {
+  let best = 0;
+  let valid = true;
+  for (let i = 0; i < logits.length; i++) {
+    if (!(logits[i] < Infinity)) valid = false;
+    if (logits[i] > logits[best]) best = i;
+  }
+  if (valid && logits[best] > -Infinity) return best;
+  return fail({
+    code: 'LOGITS_INVALID',
+    message: 'the executor returned logits that are not numbers, or in which no token is possible',
+    expected: 'finite numbers, or minus infinity for a token that cannot come',
+    suggestion: 'Check the checkpoint: broken weights are the usual cause.',
+  });
+}
+
+/** Tokens in falling order of weight, lower id first among equals, until `enough` of them are taken. */
+function takeLikeliest(
+  weights: Float64Array,
+  tokens: readonly number[],
+  enough: (count: number, mass: number) => boolean,
+): number[] {
+  const heap = [...tokens];
+  const before = (a: number, b: number): boolean => (weights[a] === weights[b] ? a < b : weights[a] > weights[b]);
+  const siftDown = (parent: number): void => {
+    for (;;) {
+      let first = parent;
+      for (let child = 2 * parent + 1; child <= 2 * parent + 2 && child < heap.length; child++) {
+        if (before(heap[child], heap[first])) first = child;
+      }
+      if (first === parent) return;
+      [heap[parent], heap[first]] = [heap[first], heap[parent]];
+      parent = first;
+    }
+  };
+  for (let i = (heap.length >> 1) - 1; i >= 0; i--) siftDown(i);
+
+  const taken: number[] = [];
+  let mass = 0;
+  while (heap.length > 0 && !enough(taken.length, mass)) {
+    taken.push(heap[0]);
+    mass += weights[heap[0]];
+    const last = heap.pop() as number;
+    if (heap.length > 0) {
+      heap[0] = last;
+      siftDown(0);
+    }
+  }
+  return taken;
+}
+
+/**
+ * Log probability of a token and of the `count` likeliest, from the logits as the model gave them: neither
+ * temperature nor the other rules have a part in it.
+ * @param logits [vocab]
+ */
+export function logprobsOf(logits: Float32Array, token: number, count: number): TokenLogprobs {
+  const max = logits[likeliest(logits)];
+  let total = 0;
+  for (let i = 0; i < logits.length; i++) total += Math.exp(logits[i] - max);
+  const logTotal = max + Math.log(total);
+
+  const top: number[] = [];
+  for (let i = 0; i < logits.length && count > 0; i++) {
+    if (top.length === count && logits[i] <= logits[top[count - 1]]) continue;
+    let at = top.length;
+    while (at > 0 && logits[top[at - 1]] < logits[i]) at--;
+    top.splice(at, 0, i);
+    if (top.length > count) top.pop();
+  }
+  return {
+    logprob: logits[token] - logTotal,
+    top: top.map((id) => ({ token: id, logprob: logits[id] - logTotal })),
+  };
+}
