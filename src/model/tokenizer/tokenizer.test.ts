@@ -160,6 +160,7 @@ describe.each(kinds)('%s tokenizer', (_, json, encoderPrefix) => {
     );
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (t) => {
+        if (t.includes('\ufffd')) return;
         const decoder = tokenizer.decoder();
         for (const id of tokenizer.encode(t)) expect(decoder.push(id)).not.toContain('\ufffd');
         expect(decoder.flush()).toBe('');
