@@ -1,0 +1,68 @@
+// llama.cpp as an oracle: an implementation of these models that nobody here wrote.
+
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import process from 'node:process';
+import type { WeightSource } from '../../src/model/index.ts';
+import type { LlmShape } from '../../src/spec/index.ts';
+import { modelGguf } from './model-gguf.ts';
+
+const oracles = resolve(import.meta.dirname, '..', '..', '.oracles');
+
+/** Why the oracle cannot be asked, or undefined where it can. */
+export const llamaCppAbsent: string | undefined = existsSync(join(oracles, 'node_modules', 'node-llama-cpp'))
+  ? undefined
+  : 'llama.cpp is not installed; run: node scripts/install-oracles.ts';
+
+export interface LlamaCppJob {
+  readonly oracles: string;
+  readonly file: string;
+  readonly vocab: number;
+  readonly prompt: readonly number[];
+  readonly steps: number;
+}
+
+export interface LlamaCppResult {
+  /** Logits after each token of the prompt. */
+  readonly prompt: readonly (readonly number[])[];
+  /** Tokens that greedy decoding chose. */
+  readonly greedy: readonly number[];
+  /** Logits from which each was chosen. */
+  readonly logits: readonly (readonly number[])[];
+  readonly release: string;
+}
+
+/** Longer than any model of these tests takes on a busy machine; a hang must not hold the suite. */
+const childLimitMs = 60_000;
+
+/** Let llama.cpp process a prompt and then decode greedily, one thread, all in float32. */
+export async function runLlamaCpp(
+  shape: LlmShape,
+  weights: WeightSource,
+  prompt: readonly number[],
+  steps: number,
+): Promise<LlamaCppResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'ingot-oracle-'));
+  try {
+    const file = join(folder, 'model.gguf');
+    writeFileSync(file, modelGguf(shape, weights));
+    const job: LlamaCppJob = { oracles, file, vocab: shape.vocab, prompt, steps };
+    const output = await new Promise<string>((done, refuse) => {
+      const child = execFile(
+        process.execPath,
+        [join(import.meta.dirname, 'llama-cpp-child.ts')],
+        { timeout: childLimitMs, maxBuffer: 1 << 28 },
+        (error, stdout, stderr) => {
+          if (error === null) done(stdout);
+          else refuse(new Error(`llama.cpp did not answer: ${error.message}\n${stderr}`, { cause: error }));
+        },
+      );
+      child.stdin?.end(JSON.stringify(job));
+    });
+    return JSON.parse(output) as LlamaCppResult;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,140 @@
+// A model of ours as the GGUF that llama.cpp expects: its tensor names, its order of rotary rows, its metadata.
+
+import type { GqaShape, LlmShape } from '../../src/spec/index.ts';
+import type { WeightSource } from '../../src/model/index.ts';
+import { encodeGguf, type GgufTensor, type GgufValue } from './gguf-writer.ts';
+
+/** How llama.cpp runs an architecture of ours. */
+interface Target {
+  readonly architecture: string;
+  /** Rotary pairs are neighbours (2i, 2i + 1), so rows of q and k are reordered; else they are halves, as ours. */
+  readonly interleaved: boolean;
+}
+
+/**
+ * llama.cpp has no architecture for mistral: its converter writes "llama", which ignores the window. With one, the
+ * same layers are found under "granite_swa" (scales of 1, and sinks that weigh nothing).
+ */
+export function targetOf({ arch, attention }: LlmShape): Target {
+  if (arch === 'qwen2' || arch === 'qwen3') return { architecture: arch, interleaved: false };
+  const windowed = attention.kind === 'gqa' && attention.slidingWindow !== undefined;
+  return { architecture: windowed ? 'granite_swa' : 'llama', interleaved: true };
+}
+
+const tensorNames: readonly (readonly [RegExp, string])[] = [
+  [/^model\.embed_tokens\./, 'token_embd.'],
+  [/^model\.norm\./, 'output_norm.'],
+  [/^lm_head\./, 'output.'],
+  [/^model\.layers\.(\d+)\.input_layernorm\./, 'blk.$1.attn_norm.'],
+  [/^model\.layers\.(\d+)\.post_attention_layernorm\./, 'blk.$1.ffn_norm.'],
+  [/^model\.layers\.(\d+)\.self_attn\.([qkv])_proj\./, 'blk.$1.attn_$2.'],
+  [/^model\.layers\.(\d+)\.self_attn\.o_proj\./, 'blk.$1.attn_output.'],
+  [/^model\.layers\.(\d+)\.self_attn\.([qk])_norm\./, 'blk.$1.attn_$2_norm.'],
+  [/^model\.layers\.(\d+)\.mlp\.(gate|up|down)_proj\./, 'blk.$1.ffn_$2.'],
+];
+
+function ggufName(name: string): string {
+  const found = tensorNames.find(([pattern]) => pattern.test(name));
+  if (found === undefined) throw new Error(`no GGUF name for ${name}`);
+  return name.replace(found[0], found[1]);
+}
+
+/** Within each head, row i and row i + headDim / 2 become rows 2i and 2i + 1. */
+function interleaveRows(values: Float32Array, headDim: number, rows: number): Float32Array {
+  const width = values.length / rows;
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    const head = Math.floor(row / headDim);
+    const within = row % headDim;
+    const half = headDim / 2;
+    const to = head * headDim + (within < half ? 2 * within : 2 * (within - half) + 1);
+    out.set(values.subarray(row * width, (row + 1) * width), to * width);
+  }
+  return out;
+}
+
+/**
+ * Divisors of the rotary frequencies for llama3 scaling, by wavelength as Meta's release states them. Written
+ * apart from `ropeInverseFrequencies`, so that the oracle checks that too.
+ */
+export function llama3Divisors({ theta, scaling }: LlmShape['rope'], headDim: number): Float32Array | undefined {
+  if (scaling === undefined) return undefined;
+  const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling;
+  const longest = originalContext / lowFreqFactor;
+  const shortest = originalContext / highFreqFactor;
+  return Float32Array.from({ length: headDim / 2 }, (_, i) => {
+    const wavelength = 2 * Math.PI * theta ** (i / (headDim / 2));
+    if (wavelength < shortest) return 1;
+    if (wavelength > longest) return factor;
+    const smooth = (originalContext / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
+    return 1 / ((1 - smooth) / factor + smooth);
+  });
+}
+
+function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string): Record<string, GgufValue> {
+  if (shape.mlp.kind !== 'dense') throw new Error('only dense models are written');
+  const windowed = attention.slidingWindow;
+  // The smallest SentencePiece vocabulary that loads: special tokens, all bytes, then pieces that never match.
+  const specials = ['<unk>', '<s>', '</s>'];
+  const pieces = Array.from({ length: shape.vocab }, (_, id) => {
+    if (id < 3) return { text: specials[id], score: 0, type: id === 0 ? 2 : 3 };
+    if (id < 259) return { text: `<0x${(id - 3).toString(16).toUpperCase().padStart(2, '0')}>`, score: 0, type: 6 };
+    return { text: `\u2581w${id}`, score: -id, type: 1 };
+  });
+  return {
+    'general.architecture': { string: architecture },
+    'general.name': { string: `random ${shape.arch}` },
+    [`${architecture}.vocab_size`]: { u32: shape.vocab },
+    [`${architecture}.context_length`]: { u32: shape.maxContext },
+    [`${architecture}.embedding_length`]: { u32: shape.hidden },
+    [`${architecture}.block_count`]: { u32: shape.layers },
+    [`${architecture}.feed_forward_length`]: { u32: shape.mlp.ffn },
+    [`${architecture}.attention.head_count`]: { u32: attention.heads },
+    [`${architecture}.attention.head_count_kv`]: { u32: attention.kvHeads },
+    [`${architecture}.attention.key_length`]: { u32: attention.headDim },
+    [`${architecture}.attention.value_length`]: { u32: attention.headDim },
+    [`${architecture}.attention.layer_norm_rms_epsilon`]: { f32: shape.normEps },
+    [`${architecture}.rope.dimension_count`]: { u32: attention.headDim },
+    [`${architecture}.rope.freq_base`]: { f32: shape.rope.theta },
+    ...(windowed === undefined
+      ? {}
+      : {
+          [`${architecture}.attention.sliding_window`]: { u32: windowed },
+          [`${architecture}.attention.sliding_window_pattern`]: { i32s: Array.from({ length: shape.layers }, () => 1) },
+          [`${architecture}.logit_scale`]: { f32: 1 },
+        }),
+    'tokenizer.ggml.model': { string: 'llama' },
+    'tokenizer.ggml.tokens': { strings: pieces.map(({ text }) => text) },
+    'tokenizer.ggml.scores': { f32s: pieces.map(({ score }) => score) },
+    'tokenizer.ggml.token_type': { i32s: pieces.map(({ type }) => type) },
+    'tokenizer.ggml.bos_token_id': { u32: 1 },
+    'tokenizer.ggml.eos_token_id': { u32: 2 },
+    'tokenizer.ggml.unknown_token_id': { u32: 0 },
+  };
+}
+
+/** The whole model as a GGUF file. */
+export function modelGguf(shape: LlmShape, weights: WeightSource): Uint8Array<ArrayBuffer> {
+  const { attention } = shape;
+  if (attention.kind !== 'gqa') throw new Error('only grouped-query attention is written');
+  const { architecture, interleaved } = targetOf(shape);
+  const tensors: GgufTensor[] = weights.names.map((name) => {
+    const extents = weights.shape(name);
+    const values = weights.read(name);
+    const rotary = interleaved && /\.self_attn\.[qk]_proj\./.test(name);
+    return {
+      name: ggufName(name),
+      shape: extents,
+      values: rotary ? interleaveRows(values, attention.headDim, extents[0]) : values,
+    };
+  });
+  const divisors = llama3Divisors(shape.rope, attention.headDim);
+  if (divisors !== undefined) tensors.push({ name: 'rope_freqs.weight', shape: [divisors.length], values: divisors });
+  if (architecture === 'granite_swa') {
+    // exp(-1e9) is 0: a sink that takes no weight.
+    const values = new Float32Array(attention.heads).fill(-1e9);
+    for (let layer = 0; layer < shape.layers; layer++)
+      tensors.push({ name: `blk.${layer}.attn_sinks.weight`, shape: [attention.heads], values });
+  }
+  return encodeGguf(metadataOf(shape, attention, architecture), tensors);
+}
