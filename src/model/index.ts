@@ -6,3 +6,6 @@ export * from './arch/index.ts';
 export * from './reference.ts';
 // For tests and benches of other parts; nothing that ships calls it.
 export { randomWeights } from './testing/random-weights.ts';
+export { DTYPE_BYTES, f32ToBf16, widenInto } from './format/float-formats.ts';
+export { encodeSafetensors, type TensorToWrite } from './format/safetensors.ts';
+export * from './tokenizer/index.ts';

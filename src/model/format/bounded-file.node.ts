@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { fail, formatCount, nearest } from '../../core/index.ts';
+import { fail, formatCount, IngotError, nearest } from '../../core/index.ts';
 
 /** One call of the system reads at most 2³¹ − 1 bytes on some platforms. */
 const MAX_READ_BYTES = 2 ** 30;
@@ -19,7 +19,7 @@ export function hasFile(dir: string, name: string): boolean {
   return statSync(join(dir, name), { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
-/** @throws IngotError CHECKPOINT_FILE_MISSING, CHECKPOINT_FILE_CHANGED on a later read past the end */
+/** @throws IngotError CHECKPOINT_FILE_MISSING, CHECKPOINT_FILE_UNREADABLE; CHECKPOINT_FILE_CHANGED on a later read past the end */
 export function openFile(dir: string, name: string, suggestion?: string): OpenFile {
   const path = join(dir, name);
   if (!hasFile(dir, name)) {
@@ -31,7 +31,7 @@ export function openFile(dir: string, name: string, suggestion?: string): OpenFi
       suggestion: suggestion ?? (near === undefined ? 'fetch the whole repository of the model' : `there is a ${near}`),
     });
   }
-  const fd = openSync(path, 'r');
+  const fd = open(path);
   return {
     path,
     bytes: fstatSync(fd).size,
@@ -51,6 +51,23 @@ export function openFile(dir: string, name: string, suggestion?: string): OpenFi
     },
     close: () => closeSync(fd),
   };
+}
+
+function open(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw new IngotError(
+      {
+        code: 'CHECKPOINT_FILE_UNREADABLE',
+        message: 'the file is there, but cannot be opened',
+        where: path,
+        found: (error as NodeJS.ErrnoException).code,
+        suggestion: 'check the permissions of the file and the limit on open files',
+      },
+      { cause: error },
+    );
+  }
 }
 
 /**

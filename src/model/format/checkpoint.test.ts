@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+
+import { tinyConfig, tinyTensors, writeTinyCheckpoint } from '../../../test/tiny-checkpoint.ts';
+import { openCheckpoint } from './checkpoint.node.ts';
+import { encodeSafetensors } from './safetensors.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'ingot-open-'));
+afterAll(() => rmSync(root, { recursive: true }));
+let folders = 0;
+function tiny(files: Record<string, unknown> = {}): string {
+  const dir = join(root, String(folders++));
+  writeTinyCheckpoint(dir);
+  for (const [name, content] of Object.entries(files)) {
+    writeFileSync(join(dir, name), content instanceof Uint8Array ? content : JSON.stringify(content));
+  }
+  return dir;
+}
+
+const openFilesIn = (dir: string): number =>
+  readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(dir);
+    } catch {
+      return false;
+    }
+  }).length;
+
+describe('openCheckpoint', () => {
+  it('puts the parts together', () => {
+    const dir = tiny();
+    const checkpoint = openCheckpoint(dir);
+    expect(checkpoint.shape).toMatchObject({ arch: 'llama', hidden: 8, layers: 2, vocab: 264 });
+    expect(checkpoint.graph.layers).toHaveLength(2);
+    expect(checkpoint.tokenizer.decode(checkpoint.tokenizer.encode('é'))).toBe('é');
+    expect([checkpoint.bosId, checkpoint.generation]).toEqual([256, { eosIds: [257] }]);
+    for (const { name, bytes } of tinyTensors()) {
+      const target = new Uint8Array(bytes.length);
+      checkpoint.weights.readRows(name, 0, checkpoint.weights.shape(name)[0], target);
+      expect(target).toEqual(bytes);
+    }
+    const file = readFileSync(join(dir, 'model.safetensors'));
+    expect(checkpoint.provenance.files.at(-1)).toEqual({ name: 'model.safetensors', bytes: file.length });
+    expect(checkpoint.provenance.sha256('model.safetensors')).toBe(createHash('sha256').update(file).digest('hex'));
+    checkpoint.close();
+  });
+
+  it('takes sampling defaults and further ends of text from generation_config.json', () => {
+    const checkpoint = openCheckpoint(
+      tiny({ 'generation_config.json': { eos_token_id: [7, 257], temperature: 0.6, top_p: 0.9, top_k: null } }),
+    );
+    expect(checkpoint.generation).toEqual({ eosIds: [7, 257], temperature: 0.6, topP: 0.9 });
+    checkpoint.close();
+  });
+
+  it('passes over the tensors that releases carry and nobody reads', () => {
+    const inverse = {
+      name: 'model.layers.0.self_attn.rotary_emb.inv_freq',
+      dtype: 'f32' as const,
+      shape: [2],
+      bytes: new Uint8Array(8),
+    };
+    const withInverse = tiny({ 'model.safetensors': encodeSafetensors([...tinyTensors(), inverse]) });
+    openCheckpoint(withInverse).close();
+    // A head is needed unless it is tied; then it is passed over.
+    openCheckpoint(tiny({ 'config.json': { ...tinyConfig, tie_word_embeddings: true } })).close();
+    const headless = encodeSafetensors(tinyTensors().filter(({ name }) => name !== 'lm_head.weight'));
+    openCheckpoint(
+      tiny({ 'config.json': { ...tinyConfig, tie_word_embeddings: true }, 'model.safetensors': headless }),
+    ).close();
+    expect(() => openCheckpoint(tiny({ 'model.safetensors': headless }))).toThrow(/CHECKPOINT_TENSOR_MISSING/);
+  });
+
+  it.runIf(process.platform === 'linux')(
+    'holds the weights open until it is closed, and nothing after a failure',
+    () => {
+      const dir = tiny();
+      const checkpoint = openCheckpoint(dir);
+      expect(openFilesIn(dir)).toBe(1);
+      checkpoint.close();
+      checkpoint.close();
+      expect(openFilesIn(dir)).toBe(0);
+      rmSync(join(dir, 'tokenizer.json'));
+      expect(() => openCheckpoint(dir)).toThrow(/CHECKPOINT_FILE_MISSING/);
+      expect(openFilesIn(dir)).toBe(0);
+    },
+  );
+
+  it('says what a folder of the Hugging Face cache is', () => {
+    const dir = mkdtempSync(join(root, 'cache-'));
+    writeTinyCheckpoint(join(dir, 'snapshots', 'abc'));
+    expect(() => openCheckpoint(dir)).toThrow(/Hugging Face cache/);
+    openCheckpoint(join(dir, 'snapshots', 'abc')).close();
+  });
+});
