@@ -3,6 +3,7 @@
 // of a wafer, spread over the whole region; PE-level code (tasks, colors, DSDs) is lowered from it.
 
 import type { Graph } from '../model/index.ts';
+import type { VectorType } from './phase.ts';
 import type { ReductionPlan } from './reduction.ts';
 
 export interface Region {
@@ -18,16 +19,8 @@ export interface Region {
  */
 export interface Numerics {
   readonly weights: 'f32' | 'bf16' | 'f16' | 'int8';
-  readonly activations: 'fp32' | 'fp16';
-  readonly kv: 'fp32' | 'fp16';
-}
-
-/** How a matrix [n, k] lies on a region: k tiles along one axis, n tiles along the other. */
-export interface MatrixLayout {
-  readonly kAxis: 'x' | 'y';
-  /** Elements of k per PE: ceil(k / PEs along kAxis). The last tiles may be short or empty. */
-  readonly kTile: number;
-  readonly nTile: number;
+  readonly activations: VectorType;
+  readonly kv: VectorType;
 }
 
 /** Order in which per-tile partial results are added, for each reduced quantity of the program. */
@@ -52,12 +45,15 @@ export interface Stage {
 /** Bytes on the fullest PE of a stage's region, by class. Never over `capacity`. */
 export interface MemoryPlan {
   readonly capacity: number;
+  /** Code, stack and system buffers. */
   readonly reserved: number;
   readonly weights: number;
+  /** Values of one layer for a prefill chunk, and receive buffers. */
   readonly activations: number;
-  /** KV bytes per cached token on the PE that holds it, and what is left for KV. */
+  /** What is left for the KV cache. */
   readonly kv: number;
-  readonly free: number;
+  /** Bytes that one cached token takes on the PEs of the row that holds it. */
+  readonly kvPerToken: number;
   /** Tokens, summed over all sequences, whose KV fits beside the rest. */
   readonly kvTokens: number;
 }
@@ -72,7 +68,8 @@ export interface Program {
   readonly numerics: Numerics;
   /** PEs along each axis of the (square) region on which k and n are tiled; the same for every stage. */
   readonly mesh: { readonly width: number; readonly height: number };
-  readonly prefill: 'stationary' | 'shift-gemm';
+  /** Prompt tokens that stream through the decode placement together; prefill uses no other placement. */
+  readonly prefillChunk: number;
   readonly orders: ProgramOrders;
   readonly stages: readonly Stage[];
 }

@@ -108,19 +108,20 @@ export const wse2: WaferFacts = {
     standing: 'measured',
   },
   taskStart: {
-    value: 40,
+    value: 12,
     unit: 'cycles',
     basis:
-      'per task: dispatch is known only as "tens of cycles"; a round value in that range, fitted to no measurement',
-    source: `${source.none}; the range is the experience of SDK programmers`,
-    standing: 'assumed',
+      'per task: dispatch is known only as "tens of cycles"; chosen on the decode rows of the 8B model (D01 to ' +
+      'D03) with the structure of the kernels fixed, so the 72B rows are predictions',
+    source: `${source.none}; rows D01 to D03 of ${source.waferLlm}, Table 4`,
+    standing: 'derived',
   },
   loopIteration: {
-    value: 8,
+    value: 1,
     unit: 'cycles',
     basis:
-      'per turn, counted at one instruction a cycle: load the scalar, step its pointer, step a DSD (2), count, ' +
-      'compare, branch and refill (2); fitted to no measurement',
+      'per vector instruction issued from a hardware-assisted loop: the scalar operand is loaded while the DSDs ' +
+      'step by themselves; larger values disagree with D01 to D03',
     source: `${source.none}; loop shape of the decode kernel in ${source.waferLlm}`,
     standing: 'assumed',
   },

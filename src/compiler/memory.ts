@@ -1,0 +1,191 @@
+// Bytes on the fullest PE. Every tensor of a stage is tiled over the stage's whole region, so all PEs hold
+// nearly the same; the count takes full tiles, so it is an upper bound for each PE.
+
+import { definitionOf } from '../model/index.ts';
+import type { Graph, Op } from '../model/index.ts';
+import type { Wafer } from '../spec/index.ts';
+import { inputAxes } from '../wafer/index.ts';
+import type { Axis, MemoryPlan, Numerics, VectorType } from '../wafer/index.ts';
+
+export interface Mesh {
+  readonly width: number;
+  readonly height: number;
+}
+
+const bytesOf = (type: VectorType): number => (type === 'fp16' ? 2 : 4);
+const weightBytes = (numerics: Numerics): number => ({ f32: 4, f16: 2, bf16: 2, int8: 1 })[numerics.weights];
+
+const span = (axis: Axis, mesh: Mesh): number => (axis === 'x' ? mesh.width : mesh.height);
+const other = (axis: Axis): Axis => (axis === 'x' ? 'y' : 'x');
+const tile = (rows: number, cols: number, rowAxis: Axis, mesh: Mesh): number =>
+  Math.ceil(rows / span(rowAxis, mesh)) * Math.ceil(cols / span(other(rowAxis), mesh));
+
+/** Weight bytes of an op on one PE. Vectors (norms, biases) and the embedding keep 16 bits when matrices are int8. */
+function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics): number {
+  const matrix = weightBytes(numerics);
+  const vector = Math.max(2, matrix);
+  switch (op.kind) {
+    case 'embedding':
+      return tile(op.vocab, op.width, other(axis), mesh) * vector;
+    case 'linear': {
+      const outputs = Math.ceil(op.n / span(other(axis), mesh));
+      const scales = numerics.weights === 'int8' ? outputs * 4 : 0;
+      const bias = op.bias === undefined ? 0 : outputs * vector;
+      return tile(op.k, op.n, axis, mesh) * matrix + scales + bias;
+    }
+    case 'moe': {
+      const expert = 2 * tile(op.width, op.expertFfn, axis, mesh) + tile(op.expertFfn, op.width, other(axis), mesh);
+      const shared = 2 * tile(op.width, op.sharedFfn, axis, mesh) + tile(op.sharedFfn, op.width, other(axis), mesh);
+      const router = tile(op.width, op.experts, axis, mesh);
+      return (op.experts * expert + op.sharedExperts * shared + router) * matrix;
+    }
+    case 'rmsnorm':
+      return Math.ceil(definitionOf(op).weightElements(op) / span(axis, mesh)) * vector;
+    default:
+      return 0;
+  }
+}
+
+export function sectionWeights(ops: readonly Op[], mesh: Mesh, numerics: Numerics): number {
+  const axes = inputAxes(ops, 'y');
+  return ops.reduce((sum, op) => sum + weightsOnPe(op, axes.get(op) ?? 'y', mesh, numerics), 0);
+}
+
+/** Every value of a layer has a buffer of its own for each token of a chunk, and one more to receive into. */
+function activationsPerToken(ops: readonly Op[], mesh: Mesh, numerics: Numerics): number {
+  const axes = inputAxes(ops, 'y');
+  let sum = 0;
+  let largest = 0;
+  for (const op of ops) {
+    const axis = axes.get(op) ?? 'y';
+    const outAxis = op.kind === 'linear' ? other(axis) : axis;
+    const values = Math.ceil(definitionOf(op).width(op) / span(outAxis, mesh));
+    sum += values;
+    largest = Math.max(largest, values);
+  }
+  return (sum + largest) * bytesOf(numerics.activations);
+}
+
+/** KV bytes of one cached token of one layer on each PE of its row, and the score it needs while attended to. */
+function kvOnPe(ops: readonly Op[], mesh: Mesh, numerics: Numerics): { cache: number; score: number } {
+  const axes = inputAxes(ops, 'y');
+  let cache = 0;
+  let score = 0;
+  for (const op of ops) {
+    if (op.kind !== 'attention') continue;
+    const channels = span(axes.get(op) ?? 'y', mesh);
+    const values =
+      op.latent === undefined
+        ? 2 * Math.ceil((op.kvHeads * op.headDim) / channels)
+        : Math.ceil(op.latent.cacheWidth / channels);
+    cache += values * bytesOf(numerics.kv);
+    const queriesPerKv = op.latent === undefined ? Math.ceil(op.heads / op.kvHeads) : op.heads;
+    score = Math.max(score, 2 * queriesPerKv * bytesOf(numerics.activations));
+  }
+  return { cache, score };
+}
+
+/** Rows over which cached positions are spread: the axis across the attention's channels. */
+function kvRows(graph: Graph, mesh: Mesh): number {
+  const layer = graph.layers[0] ?? [];
+  const attention = layer.find((op) => op.kind === 'attention');
+  const axis = attention === undefined ? 'y' : (inputAxes(layer, 'y').get(attention) ?? 'y');
+  return span(other(axis), mesh);
+}
+
+/** What a stage holds: layers [from, to), and whether the embedding and the head besides. */
+export interface StageContent {
+  readonly from: number;
+  readonly to: number;
+  readonly embedding: boolean;
+  readonly head: boolean;
+}
+
+/** Bytes of one layer on one PE. */
+interface LayerBytes {
+  readonly weights: number;
+  /** KV of one cached token, and the score it needs while attended to. */
+  readonly cache: number;
+  readonly score: number;
+  /** Values of one token. */
+  readonly activations: number;
+}
+
+/** Answers how a mesh would be filled; layers that are alike are sized once. */
+export interface MemoryModel {
+  readonly mesh: Mesh;
+  /**
+   * The memory of a stage. `kv` is negative when weights and activations alone do not fit.
+   * @param chunk tokens that prefill processes together
+   */
+  stage(content: StageContent, chunk: number): MemoryPlan;
+}
+
+export function createMemoryModel(graph: Graph, mesh: Mesh, wafer: Wafer, numerics: Numerics): MemoryModel {
+  const known = new Map<string, LayerBytes>();
+  const layers = graph.layers.map((ops) => {
+    const key = signature(ops);
+    let layer = known.get(key);
+    if (layer === undefined) {
+      layer = {
+        weights: sectionWeights(ops, mesh, numerics),
+        activations: activationsPerToken(ops, mesh, numerics),
+        ...kvOnPe(ops, mesh, numerics),
+      };
+      known.set(key, layer);
+    }
+    return layer;
+  });
+  const embedding = sectionWeights(graph.prologue, mesh, numerics);
+  const head = sectionWeights(graph.epilogue, mesh, numerics);
+  // A tied head reads the embedding's table where both are on one stage.
+  const headBesideTable = graph.shape.tiedEmbeddings
+    ? sectionWeights(
+        graph.epilogue.filter((op) => op.kind !== 'linear'),
+        mesh,
+        numerics,
+      )
+    : head;
+  const rows = kvRows(graph, mesh);
+  const logits = Math.ceil(graph.shape.vocab / mesh.width) * bytesOf(numerics.activations);
+
+  return {
+    mesh,
+    stage(content, chunk) {
+      let [weights, cache, score, activations] = [0, 0, 0, 0];
+      for (let i = content.from; i < content.to; i++) {
+        const layer = layers[i];
+        weights += layer.weights;
+        cache += layer.cache;
+        if (layer.score > score) score = layer.score;
+        if (layer.activations > activations) activations = layer.activations;
+      }
+      if (content.embedding) weights += embedding;
+      if (content.head) weights += content.embedding ? headBesideTable : head;
+      // Logits are wanted for the last token of a chunk only.
+      const buffers = content.head ? Math.max(activations * chunk, activations + logits) : activations * chunk;
+      const { sramPerPe: capacity, reservedSram: reserved } = wafer;
+      const kv = capacity - reserved - weights - buffers;
+      const kvPerToken = cache + score;
+      const kvTokens = kv > 0 && kvPerToken > 0 ? Math.floor(kv / kvPerToken) * rows : 0;
+      return { capacity, reserved, weights, activations: buffers, kv, kvPerToken, kvTokens };
+    },
+  };
+}
+
+const signatures = new WeakMap<readonly Op[], string>();
+
+/** Layers with equal signatures have equal sizes and costs. */
+export function signature(ops: readonly Op[]): string {
+  let text = signatures.get(ops);
+  if (text === undefined) {
+    text = ops
+      .map((op) => {
+        const sizes = Object.entries(op).filter(([, value]) => typeof value === 'number' || typeof value === 'object');
+        return `${op.kind}:${op.out}:${'bias' in op}:${JSON.stringify(sizes)}`;
+      })
+      .join('|');
+    signatures.set(ops, text);
+  }
+  return text;
+}

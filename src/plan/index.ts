@@ -1,0 +1,2 @@
+export { groupErrors, validate } from './validate/validate.ts';
+export type { GroupError, ValidationLine } from './validate/validate.ts';

@@ -1,0 +1,38 @@
+import { priceAll, total } from '../../sim/index.ts';
+import { groupSize, sectionPhases } from '../../wafer/index.ts';
+import type { Wafer } from '../../spec/index.ts';
+import type { PublishedRow } from '../../spec/index.ts';
+import { elementType, fullWidthGraph, grouping, paddedLayer, pair, wafer } from './conditions.ts';
+import type { Predictor } from './predictor.ts';
+
+/** The benchmark's exponential is two squarings of 1 + x / 256: a scale, an add and two products. */
+const standInExponential = 4;
+
+/** Cycles of one decode layer as the published benchmark times it, with `cached` tokens before the new one. */
+export function decodeLayerCycles(
+  row: PublishedRow,
+  mesh: { width: number; height: number },
+  target: Wafer,
+  cached?: number,
+): number {
+  const layer = paddedLayer(row, mesh.width, 4096);
+  const context = {
+    ...mesh,
+    tokens: 1,
+    cached: (cached ?? layer.context) - 1,
+    type: elementType(row),
+    group: grouping(row, groupSize),
+    expVectors: standInExponential,
+  };
+  return total(priceAll(sectionPhases(fullWidthGraph(layer).layers[0], 'y', context), target));
+}
+
+/** Cycles per layer of decode on a square mesh. */
+export const decode: Predictor = {
+  group: 'decode',
+  predict(row) {
+    if (row.unit !== 'cycles') return undefined;
+    const value = decodeLayerCycles(row, pair(row, 'mesh'), wafer(row));
+    return { value, presumes: 'full-width attention, dimensions padded to the mesh, stand-in exponential' };
+  },
+};

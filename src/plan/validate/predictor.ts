@@ -1,0 +1,14 @@
+import type { PublishedRow } from '../../spec/index.ts';
+
+/** What the model says for a row, in the row's unit, and what it presumed where the row is silent. */
+export interface Answer {
+  readonly value: number;
+  readonly presumes: string;
+}
+
+/** Answers the rows of one group. */
+export interface Predictor {
+  readonly group: string;
+  /** Undefined when the model cannot answer this row yet. */
+  predict(row: PublishedRow): Answer | undefined;
+}

@@ -1,0 +1,87 @@
+// Published against predicted, row by row. Nothing here is fitted: constants live in `spec`, and the rows that
+// were used to choose one are named below.
+
+import type { PublishedRow } from '../../spec/index.ts';
+import { capacity } from './capacity.ts';
+import { collective } from './collective.ts';
+import { decode } from './decode.ts';
+import { endToEnd } from './end-to-end.ts';
+import { gemv } from './gemv.ts';
+import { prefill } from './prefill.ts';
+import type { Predictor } from './predictor.ts';
+import { service } from './service.ts';
+import { vector } from './vector.ts';
+
+const predictors: readonly Predictor[] = [collective, vector, gemv, decode, prefill, capacity, endToEnd, service];
+
+/** Rows from which a constant was chosen: agreement with them is no evidence. */
+const chosenFrom: Readonly<Record<string, string>> = {
+  C24: 'vectorStartup',
+  C25: 'bank conflict',
+  D01: 'taskStart, loopIteration',
+  D02: 'taskStart, loopIteration',
+  D03: 'taskStart, loopIteration',
+};
+
+export interface ValidationLine {
+  readonly id: string;
+  readonly group: string;
+  readonly quantity: string;
+  readonly unit: string;
+  readonly kind: string;
+  readonly published: number;
+  /** Absent when the model cannot answer the row yet. */
+  readonly predicted?: number;
+  /** predicted / published − 1. */
+  readonly error?: number;
+  /** `chosen`: a constant was chosen from this row. `predicted`: none was. */
+  readonly standing: 'chosen' | 'predicted' | 'not yet';
+  /** The constants chosen from the row. */
+  readonly constants?: string;
+  readonly presumes?: string;
+  readonly source: string;
+}
+
+/** Predict every row that the model can answer. Rows from elsewhere never count as `chosen`. */
+export function validate(rows: readonly PublishedRow[], ours: boolean): ValidationLine[] {
+  return rows.map((row) => {
+    const answer = predictors.find(({ group }) => group === row.group)?.predict(row);
+    const { id, group, quantity, unit, kind, value: published, source } = row;
+    const known = { id, group, quantity, unit, kind, published, source };
+    if (answer === undefined) return { ...known, standing: 'not yet' };
+    const constants = ours ? chosenFrom[id] : undefined;
+    return {
+      ...known,
+      predicted: answer.value,
+      error: answer.value / published - 1,
+      standing: constants === undefined ? 'predicted' : 'chosen',
+      ...(constants === undefined ? {} : { constants }),
+      presumes: answer.presumes,
+    };
+  });
+}
+
+export interface GroupError {
+  readonly group: string;
+  readonly rows: number;
+  /** Mean and largest of |error| over the rows that no constant was chosen from. */
+  readonly mean: number;
+  readonly worst: number;
+}
+
+/** How far the predictions of each group are off; rows that constants were chosen from are left out. */
+export function groupErrors(lines: readonly ValidationLine[]): GroupError[] {
+  const groups = new Map<string, number[]>();
+  for (const line of lines) {
+    if (line.standing !== 'predicted' || line.error === undefined) continue;
+    const errors = groups.get(line.group) ?? [];
+    errors.push(Math.abs(line.error));
+    groups.set(line.group, errors);
+  }
+  return [...groups].map(([group, errors]) => ({
+    group,
+    rows: errors.length,
+    mean: errors.reduce((sum, error) => sum + error, 0) / errors.length,
+    worst: Math.max(...errors),
+  }));
+}

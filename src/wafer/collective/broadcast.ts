@@ -1,0 +1,26 @@
+import { phase, waveletsOf } from '../phase.ts';
+import { rootOf } from '../reduction.ts';
+import type { Collective } from './collective.ts';
+
+/**
+ * From the middle of the line to both ends. Routers copy a wavelet to the ramp and onwards in one cycle
+ * (multicast is free), so it costs the distance, two ramps and the stream: B + P / 2 + 2 T_R.
+ * Source: HPDC'24, broadcast, with the root in the middle.
+ */
+export const broadcast: Collective = {
+  id: 'broadcast',
+  about: 'from the middle PE to both ends by multicast routes',
+  colors: 2,
+  phases: ({ parts, values, type }) => {
+    if (parts <= 1) return [];
+    return [
+      phase('broadcast', {
+        hops: Math.max(rootOf(parts), parts - 1 - rootOf(parts)),
+        ramps: 2,
+        tasks: 1,
+        wavelets: waveletsOf(values, type),
+        vectors: [{ count: 1, length: 0, type }],
+      }),
+    ];
+  },
+};

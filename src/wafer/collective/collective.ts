@@ -1,0 +1,20 @@
+import type { Phase, VectorType } from '../phase.ts';
+
+/** One row or column of PEs and what each of them contributes. */
+export interface LineShape {
+  readonly parts: number;
+  readonly values: number;
+  readonly type: VectorType;
+  /** PEs per group, for the algorithms that have groups. */
+  readonly group: number;
+}
+
+/** A collective on a line of PEs: what it costs, in counts. */
+export interface Collective {
+  readonly id: string;
+  /** One sentence for people. */
+  readonly about: string;
+  /** Routable colors that it occupies on a line. */
+  readonly colors: number;
+  phases(line: LineShape): readonly Phase[];
+}

@@ -1,0 +1,22 @@
+import { phase, waveletsOf } from '../phase.ts';
+import type { Collective } from './collective.ts';
+
+/**
+ * Reduce by a chain inside each group, then a chain among the first PEs of the groups. The second chain
+ * starts once the first has delivered, so the vector passes twice: with group size s,
+ * 2 B + (2 T_R + 2)(s - 1) + (P / s - 1)(s + 2 T_R + 1).
+ * Source: Luczynski et al., HPDC'24, two-phase reduce; the closed form for any s is derived in docs/model.md.
+ */
+export const twoPhase: Collective = {
+  id: 'two-phase',
+  about: 'chains inside groups, then a chain among the group leaders',
+  colors: 3,
+  phases: ({ parts, values, type, group }) => {
+    const inner = Math.min(group, parts) - 1;
+    const outer = Math.ceil(parts / group) - 1;
+    const wavelets = waveletsOf(values, type);
+    const first = phase('inside groups', { hops: inner, ramps: 2 * inner, steps: inner, wavelets });
+    const second = phase('among groups', { hops: outer * group, ramps: 2 * outer, steps: outer, wavelets });
+    return [...(inner > 0 ? [first] : []), ...(outer > 0 ? [second] : [])];
+  },
+};

@@ -1,0 +1,26 @@
+import type { Op, OpKind } from '../../model/index.ts';
+import { add } from './add.ts';
+import { attention } from './attention.ts';
+import { embedding } from './embedding.ts';
+import { glu } from './glu.ts';
+import type { Kernel } from './kernel.ts';
+import { linear } from './linear.ts';
+import { moe } from './moe.ts';
+import { rmsnorm } from './rmsnorm.ts';
+import { rope } from './rope.ts';
+
+/** One kernel per op kind; a new op kind does not compile until its kernel is here. */
+export const kernels: { readonly [K in OpKind]: Kernel<Extract<Op, { kind: K }>> } = {
+  add,
+  attention,
+  embedding,
+  glu,
+  linear,
+  moe,
+  rmsnorm,
+  rope,
+};
+
+export { matrix } from './linear.ts';
+export { shiftGemm, shiftGemmTransposed } from './shift-gemm.ts';
+export type { Axis, Kernel, KernelContext } from './kernel.ts';

@@ -1,0 +1,35 @@
+import type { Op } from '../../model/index.ts';
+import type { Phase, VectorType } from '../phase.ts';
+
+/** Where and on what a kernel runs. */
+export interface KernelContext {
+  readonly width: number;
+  readonly height: number;
+  /** Tokens processed in this step; 1 in decode. */
+  readonly tokens: number;
+  /** Tokens of this sequence already in the KV cache. */
+  readonly cached: number;
+  readonly type: VectorType;
+  /** PEs per group of the two-level reduce, for a line of that many PEs. */
+  readonly group: (parts: number) => number;
+  /** Vector instructions of one exponential: 10 for a range reduction and a degree-6 polynomial. */
+  readonly expVectors: number;
+}
+
+/** An op with the mesh axis on which its input lies; its output lies on the other axis if it is a matrix. */
+export type Axis = 'x' | 'y';
+
+/**
+ * PE code for one op on a region. Vectors lie cut along one axis and replicated on the other, so that a
+ * matrix-vector product leaves its output where the next one wants its input (WaferLLM, OSDI'25, section 4).
+ */
+export interface Kernel<O extends Op> {
+  /** `axis`: along which the op's input is cut. */
+  phases(op: O, axis: Axis, context: KernelContext): readonly Phase[];
+}
+
+/** PEs along an axis, and along the other. */
+export const along = (axis: Axis, context: { width: number; height: number }): number =>
+  axis === 'x' ? context.width : context.height;
+export const across = (axis: Axis, context: { width: number; height: number }): number =>
+  axis === 'x' ? context.height : context.width;

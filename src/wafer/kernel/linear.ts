@@ -1,0 +1,38 @@
+import type { LinearOp } from '../../model/index.ts';
+import { allReduce } from '../collective/index.ts';
+import { phase } from '../phase.ts';
+import type { Phase } from '../phase.ts';
+import { across, along } from './kernel.ts';
+import type { Axis, Kernel, KernelContext } from './kernel.ts';
+
+/**
+ * MeshGEMV (WaferLLM, section 5): each PE multiplies its tile of the matrix with its piece of the vector,
+ * one vector instruction over the outputs for each input element; the partial results are all-reduced along
+ * the input axis. Several tokens stream through the same placement: then the instruction runs over outputs
+ * or over tokens, whichever starts fewer of them.
+ */
+export const linear: Kernel<LinearOp> = {
+  phases: (op, axis, context) => matrix(op.k, [op.n], op.bias !== undefined, axis, context),
+};
+
+/** Matrices that share their input run as one, [k, sum of n]; every matrix is tiled by itself. */
+export function matrix(
+  k: number,
+  outputs: readonly number[],
+  bias: boolean,
+  axis: Axis,
+  context: KernelContext,
+): Phase[] {
+  const { tokens, type } = context;
+  const parts = along(axis, context);
+  const kTile = Math.ceil(k / parts);
+  const nTile = outputs.reduce((sum, n) => sum + Math.ceil(n / across(axis, context)), 0);
+  const overOutputs = { count: tokens * kTile, length: nTile, type, looped: true };
+  const overTokens = { count: kTile * nTile, length: tokens, type, looped: true };
+  const values = tokens * nTile;
+  return [
+    phase('multiply', { vectors: [overTokens.count < overOutputs.count ? overTokens : overOutputs] }),
+    ...allReduce({ parts, values, type, group: context.group(parts) }),
+    ...(bias ? [phase('bias', { vectors: [{ count: 1, length: values, type }] })] : []),
+  ];
+}

@@ -1,0 +1,51 @@
+import { twoLevel } from '../collective/two-level.ts';
+import { phase, waveletsOf } from '../phase.ts';
+import type { Phase } from '../phase.ts';
+import type { KernelContext } from './kernel.ts';
+
+/**
+ * MeshGEMM (WaferLLM, OSDI'25, section 5): C = A · B with A [m, k] and B [k, n] cut in square tiles over a
+ * square mesh. In each of P steps every PE multiplies the tiles it holds while it passes A to its ring
+ * neighbour on x and B on y; INTERLEAVE places ring neighbours at most two hops apart. The multiplication
+ * runs one vector instruction over the m rows of the tile for each (k, n) of it.
+ */
+export function shiftGemm(m: number, k: number, n: number, context: KernelContext): Phase[] {
+  const { type } = context;
+  const steps = Math.max(context.width, context.height);
+  const [mTile, kTile, nTile] = [m, k, n].map((size) => Math.ceil(size / steps));
+  return [
+    phase('shift and multiply', {
+      repeat: steps,
+      // Each step waits for the arrival of both tiles and starts a send and a receive of each.
+      tasks: 2,
+      vectors: [
+        { count: 4, length: 0, type },
+        { count: kTile * nTile, length: mTile, type, looped: true },
+      ],
+      beside: { hops: 2, ramps: 2, wavelets: waveletsOf(Math.max(mTile * kTile, kTile * nTile), type) },
+    }),
+  ];
+}
+
+/**
+ * GEMM-T (WaferLLM, section 4): C = A · Bᵀ with A [m, k], B [n, k] and no transposition over the mesh. B
+ * moves along y as in `shiftGemm`; the partial products of each step are reduced along x.
+ */
+export function shiftGemmTransposed(m: number, k: number, n: number, context: KernelContext): Phase[] {
+  const { type } = context;
+  const steps = Math.max(context.width, context.height);
+  const [mTile, kTile, nTile] = [m, k, n].map((size) => Math.ceil(size / steps));
+  const line = { parts: steps, values: mTile * nTile, type, group: context.group(steps) };
+  return [
+    phase('shift and multiply', {
+      repeat: steps,
+      tasks: 1,
+      vectors: [
+        { count: 2, length: 0, type },
+        { count: kTile * nTile, length: mTile, type, looped: true },
+      ],
+      beside: { hops: 2, ramps: 2, wavelets: waveletsOf(kTile * nTile, type) },
+    }),
+    ...twoLevel.phases(line).map((p) => ({ ...p, repeat: p.repeat * steps })),
+  ];
+}
