@@ -5,7 +5,7 @@ import { fail } from '../core/index.ts';
 import type { Graph } from '../model/index.ts';
 import type { Wafer } from '../spec/index.ts';
 import { groupSize } from '../wafer/index.ts';
-import type { Numerics, Program, ProgramOrders, ReductionPlan, Stage } from '../wafer/index.ts';
+import type { Numerics, Program, Stage } from '../wafer/index.ts';
 import { createMemoryModel, signature } from './memory.ts';
 import type { MemoryModel, Mesh, StageContent } from './memory.ts';
 
@@ -53,7 +53,7 @@ export function compile(options: CompileOptions): Program {
     numerics,
     mesh,
     prefillChunk: chunk,
-    orders: orders(graph, mesh),
+    groups: { x: groupSize(mesh.width), y: groupSize(mesh.height) },
     stages,
   };
 }
@@ -206,23 +206,5 @@ function stage(content: StageContent, wafer: number, mesh: Mesh, memory: Stage['
     hasHead: content.head,
     region: { x: 0, y: 0, width: mesh.width, height: mesh.height },
     memory,
-  };
-}
-
-/** The order of every sum of the program: the two-level tree over the PEs on which the summed index lies. */
-function orders(graph: Graph, mesh: Mesh): ProgramOrders {
-  const plan = (parts: number, width: number): ReductionPlan => ({
-    tile: Math.ceil(width / parts),
-    parts,
-    group: groupSize(parts),
-  });
-  const widths = new Set<number>();
-  for (const op of [...graph.prologue, ...graph.layers.flat(), ...graph.epilogue]) {
-    if (op.kind === 'linear') widths.add(op.k);
-    if (op.kind === 'rmsnorm') widths.add(op.width);
-  }
-  return {
-    byWidth: Object.fromEntries([...widths].map((width) => [width, plan(mesh.height, width)])),
-    context: plan(mesh.width, 0),
   };
 }

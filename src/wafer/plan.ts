@@ -3,9 +3,10 @@
 
 import type { Graph, LinearOp, Op } from '../model/index.ts';
 import { kernels, matrix, shiftGemm, shiftGemmTransposed } from './kernel/index.ts';
-import type { Axis, KernelContext } from './kernel/index.ts';
+import type { KernelContext } from './kernel/index.ts';
 import { allReduce } from './collective/index.ts';
 import { phase, waveletsOf } from './phase.ts';
+import type { Axis } from './reduction.ts';
 import type { Phase } from './phase.ts';
 
 /** The phases of one op, or of several matrices that share their input. */

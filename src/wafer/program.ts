@@ -4,7 +4,7 @@
 
 import type { Graph } from '../model/index.ts';
 import type { VectorType } from './phase.ts';
-import type { ReductionPlan } from './reduction.ts';
+import type { Axis } from './reduction.ts';
 
 export interface Region {
   readonly x: number;
@@ -21,14 +21,6 @@ export interface Numerics {
   readonly weights: 'f32' | 'bf16' | 'f16' | 'int8';
   readonly activations: VectorType;
   readonly kv: VectorType;
-}
-
-/** Order in which per-tile partial results are added, for each reduced quantity of the program. */
-export interface ProgramOrders {
-  /** Over the tiles of a vector of each width: linear k tiles, norm sums. Keyed by width. */
-  readonly byWidth: Readonly<Record<number, ReductionPlan>>;
-  /** Over cached positions in attention (softmax max and sum, weighted values). */
-  readonly context: ReductionPlan;
 }
 
 /** Layers [from, to) on one wafer; the first stage also holds the embedding, the last the head. */
@@ -70,6 +62,10 @@ export interface Program {
   readonly mesh: { readonly width: number; readonly height: number };
   /** Prompt tokens that stream through the decode placement together; prefill uses no other placement. */
   readonly prefillChunk: number;
-  readonly orders: ProgramOrders;
+  /**
+   * PEs per group of the two-level reduce along each axis. With the mesh it fixes the order of every sum: see
+   * `reductionAlong`, with the axis of an op's input from `inputAxes`.
+   */
+  readonly groups: Readonly<Record<Axis, number>>;
   readonly stages: readonly Stage[];
 }

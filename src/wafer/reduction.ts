@@ -13,6 +13,24 @@ export interface ReductionPlan {
   readonly group: number;
 }
 
+/** Mesh axis: x runs west to east, y north to south. */
+export type Axis = 'x' | 'y';
+
+/** What of a program decides its sums. */
+export interface MeshGroups {
+  readonly mesh: { readonly width: number; readonly height: number };
+  readonly groups: Readonly<Record<Axis, number>>;
+}
+
+/**
+ * How a sum over `length` elements lying along `axis` is cut and ordered: the k index of a linear op and the
+ * width of a norm lie along the axis of the op's input, cached positions along the other axis.
+ */
+export function reductionAlong({ mesh, groups }: MeshGroups, axis: Axis, length: number): ReductionPlan {
+  const parts = axis === 'x' ? mesh.width : mesh.height;
+  return { tile: Math.ceil(length / parts), parts, group: groups[axis] };
+}
+
 /** Index of the root of `count` neighbours: the middle, the higher one of two. */
 export const rootOf = (count: number): number => count >> 1;
 

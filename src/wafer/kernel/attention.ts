@@ -3,7 +3,8 @@ import { allReduce } from '../collective/index.ts';
 import { phase, waveletsOf } from '../phase.ts';
 import type { Phase } from '../phase.ts';
 import { across, along } from './kernel.ts';
-import type { Axis, Kernel, KernelContext } from './kernel.ts';
+import type { Kernel, KernelContext } from './kernel.ts';
+import type { Axis } from '../reduction.ts';
 
 /**
  * Attention over a KV cache whose channels lie along the input axis and whose positions lie along the other.

@@ -23,4 +23,4 @@ export const kernels: { readonly [K in OpKind]: Kernel<Extract<Op, { kind: K }>>
 
 export { matrix } from './linear.ts';
 export { shiftGemm, shiftGemmTransposed } from './shift-gemm.ts';
-export type { Axis, Kernel, KernelContext } from './kernel.ts';
+export type { Kernel, KernelContext } from './kernel.ts';

@@ -1,5 +1,6 @@
 import type { Op } from '../../model/index.ts';
 import type { Phase, VectorType } from '../phase.ts';
+import type { Axis } from '../reduction.ts';
 
 /** Where and on what a kernel runs. */
 export interface KernelContext {
@@ -15,9 +16,6 @@ export interface KernelContext {
   /** Vector instructions of one exponential: 10 for a range reduction and a degree-6 polynomial. */
   readonly expVectors: number;
 }
-
-/** An op with the mesh axis on which its input lies; its output lies on the other axis if it is a matrix. */
-export type Axis = 'x' | 'y';
 
 /**
  * PE code for one op on a region. Vectors lie cut along one axis and replicated on the other, so that a

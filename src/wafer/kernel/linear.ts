@@ -3,7 +3,8 @@ import { allReduce } from '../collective/index.ts';
 import { phase } from '../phase.ts';
 import type { Phase } from '../phase.ts';
 import { across, along } from './kernel.ts';
-import type { Axis, Kernel, KernelContext } from './kernel.ts';
+import type { Kernel, KernelContext } from './kernel.ts';
+import type { Axis } from '../reduction.ts';
 
 /**
  * MeshGEMV (WaferLLM, section 5): each PE multiplies its tile of the matrix with its piece of the vector,
