@@ -25,8 +25,8 @@ export interface Reference {
 
 /**
  * Run a graph op by op. Values and weights are float32; weights are widened when first used and kept.
- * @throws IngotError ARCH_UNSUPPORTED for a graph that is for sizing only; WEIGHT_MISSING, WEIGHT_SHAPE when a
- * weight is first used
+ * @throws IngotError ARCH_UNSUPPORTED for a graph that is for sizing only; CHECKPOINT_TENSOR_MISSING,
+ * CHECKPOINT_TENSOR_SHAPE when a weight is first used
  */
 export function createReference(graph: Graph, weights: WeightSource): Reference {
   requireExecutable(graph);
@@ -42,12 +42,16 @@ export function createReference(graph: Graph, weights: WeightSource): Reference 
       .find((weight) => weight.name === name);
     assert(use !== undefined, `op ${op.kind} reads ${name} without declaring it`);
     if (!weights.has(name)) {
-      fail({ code: 'WEIGHT_MISSING', message: 'the checkpoint lacks a weight that the model needs', where: name });
+      fail({
+        code: 'CHECKPOINT_TENSOR_MISSING',
+        message: 'the checkpoint lacks a weight that the model needs',
+        where: name,
+      });
     }
     const shape = weights.shape(name);
     if (shape.join() !== use.shape.join()) {
       fail({
-        code: 'WEIGHT_SHAPE',
+        code: 'CHECKPOINT_TENSOR_SHAPE',
         message: 'a weight has another shape than the configuration says',
         where: name,
         expected: `[${use.shape.join(', ')}]`,

@@ -2,9 +2,10 @@
 // dropped: a model that runs with a setting ignored gives wrong text and no error. All problems of a config
 // are collected and reported at once.
 
-import { IngotError, nearest, type Diagnostic } from '../../core/index.ts';
+import { nearest } from '../../core/index.ts';
 import type { RopeShape } from '../../spec/index.ts';
 import { isJsonObject, type JsonObject } from '../format/json.ts';
+import { createProblems } from '../format/problems.ts';
 
 /** A configuration is untrusted; beyond these sizes it is a mistake or an attack, not a model. */
 export const dimensionLimits = {
@@ -35,23 +36,31 @@ export const inertKeys: ReadonlySet<string> = new Set([
   'do_sample',
   'dtype',
   'eos_token_id',
+  'id2label',
   'initializer_range',
+  'is_llama_config',
+  'label2id',
   'max_length',
   'max_new_tokens',
+  'min_length',
   'model_type',
   'name_or_path',
   'output_attentions',
   'output_hidden_states',
   'pad_token_id',
   'pretraining_tp',
+  'repetition_penalty',
   'return_dict',
   'temperature',
   'tokenizer_class',
   'top_k',
   'top_p',
   'torch_dtype',
+  'transformers.js_config',
   'transformers_version',
   'unk_token_id',
+  'unsloth_fixed',
+  'unsloth_version',
   'use_cache',
 ]);
 
@@ -75,9 +84,11 @@ export interface ConfigReader {
   architectures(): void;
   /** A token id or a list of them; none if absent. */
   tokenIds(key: string, vocab: number): number[];
+  /** No problem so far: relations between values are worth checking only if each was read. */
+  readonly sound: boolean;
   invalid(key: string, expected: string, found: unknown): void;
   unsupported(key: string, message: string, found: unknown, expected?: string): void;
-  /** Throw what was collected; then, or if keys remain that nobody read and nobody knows, throw those. */
+  /** Add a problem for each key that nobody read and nobody knows; throw if there is any problem. */
   finish(): void;
 }
 
@@ -89,11 +100,11 @@ export const show = (value: unknown): string => {
 
 /** @param where what to call the file in diagnostics */
 export function createConfigReader(config: JsonObject, where: string): ConfigReader {
-  const problems: Diagnostic[] = [];
+  const problems = createProblems();
   const read = new Set<string>();
 
   const invalid = (key: string, expected: string, found: unknown): void => {
-    problems.push({
+    problems.add({
       code: 'CONFIG_INVALID',
       message: found === undefined ? `the key '${key}' is missing` : `the key '${key}' has a wrong value`,
       where: `${where}: ${key}`,
@@ -102,7 +113,7 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
     });
   };
   const unsupported = (key: string, message: string, found: unknown, expected?: string): void => {
-    problems.push({
+    problems.add({
       code: 'CONFIG_UNSUPPORTED',
       message,
       where: `${where}: ${key}`,
@@ -126,7 +137,10 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
 
   const scalingOf = (object: JsonObject, path: string): RopeShape['scaling'] => {
     const kind = get(object, 'rope_type') ?? get(object, 'type') ?? 'default';
-    const known = ['rope_type', 'type', 'rope_theta', 'partial_rotary_factor'];
+    const oldName = get(object, 'type') ?? kind;
+    if (oldName !== kind) invalid(`${path}.type`, `${show(kind)}, as in rope_type`, oldName);
+    const known = ['rope_type', 'type', 'partial_rotary_factor'];
+    if (path === 'rope_parameters') known.push('rope_theta');
     if (kind === 'llama3') {
       known.push('factor', 'low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings');
     } else if (kind !== 'default') {
@@ -152,7 +166,7 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
         `${path}.original_max_position_embeddings`,
       ),
     };
-    if (problems.length === 0 && scaling.highFreqFactor <= scaling.lowFreqFactor)
+    if (problems.count === 0 && scaling.highFreqFactor <= scaling.lowFreqFactor)
       invalid(`${path}.high_freq_factor`, 'more than low_freq_factor', scaling.highFreqFactor);
     return scaling;
   };
@@ -237,10 +251,13 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
       const value = get(config, key);
       const ids: unknown[] = value === undefined ? [] : Array.isArray(value) ? value : [value];
       const isId = (id: unknown): id is number =>
-        typeof id === 'number' && Number.isInteger(id) && id >= 0 && (id < vocab || problems.length > 0);
+        typeof id === 'number' && Number.isInteger(id) && id >= 0 && (id < vocab || problems.count > 0);
       if (ids.every(isId)) return ids;
       invalid(key, `token ids from 0 to ${vocab - 1}`, value);
       return [];
+    },
+    get sound() {
+      return problems.count === 0;
     },
     invalid,
     unsupported,
@@ -248,21 +265,20 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
       const unknown = Object.keys(config).filter(
         (key) => !read.has(key) && !inertKeys.has(key) && config[key] !== null,
       );
-      if (unknown.length > 0) {
-        const close = nearest(unknown[0], read);
-        problems.push({
+      for (const key of unknown) {
+        const close = nearest(key, read);
+        problems.add({
           code: 'CONFIG_UNSUPPORTED',
-          message: 'the configuration has keys that this architecture does not know',
-          where: `${where}: ${show(unknown.slice(0, 8).join(', '))}`,
-          expected: 'keys that are known to matter, or known not to',
-          found: `${unknown.length} unknown`,
+          message: 'this architecture has no such key, so it may ask for something that is not computed',
+          where: `${where}: ${show(key)}`,
+          found: show(config[key]),
           suggestion:
             close === undefined
-              ? 'remove them if they do not change what the model computes'
-              : `did you mean '${close}'? Otherwise remove them if they do not change what the model computes`,
+              ? 'remove it if it does not change what the model computes'
+              : `did you mean '${close}'?`,
         });
       }
-      if (problems.length > 0) throw new IngotError(problems);
+      problems.throwIfAny();
     },
   };
 }

@@ -26,10 +26,11 @@ export function parseDecoder(config: ConfigReader, attention: DecoderAttention):
   const layers = config.count('num_hidden_layers', dimensionLimits.layers);
   const heads = config.count('num_attention_heads', dimensionLimits.heads);
   const kvHeads = config.count('num_key_value_heads', dimensionLimits.heads, heads);
-  if (heads % kvHeads !== 0) config.invalid('num_key_value_heads', `a divisor of ${heads} heads`, kvHeads);
+  if (config.sound && heads % kvHeads !== 0)
+    config.invalid('num_key_value_heads', `a divisor of ${heads} heads`, kvHeads);
   const headDim = config.has('head_dim') ? config.count('head_dim', dimensionLimits.headDim) : hidden / heads;
-  if (!Number.isInteger(headDim)) config.invalid('hidden_size', `a multiple of ${heads} heads`, hidden);
-  else if (headDim % 2 !== 0 && headDim > 1) config.invalid('head_dim', 'an even number: rope turns pairs', headDim);
+  if (config.sound && !Number.isInteger(headDim)) config.invalid('hidden_size', `a multiple of ${heads} heads`, hidden);
+  if (config.sound && headDim % 2 !== 0) config.invalid('head_dim', 'an even number: rope turns pairs', headDim);
 
   const window = windowOf(config, attention.window, layers);
 

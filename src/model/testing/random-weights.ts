@@ -26,7 +26,7 @@ export function randomWeights(shape: LlmShape, seed: number, dtype: 'f32' | 'bf1
   const tensors = new Map<string, Uint8Array>();
 
   const shapeOf = (name: string): readonly number[] =>
-    shapes.get(name) ?? fail({ code: 'WEIGHT_MISSING', message: 'no such weight', where: name });
+    shapes.get(name) ?? fail({ code: 'CHECKPOINT_TENSOR_MISSING', message: 'no such weight', where: name });
 
   /** The tensor as stored. */
   const stored = (name: string): Uint8Array => {
