@@ -1,6 +1,7 @@
 // Configurations as published, against the shapes of spec; and every way in which one is refused.
 
 import { describe, expect, it } from 'vitest';
+import * as fc from 'fast-check';
 import { IngotError } from '../../core/index.ts';
 import { findLlm } from '../../spec/index.ts';
 import type { LlmShape } from '../../spec/index.ts';
@@ -337,5 +338,26 @@ describe('refusals', () => {
     const found = problemsOf({ ...llama31, ...many });
     expect(found.length).toBeLessThan(20);
     expect(found.at(-1)?.code).toBe('MORE_PROBLEMS');
+  });
+
+  it('whatever a key holds, the answer is a sound shape or a diagnostic', () => {
+    const base = fc.constantFrom(llama31, mistral, qwen2, qwen3);
+    const key = fc.constantFrom(...new Set([llama31, mistral, qwen2, qwen3].flatMap((config) => Object.keys(config))));
+    const value = fc.oneof(fc.jsonValue(), fc.integer(), fc.double(), fc.constantFrom('__proto__', -0, 1e308));
+    fc.assert(
+      fc.property(base, fc.dictionary(key, value, { minKeys: 1, maxKeys: 3 }), (config, changes) => {
+        try {
+          const { shape } = parseConfig({ ...config, ...changes });
+          if (shape.attention.kind !== 'gqa') expect.fail('executable architectures have gqa');
+          const { heads, kvHeads, headDim } = shape.attention;
+          expect(heads % kvHeads).toBe(0);
+          expect(headDim % 2).toBe(0);
+          expect(Object.values(shape).every((field) => typeof field !== 'number' || field > 0)).toBe(true);
+        } catch (error) {
+          if (!(error instanceof IngotError)) throw error;
+        }
+      }),
+      { numRuns: 500 },
+    );
   });
 });
