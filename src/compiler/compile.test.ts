@@ -1,0 +1,149 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { IngotError } from '../core/index.ts';
+import { graphOf, parameterCount } from '../model/index.ts';
+import { findLlm, findWafer, resolveWafer } from '../spec/index.ts';
+import type { LlmShape } from '../spec/index.ts';
+import { compile } from './index.ts';
+import type { CompileOptions } from './index.ts';
+
+const wafer = resolveWafer(findWafer('wse3'));
+const fp16 = { weights: 'f16', activations: 'fp16', kv: 'fp16' } as const;
+const area = ({ width, height }: { width: number; height: number }): number => width * height;
+const options = (id: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
+  model: id,
+  graph: graphOf(findLlm(id).shape),
+  wafer,
+  numerics: fp16,
+  kvTokens: 4096,
+  cost: area,
+  ...more,
+});
+const codeOf = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof IngotError) return error.code;
+    throw error;
+  }
+  return 'no error';
+};
+
+const shapes: fc.Arbitrary<LlmShape> = fc
+  .record({
+    layers: fc.integer({ min: 1, max: 40 }),
+    headDim: fc.constantFrom(32, 64, 128),
+    kvHeads: fc.integer({ min: 1, max: 8 }),
+    queries: fc.integer({ min: 1, max: 8 }),
+    hidden: fc.integer({ min: 1, max: 64 }).map((n) => n * 64),
+    ffn: fc.integer({ min: 1, max: 256 }).map((n) => n * 64),
+    vocab: fc.integer({ min: 32, max: 150_000 }),
+    tied: fc.boolean(),
+  })
+  .map(({ layers, headDim, kvHeads, queries, hidden, ffn, vocab, tied }) => ({
+    arch: 'llama',
+    hidden,
+    layers,
+    vocab,
+    maxContext: 8192,
+    normEps: 1e-5,
+    layerNorms: 2,
+    rope: { theta: 1e4 },
+    tiedEmbeddings: tied,
+    attention: {
+      kind: 'gqa',
+      heads: kvHeads * queries,
+      kvHeads,
+      headDim,
+      qkvBias: false,
+      outBias: false,
+      qkNorm: false,
+    },
+    mlp: { kind: 'dense', ffn },
+  }));
+
+describe('compile', () => {
+  it('places every layer once, in order, within the program rectangle and the SRAM', () => {
+    fc.assert(
+      fc.property(shapes, (shape) => {
+        const program = compile({ model: 'm', graph: graphOf(shape), wafer, numerics: fp16, kvTokens: 64, cost: area });
+        expect(
+          program.stages.flatMap((s) => Array.from({ length: s.toLayer - s.fromLayer }, (_, i) => s.fromLayer + i)),
+        ).toEqual(Array.from({ length: shape.layers }, (_, i) => i));
+        expect(program.stages.map((s) => s.hasEmbedding)).toEqual(program.stages.map((_, i) => i === 0));
+        expect(program.stages.map((s) => s.hasHead)).toEqual(
+          program.stages.map((_, i) => i === program.stages.length - 1),
+        );
+        for (const { region, memory } of program.stages) {
+          expect(region.x + region.width).toBeLessThanOrEqual(wafer.programWidth);
+          expect(region.y + region.height).toBeLessThanOrEqual(wafer.programHeight);
+          expect(memory.kv).toBeGreaterThanOrEqual(0);
+          const { reserved, weights, activations, kv, capacity } = memory;
+          expect(reserved + weights + activations + kv).toBe(capacity);
+          expect(memory.kvTokens).toBeGreaterThanOrEqual(64);
+        }
+        // Tiles are rounded up, so the PEs together hold at least every parameter.
+        const held = program.stages.reduce((sum, s) => sum + s.memory.weights * area(s.region), 0);
+        expect(held).toBeGreaterThanOrEqual(parameterCount(shape) * 2);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it('accepts exactly the KV tokens that it promises', () => {
+    const mesh = { width: 513, height: 513 };
+    const program = compile(options('llama-3.2-1b', { mesh, kvTokens: 64 }));
+    expect(program.prefillChunk).toBe(64);
+    const most = compile(options('llama-3.2-1b', { mesh, kvTokens: 64 })).stages[0].memory.kvTokens;
+    const tight = compile(options('llama-3.2-1b', { mesh, kvTokens: most, maxWafers: 1 }));
+    expect(tight.prefillChunk).toBe(64);
+    const more = compile(options('llama-3.2-1b', { mesh, kvTokens: most + 1, maxWafers: 1 }));
+    expect(more.prefillChunk).toBeLessThan(64);
+    expect(more.stages[0].memory.kvTokens).toBeGreaterThan(most);
+  });
+
+  it('takes the mesh that the cost function likes best', () => {
+    const small = compile(options('qwen3-0.6b'));
+    const large = compile(options('qwen3-0.6b', { cost: (mesh) => -area(mesh) }));
+    expect(area(small.mesh)).toBeLessThan(area(large.mesh));
+    expect(compile(options('qwen3-0.6b', { mesh: { width: 400, height: 500 } })).mesh).toEqual({
+      width: 400,
+      height: 500,
+    });
+  });
+
+  it('needs fewer wafers for smaller weights', () => {
+    const wafers = (weights: 'f32' | 'f16' | 'int8'): number =>
+      compile(options('llama-3.1-70b', { numerics: { ...fp16, weights } })).stages.length;
+    const [f32, f16, int8] = [wafers('f32'), wafers('f16'), wafers('int8')];
+    expect(f32).toBeGreaterThan(f16);
+    expect(f16).toBeGreaterThan(int8);
+  });
+
+  it('says by how much a model does not fit and how many wafers would do', () => {
+    let message = '';
+    try {
+      compile(options('llama-3.1-70b', { maxWafers: 1 }));
+    } catch (error) {
+      const [d] = (error as IngotError).diagnostics;
+      message = `${d.code} ${d.found} ${d.suggestion}`;
+    }
+    const enough = compile(options('llama-3.1-70b')).stages.length;
+    expect(message).toMatch(/^PROGRAM_DOES_NOT_FIT \d+ B per PE over/);
+    expect(message).toContain(`use ${enough} wafers`);
+    expect(codeOf(() => compile(options('llama-3.1-70b', { maxWafers: enough - 1 })))).toBe('PROGRAM_DOES_NOT_FIT');
+    expect(codeOf(() => compile(options('llama-3.1-70b', { maxWafers: enough })))).toBe('no error');
+  });
+
+  it('refuses a mesh outside the program rectangle', () => {
+    const at = (width: number, height: number): string =>
+      codeOf(() => compile(options('qwen3-0.6b', { mesh: { width, height } })));
+    expect(at(wafer.programWidth + 1, 100)).toBe('MESH_INVALID');
+    expect(at(0, 100)).toBe('MESH_INVALID');
+    expect(at(wafer.programWidth, wafer.programHeight)).toBe('no error');
+  });
+
+  it('is deterministic', () => {
+    expect(JSON.stringify(compile(options('qwen3-8b')))).toBe(JSON.stringify(compile(options('qwen3-8b'))));
+  });
+});

@@ -1,0 +1,50 @@
+// How far from what others measured. Fails when a group gets worse than it is known to be; the bounds are
+// what docs/model.md reports, rounded up.
+import { describe, expect, it } from 'vitest';
+import { groupErrors, validate } from '../../src/plan/index.ts';
+import { publishedRows } from '../../src/spec/index.ts';
+
+const lines = validate(publishedRows, true);
+const bounds: Record<string, number> = {
+  collective: 0.01,
+  decode: 0.025,
+  prefill: 0.18,
+  'end-to-end': 0.01,
+};
+
+describe('published rows', () => {
+  it('are answered or said not to be', () => {
+    expect(lines).toHaveLength(publishedRows.length);
+    expect(lines.filter((line) => line.standing === 'not yet').map(({ id }) => id)).toEqual(['M03']);
+    for (const line of lines) if (line.predicted !== undefined) expect(line.predicted).toBeGreaterThan(0);
+  });
+
+  it.each(Object.entries(bounds))('%s stays within its bound', (group, bound) => {
+    const error = groupErrors(lines).find((e) => e.group === group);
+    expect(error?.worst).toBeLessThan(bound);
+  });
+
+  it('have the published signs: more PEs make decode slower and prefill faster', () => {
+    const of = (ids: string[]): number[] => ids.map((id) => lines.find((line) => line.id === id)?.predicted ?? NaN);
+    for (const ids of [
+      ['D01', 'D02', 'D03'],
+      ['D07', 'D08a', 'D08b'],
+      ['P01', 'P02', 'P03'],
+      ['P06a', 'P06b', 'P06c'],
+    ]) {
+      const predicted = of(ids);
+      expect(predicted).toEqual([...predicted].sort((a, b) => a - b));
+    }
+  });
+
+  it('count as chosen only where they are ours', () => {
+    expect(validate(publishedRows, false).filter((line) => line.standing === 'chosen')).toEqual([]);
+    expect(lines.filter((line) => line.standing === 'chosen').map(({ id }) => id)).toEqual([
+      'C24',
+      'C25',
+      'D01',
+      'D02',
+      'D03',
+    ]);
+  });
+});
