@@ -5,3 +5,4 @@ export * from './llm/llm-shape.ts';
 export * from './llm/index.ts';
 export * from './published/published-row.ts';
 export * from './published/index.ts';
+export * from './wafer/pe-limits.ts';

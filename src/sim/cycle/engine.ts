@@ -1,0 +1,262 @@
+// The plain timed engine, the definition of timing: five-port routers with one FIFO per input and color,
+// and CEs that execute one instruction or one vector step a cycle. It decides when a rule of wafer/machine
+// is applied; what the rule does is not here.
+//
+// Within a cycle every router looks, then every CE; no decision reads what another decided in that cycle
+// (see state.ts), so the order among PEs is free. `order` lets a test shuffle it.
+
+import {
+  canForward,
+  canIssue,
+  canStep,
+  cannotMove,
+  forward,
+  isMainIdle,
+  issue,
+  occupancy,
+  operandFabricIn,
+  operandFabricOut,
+  startTask,
+  startedByWavelet,
+  startedNone,
+  step,
+  vectorOf,
+} from '../../wafer/machine/index.ts';
+import type { MachineState, VectorCode } from '../../wafer/machine/index.ts';
+import { execute, lanesOf, stepCycles } from './timing.ts';
+import type { Timing } from './timing.ts';
+import { createWakeRing } from './wake.ts';
+
+/** What the engine counts as it goes. */
+export interface Counts {
+  /** Link traversals between routers. */
+  hops: number;
+  /** Crossings from a router into a CE. */
+  delivered: number;
+  /** Instructions issued and vector steps done, over all CEs. */
+  instructions: number;
+  vectorSteps: number;
+  tasks: number;
+  /** Times that a wavelet lost its link to another color, in cycles. */
+  contended: number;
+}
+
+export interface Engine {
+  /** The cycle last executed; -1 before the first. */
+  readonly cycle: number;
+  /** First cycle after everything that was done so far. */
+  readonly end: number;
+  readonly counts: Counts;
+  /** Cycles in which each CE executed something. */
+  readonly busy: Int32Array;
+  /** Wavelets that left each router over links. */
+  readonly load: Int32Array;
+  /** Execute the next cycle in which anything can happen; the number of things done. Call while `scheduled`. */
+  tick(): number;
+  /** Something may still happen. When false, all is done or deadlocked. */
+  readonly scheduled: boolean;
+}
+
+/** Called for every list of PEs of a cycle before it is worked through; may reorder it. */
+export type Order = (pes: number[]) => void;
+
+export function createEngine(m: MachineState, timing: Timing, order?: Order): Engine {
+  const { pes, width, channelFirst, channelPort, channels, roles, roleOf, queueFirst } = m.resolved;
+  const { hop, ramp: rampCycles, vectorStartup, taskStart } = timing;
+  const threads = m.threads;
+  // A step may take as many cycles as lanes times operands when all fall into one bank.
+  const longestStep = 3 * Math.max(timing.fp16Lanes, timing.fp32Lanes);
+  const span = Math.max(hop, rampCycles + execute, vectorStartup, taskStart, longestStep) + 1;
+  const routers = createWakeRing(pes, span);
+  const ces = createWakeRing(pes, span);
+  const routerSeen = new Int32Array(pes).fill(-1);
+  const ceSeen = new Int32Array(pes).fill(-1);
+  /** Channel with first choice, relative to the PE's first. */
+  const favoured = new Uint8Array(pes);
+  const nextThread = new Uint8Array(pes);
+  const freeAt = new Int32Array(pes);
+  const mainReady = new Int32Array(pes);
+  const threadReady = new Int32Array(pes * threads);
+  const busy = new Int32Array(pes);
+  const load = new Int32Array(pes);
+  const beyond = [-width, 1, width, -1];
+  const counts: Counts = { hops: 0, delivered: 0, instructions: 0, vectorSteps: 0, tasks: 0, contended: 0 };
+  let cycle = -1;
+  let end = 0;
+
+  for (let pe = 0; pe < pes; pe++) if (roleOf[pe] >= 0) ces.wake(pe, 0);
+
+  /** Something left a FIFO that was full: whoever writes it may go on in the next cycle. */
+  function roomMade(fifo: number, pe: number): void {
+    if (occupancy(m, fifo) !== m.depth[fifo] - 1) return;
+    if (fifo >= channels) routers.wake(pe, m.now + 1);
+    else if (channelPort[fifo] === 4) ces.wake(pe, m.now + 1);
+    else routers.wake(pe + beyond[channelPort[fifo]], m.now + 1);
+  }
+
+  function visitRouter(pe: number): number {
+    const first = channelFirst[pe];
+    const inputs = channelFirst[pe + 1] - first;
+    const now = m.now;
+    let used = 0;
+    let denied = -1;
+    let moved = 0;
+    let next = favoured[pe];
+    for (let n = 0; n < inputs; n++) {
+      const channel = first + next;
+      const self = next;
+      next = next + 1 === inputs ? 0 : next + 1;
+      const out = canForward(m, channel);
+      if (out === cannotMove) continue;
+      const links = out & 31;
+      if ((links & used) !== 0) {
+        counts.contended++;
+        if (denied < 0) denied = self;
+        continue;
+      }
+      used |= links;
+      const control = m.control[channel * m.slots + (m.popped[channel] & (m.slots - 1))];
+      forward(m, channel, out, now + hop, now + rampCycles);
+      moved++;
+      for (let port = 0; port < 4; port++)
+        if ((links >>> port) & 1) {
+          routers.wake(pe + beyond[port], now + hop);
+          counts.hops++;
+          load[pe]++;
+        }
+      if (links & 16) {
+        ces.wake(pe, now + rampCycles);
+        counts.delivered++;
+      }
+      roomMade(channel, pe);
+      const popped = m.popped[channel];
+      if (m.pushed[channel] !== popped) {
+        const ready = m.ready[channel * m.slots + (popped & (m.slots - 1))];
+        routers.wake(pe, ready > now ? ready : now + 1);
+      }
+      // A switch may have opened for another input of the color.
+      if (control !== 0) routers.wake(pe, now + 1);
+    }
+    if (denied >= 0) {
+      // The first that lost goes first in the next cycle: two take turns, and nobody starves.
+      favoured[pe] = denied;
+      routers.wake(pe, now + 1);
+    }
+    return moved;
+  }
+
+  function visitCe(pe: number): number {
+    const now = m.now;
+    if (freeAt[pe] > now) {
+      ces.wake(pe, freeAt[pe]);
+      return 0;
+    }
+    let started = 0;
+    if (isMainIdle(m, pe) && mainReady[pe] <= now) {
+      const how = startTask(m, pe);
+      if (how !== startedNone) {
+        started = 1;
+        counts.tasks++;
+        mainReady[pe] = now + taskStart;
+        if (now + taskStart > end) end = now + taskStart;
+        ces.wake(pe, now + Math.max(taskStart, 1));
+        if (how === startedByWavelet) {
+          const { inputColors } = roles[roleOf[pe]];
+          for (let q = 0; q < inputColors.length; q++) roomMade(queueFirst[pe] + q, pe);
+          // Taking the wavelet is this CE's action of the cycle.
+          ces.wake(pe, now + 1);
+          return started;
+        }
+      }
+    }
+    let next = nextThread[pe] < threads ? nextThread[pe] : 0;
+    for (let n = 0; n < threads; n++) {
+      const thread = next;
+      next = next + 1 === threads ? 0 : next + 1;
+      const cycles = advance(pe, thread);
+      if (cycles === 0) continue;
+      nextThread[pe] = next;
+      freeAt[pe] = now + cycles;
+      busy[pe] += cycles;
+      if (now + cycles > end) end = now + cycles;
+      ces.wake(pe, now + cycles);
+      return started + 1;
+    }
+    // Nothing to execute now: come back when a start-up ends; the fabric wakes the rest.
+    for (let t = pe * threads; t < (pe + 1) * threads; t++)
+      if (m.vector[t] !== 0 && threadReady[t] > now) ces.wake(pe, threadReady[t]);
+    if (mainReady[pe] > now) ces.wake(pe, mainReady[pe]);
+    return started;
+  }
+
+  /** One instruction or vector step of a thread; its cycles, 0 when it has to wait. */
+  function advance(pe: number, thread: number): number {
+    const now = m.now;
+    const t = pe * threads + thread;
+    if (m.vector[t] === 0) {
+      if (thread !== 0 || !canIssue(m, pe) || mainReady[pe] > now) return 0;
+      const code = issue(m, pe);
+      if (code === undefined) return 0;
+      counts.instructions++;
+      if (code.kind === 'vector') threadReady[pe * threads + code.thread] = now + vectorStartup;
+      if (code.kind === 'switch') routers.wake(pe, now + 1);
+      return execute;
+    }
+    if (threadReady[t] > now) return 0;
+    const v = vectorOf(m, pe, thread) as VectorCode;
+    const count = canStep(m, pe, thread, v, lanesOf(timing, v));
+    if (count === 0) return 0;
+    const cycles = stepCycles(m, pe, v, m.done[t], count, timing);
+    const outReady = now + execute + rampCycles;
+    step(m, pe, thread, v, count, outReady);
+    counts.vectorSteps++;
+    if (v.perWavelet > 0) {
+      if (v.a.kind === operandFabricIn) roomMade(queueFirst[pe] + v.a.queue, pe);
+      if (v.b.kind === operandFabricIn) roomMade(queueFirst[pe] + v.b.queue, pe);
+      if (v.c.kind === operandFabricIn) roomMade(queueFirst[pe] + v.c.queue, pe);
+      if (v.dst.kind === operandFabricOut) routers.wake(pe, outReady);
+    }
+    return cycles;
+  }
+
+  return {
+    get cycle() {
+      return cycle;
+    },
+    get end() {
+      return end;
+    },
+    counts,
+    busy,
+    load,
+    get scheduled() {
+      return routers.pending + ces.pending > 0;
+    },
+    tick() {
+      for (let ahead = 1; ahead <= span + 1; ahead++) {
+        const at = cycle + ahead;
+        const routerList = routers.take(at);
+        const ceList = ces.take(at);
+        if (routerList.length === 0 && ceList.length === 0) continue;
+        cycle = at;
+        m.now = at;
+        order?.(routerList);
+        order?.(ceList);
+        let progress = 0;
+        for (const pe of routerList) {
+          if (routerSeen[pe] === at) continue;
+          routerSeen[pe] = at;
+          progress += visitRouter(pe);
+        }
+        if (progress > 0 && at + 1 > end) end = at + 1;
+        for (const pe of ceList) {
+          if (ceSeen[pe] === at) continue;
+          ceSeen[pe] = at;
+          progress += visitCe(pe);
+        }
+        return progress;
+      }
+      return 0;
+    },
+  };
+}

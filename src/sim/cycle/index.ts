@@ -1,0 +1,3 @@
+export * from './simulate.ts';
+export * from './engine.ts';
+export * from './timing.ts';

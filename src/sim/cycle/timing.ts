@@ -1,0 +1,93 @@
+// How long things take: the constants of a wafer, and the cycles of one step of a vector instruction.
+
+import { fail } from '../../core/index.ts';
+import type { Wafer } from '../../spec/index.ts';
+import { addressOf, bankWidth, dtypeCode, operandMemory } from '../../wafer/machine/index.ts';
+import type { Depths, MachineState, VectorCode } from '../../wafer/machine/index.ts';
+
+export interface Timing {
+  /** Router to router, cycles. */
+  readonly hop: number;
+  /** Router to CE or back, cycles. */
+  readonly ramp: number;
+  readonly vectorStartup: number;
+  readonly taskStart: number;
+  readonly fp16Lanes: number;
+  readonly fp32Lanes: number;
+  readonly banks: number;
+  /** Bytes that one step may read per cycle. */
+  readonly readBytes: number;
+}
+
+/** From issue to result, cycles: an instruction's or element's effect is there in the next cycle. */
+export const execute = 1;
+
+/** @throws IngotError WAFER_TIMING for a wafer whose links this engine cannot model */
+export function timingOf(wafer: Wafer): Timing {
+  if (wafer.linkRate !== 1 || wafer.hop < 1 || wafer.ramp < 1)
+    fail({
+      code: 'WAFER_TIMING',
+      message: `the cycle simulator cannot run ${wafer.name}`,
+      expected: 'one wavelet per link and cycle, hop and ramp of at least one cycle',
+      found: `link rate ${wafer.linkRate}, hop ${wafer.hop}, ramp ${wafer.ramp}`,
+    });
+  return {
+    hop: wafer.hop,
+    ramp: wafer.ramp,
+    vectorStartup: wafer.vectorStartup,
+    taskStart: wafer.taskStart,
+    fp16Lanes: wafer.fp16Lanes,
+    fp32Lanes: wafer.fp32Lanes,
+    banks: wafer.sramBanks,
+    readBytes: wafer.sramReadPerCycle,
+  };
+}
+
+/** The least buffers with which a free path carries one wavelet every cycle: one in flight per cycle of latency, and one that waits. */
+export const depthsOf = (timing: Timing): Depths => ({
+  link: timing.hop + 1,
+  inject: timing.ramp + execute + 1,
+  deliver: timing.ramp + 1,
+});
+
+/** Elements that one step of a vector instruction handles at most. */
+export const lanesOf = (timing: Timing, v: VectorCode): number =>
+  v.dtype === dtypeCode.fp16 || v.dtype === dtypeCode.i16 ? timing.fp16Lanes : timing.fp32Lanes;
+
+const bankUse = new Uint8Array(64);
+
+/**
+ * Cycles of one step: a bank serves one 32-bit word a cycle, so operands that fall into one bank take turns;
+ * and the ports read a bounded number of bytes. Results are written through a buffer that hides behind the
+ * reads of the next elements, so the destination costs nothing.
+ */
+export function stepCycles(
+  m: MachineState,
+  pe: number,
+  v: VectorCode,
+  from: number,
+  count: number,
+  timing: Timing,
+): number {
+  const reads =
+    (v.a.kind === operandMemory ? 1 : 0) + (v.b.kind === operandMemory ? 1 : 0) + (v.c.kind === operandMemory ? 1 : 0);
+  if (reads === 0 || (reads === 1 && count === 1)) return 1;
+  bankUse.fill(0, 0, timing.banks);
+  let most = 1;
+  let words = 0;
+  for (let n = 0; n < 3; n++) {
+    const o = n === 0 ? v.a : n === 1 ? v.b : v.c;
+    if (o.kind !== operandMemory) continue;
+    let before = -1;
+    for (let e = 0; e < count; e++) {
+      const word = Math.floor((addressOf(m, pe, o, from + e) - m.memoryFirst[pe]) / bankWidth);
+      // Neighbouring 16-bit elements come in one word.
+      if (word === before) continue;
+      before = word;
+      words++;
+      const bank = word % timing.banks;
+      if (++bankUse[bank] > most) most = bankUse[bank];
+    }
+  }
+  return Math.max(most, Math.ceil((words * bankWidth) / timing.readBytes));
+}

@@ -1,0 +1,37 @@
+// Addresses for memory objects, with the bank of each object's first word where a kernel cares: two operands
+// that are read in one cycle must not start in one bank.
+
+import { fail } from '../../core/index.ts';
+import type { Wafer } from '../../spec/index.ts';
+import { dtypeBytes } from './pe-program.ts';
+import type { Dtype, MemoryObject } from './pe-program.ts';
+
+export interface MemoryRequest {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly length: number;
+  /** Bank of the first word; any when absent. */
+  readonly bank?: number;
+}
+
+/** A bank is 32 bits wide, and successive words lie in successive banks. */
+export const bankWidth = 4;
+
+export const bankOf = (address: number, wafer: Wafer): number => Math.floor(address / bankWidth) % wafer.sramBanks;
+
+/**
+ * Lays the objects one after another, each on a word boundary and in its bank.
+ * @throws IngotError BANK_UNKNOWN
+ */
+export function allocate(requests: readonly MemoryRequest[], wafer: Wafer): MemoryObject[] {
+  let next = 0;
+  return requests.map(({ name, dtype, length, bank }) => {
+    if (bank !== undefined && !(Number.isInteger(bank) && bank >= 0 && bank < wafer.sramBanks))
+      fail({ code: 'BANK_UNKNOWN', message: `bank ${bank} of "${name}"`, expected: `0 to ${wafer.sramBanks - 1}` });
+    const word = Math.ceil(next / bankWidth);
+    const skip = bank === undefined ? 0 : (bank - (word % wafer.sramBanks) + wafer.sramBanks) % wafer.sramBanks;
+    const address = (word + skip) * bankWidth;
+    next = address + length * dtypeBytes(dtype);
+    return { name, dtype, length, address };
+  });
+}

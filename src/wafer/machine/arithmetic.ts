@@ -1,0 +1,129 @@
+// What a vector or scalar operation computes, for every number type of the PE: the only place.
+// Values travel as JavaScript numbers that are exactly representable in their type. `mac` rounds once
+// (product and sum in double, then to the type). Overflow of integers wraps, of floats goes to infinity.
+
+import type { Dtype, VectorOp } from './pe-program.ts';
+
+export const dtypeCode = { fp32: 0, fp16: 1, i32: 2, i16: 3 } as const satisfies Record<Dtype, number>;
+export const opCode = {
+  mov: 0,
+  add: 1,
+  sub: 2,
+  mul: 3,
+  mac: 4,
+  max: 5,
+  min: 6,
+  convert: 0,
+} as const satisfies Record<VectorOp, number>;
+
+const f64 = new Float64Array(1);
+const f64Words = new Int32Array(f64.buffer);
+const f32 = new Float32Array(1);
+const f32Bits = new Int32Array(f32.buffer);
+
+/** Nearest fp16 value (ties to even), directly from double: no double rounding. */
+export function roundHalf(x: number): number {
+  f64[0] = x;
+  const exponent = ((f64Words[1] >>> 20) & 0x7ff) - 1023;
+  if (exponent > 15) return Number.isNaN(x) ? NaN : x > 0 ? Infinity : -Infinity;
+  // Adding and taking away 1.5 * 2^52 units in the last place leaves x rounded to a multiple of that unit.
+  const magic = 6755399441055744 * 2 ** (Math.max(exponent, -14) - 10);
+  const rounded = x + magic - magic;
+  if (rounded > 65504) return Infinity;
+  if (rounded < -65504) return -Infinity;
+  return rounded === 0 ? x * 0 : rounded;
+}
+
+const halfValues = Float32Array.from({ length: 65536 }, (_, bits) => {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+});
+
+/** 16 bits of a value that already is an fp16 number. */
+export function halfToBits(x: number): number {
+  f32[0] = x;
+  const bits = f32Bits[0];
+  const sign = (bits >>> 16) & 0x8000;
+  const exponent = ((bits >>> 23) & 255) - 112;
+  if (exponent >= 31) return sign | 0x7c00 | (Number.isNaN(x) ? 0x200 : 0);
+  if (exponent <= 0) return sign | (Math.abs(x) * 2 ** 24);
+  return sign | (exponent << 10) | ((bits >>> 13) & 1023);
+}
+
+/** The bits of a value of type `dtype`, in the low half for 16-bit types. */
+export function toBits(dtype: number, value: number): number {
+  switch (dtype) {
+    case dtypeCode.fp32:
+      f32[0] = value;
+      return f32Bits[0];
+    case dtypeCode.fp16:
+      return halfToBits(value);
+    case dtypeCode.i32:
+      return value | 0;
+    default:
+      return value & 0xffff;
+  }
+}
+
+export function fromBits(dtype: number, bits: number): number {
+  switch (dtype) {
+    case dtypeCode.fp32:
+      f32Bits[0] = bits;
+      return f32[0];
+    case dtypeCode.fp16:
+      return halfValues[bits & 0xffff];
+    case dtypeCode.i32:
+      return bits | 0;
+    default:
+      return (bits << 16) >> 16;
+  }
+}
+
+/** Nearest value of the type; integers truncate towards zero and wrap. */
+export function roundTo(dtype: number, value: number): number {
+  switch (dtype) {
+    case dtypeCode.fp32:
+      return Math.fround(value);
+    case dtypeCode.fp16:
+      return roundHalf(value);
+    case dtypeCode.i32:
+      return value | 0;
+    default:
+      return (value << 16) >> 16;
+  }
+}
+
+/** One element of a vector operation, or one scalar operation. */
+export function compute(op: number, dtype: number, a: number, b: number, c: number): number {
+  switch (op) {
+    case opCode.mov:
+      return roundTo(dtype, a);
+    case opCode.add:
+      return roundTo(dtype, a + b);
+    case opCode.sub:
+      return roundTo(dtype, a - b);
+    case opCode.mul:
+      return dtype === dtypeCode.i32 ? Math.imul(a, b) : roundTo(dtype, a * b);
+    case opCode.mac:
+      return dtype === dtypeCode.i32 ? (a + Math.imul(b, c)) | 0 : roundTo(dtype, a + b * c);
+    case opCode.max:
+      return Math.max(a, b);
+    default:
+      return Math.min(a, b);
+  }
+}
+
+/** Source operands that each operation takes. */
+export const sourceCount: Readonly<Record<VectorOp, number>> = {
+  mov: 1,
+  convert: 1,
+  add: 2,
+  sub: 2,
+  mul: 2,
+  max: 2,
+  min: 2,
+  mac: 3,
+};
