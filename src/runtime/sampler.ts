@@ -128,8 +128,8 @@ export function logprobsOf(logits: Float32Array, token: number, count: number): 
   const logTotal = max + Math.log(total);
 
   const top: number[] = [];
-  for (let i = 0; i < logits.length && count > 0; i++) {
-    if (top.length === count && logits[i] <= logits[top[count - 1]]) continue;
+  for (let i = 0; i < logits.length; i++) {
+    if (top.length === count && !(logits[i] > (logits[top[count - 1]] ?? Infinity))) continue;
     let at = top.length;
     while (at > 0 && logits[top[at - 1]] < logits[i]) at--;
     top.splice(at, 0, i);

@@ -7,9 +7,9 @@ export interface Usage {
   readonly completion_tokens_details: { readonly reasoning_tokens: number };
 }
 
-/** Spans in seconds. queue + prompt + completion = total. */
+/** Spans in seconds, of the server's clock or the wafer's. queue + prompt + completion = total. */
 export interface TimeSpans {
-  /** In the queue, until the first step of any choice began. */
+  /** From the request's arrival until the first step of any choice began. */
   readonly queue_time: number;
   /** From there to the first token of any choice. */
   readonly prompt_time: number;

@@ -1,0 +1,108 @@
+// What a client asks of the engine, and what it hears.
+
+import { fail, type Seconds } from '../core/index.ts';
+import type { TokenDecoder } from '../model/index.ts';
+import type { Timeline } from '../protocol/index.ts';
+import type { Executor } from './executor/executor.ts';
+import type { KvBlocks } from './kv.ts';
+import type { Sampling, TokenLogprobs } from './sampler.ts';
+
+export interface EngineRequest {
+  /** Token ids; each is answered by `choices` sequences. */
+  readonly prompts: readonly (readonly number[] | Int32Array)[];
+  /** Answers per prompt, default 1. */
+  readonly choices?: number;
+  /** Most tokens per answer; default what the context leaves. */
+  readonly maxTokens?: number;
+  readonly sampling: Sampling;
+  /** Equal seeds give equal answers, whatever else is in the batch. Choices of one prompt differ. */
+  readonly seed: number;
+  /** Tokens that end an answer; they count as generated, and have no text. */
+  readonly eos?: readonly number[];
+  /** Strings that end an answer and are not part of it. They need `decoder`. */
+  readonly stop?: readonly string[];
+  /** Report log probabilities: of each token, and of this many alternatives. */
+  readonly logprobs?: number;
+  /** Makes one answer's decoder; without it answers have tokens but no text. */
+  readonly decoder?: () => TokenDecoder;
+  /** When the request reached the server; default now. */
+  readonly sent?: Seconds;
+}
+
+export interface TokenReport extends Partial<TokenLogprobs> {
+  readonly token: number;
+}
+
+/** Answers are numbered prompt by prompt: choice = prompt × choices + i. */
+export interface TokensEvent {
+  readonly kind: 'tokens';
+  readonly choice: number;
+  /** Text that is certain now; may be empty while characters or stop strings are incomplete. */
+  readonly text: string;
+  readonly tokens: readonly TokenReport[];
+}
+
+export interface FinishEvent {
+  readonly kind: 'finish';
+  readonly choice: number;
+  /** `stop`: by eos or stop string; `length`: by max tokens. */
+  readonly reason: 'stop' | 'length';
+  /** Sampled tokens, with the one that ended it. */
+  readonly generated: number;
+  readonly timeline: Timeline;
+  /** The same steps on the simulated wafer's clock; absent without a step model. */
+  readonly wafer?: Timeline;
+}
+
+export type TokenEvent = TokensEvent | FinishEvent;
+
+/** Longest prompt and answer together: what the executor can address and what its blocks can hold. */
+export const contextLimit = (executor: Executor, kv: KvBlocks): number =>
+  Math.min(executor.maxContext, kv.total * kv.blockTokens);
+
+/**
+ * Refuses up front what could never be run.
+ * @returns the most tokens that each prompt's answer may have
+ * @throws IngotError PROMPT_EMPTY, TOKEN_OUT_OF_RANGE, CONTEXT_OVERFLOW, REQUEST_INVALID
+ */
+export function checkRequest(request: EngineRequest, vocab: number, context: number): number[] {
+  const { prompts, choices = 1, maxTokens, stop = [], decoder } = request;
+  const valid =
+    prompts.length > 0 &&
+    Number.isSafeInteger(choices) &&
+    choices > 0 &&
+    (maxTokens === undefined || (Number.isSafeInteger(maxTokens) && maxTokens > 0)) &&
+    (stop.length === 0 || decoder !== undefined) &&
+    stop.every((text) => text !== '');
+  if (!valid) {
+    return fail({
+      code: 'REQUEST_INVALID',
+      message: 'a request has at least one prompt, choice and token, and stop strings need a decoder',
+    });
+  }
+  return prompts.map((prompt) => {
+    if (prompt.length === 0) {
+      return fail({ code: 'PROMPT_EMPTY', message: 'the prompt has no tokens', expected: 'at least one token' });
+    }
+    for (const token of prompt) {
+      if (Number.isInteger(token) && token >= 0 && token < vocab) continue;
+      return fail({
+        code: 'TOKEN_OUT_OF_RANGE',
+        message: `the prompt has token ${token}, which the vocabulary of ${vocab} tokens lacks`,
+        expected: `token ids from 0 to ${vocab - 1}`,
+        found: String(token),
+      });
+    }
+    const answer = maxTokens ?? Math.max(1, context - prompt.length);
+    if (prompt.length + answer <= context) return answer;
+    return fail({
+      code: 'CONTEXT_OVERFLOW',
+      message:
+        `the context holds ${context} tokens, but ${prompt.length + answer} were asked for ` +
+        `(${prompt.length} in the prompt, ${answer} for the answer)`,
+      expected: `at most ${context} tokens`,
+      found: `${prompt.length + answer} tokens`,
+      suggestion: 'Shorten the prompt or ask for fewer tokens.',
+    });
+  });
+}

@@ -1,0 +1,81 @@
+// From tokens to text that may be shown. Text that might still become a stop string is held back, so that
+// nothing is sent which would have to be taken back.
+
+import type { TokenDecoder } from '../model/index.ts';
+
+export interface Shown<T> {
+  readonly text: string;
+  /** The tokens that this text came from, or that came to no text. */
+  readonly tokens: readonly T[];
+  /** A stop string was met; nothing more may follow. */
+  readonly stopped: boolean;
+}
+
+export interface TextGate<T> {
+  push(token: number, report: T): Shown<T>;
+  /** No token follows: what was held back is let through, unless it completes a stop string. */
+  flush(): Shown<T>;
+}
+
+/**
+ * @param stops strings that end the text and are not part of it; the first to be complete wins
+ */
+export function createTextGate<T>(decoder: TokenDecoder, stops: readonly string[]): TextGate<T> {
+  /** Decoded but not shown: a proper prefix of a stop string. */
+  let held = '';
+  /** Characters shown so far. */
+  let shown = 0;
+  /** Tokens not shown, with the place in the text where each begins and ends. */
+  let pending: { readonly report: T; readonly from: number; readonly to: number }[] = [];
+
+  const release = (length: number, stopped: boolean): Shown<T> => {
+    const text = held.slice(0, length);
+    held = held.slice(length);
+    shown += length;
+    // A token that is partly shown goes with its shown part.
+    const isShown = (token: (typeof pending)[number]): boolean => token.from < shown || (token.to <= shown && !stopped);
+    const tokens = pending.filter(isShown).map((token) => token.report);
+    pending = pending.filter((token) => !isShown(token));
+    return { text, tokens, stopped };
+  };
+
+  const judge = (): Shown<T> => {
+    // The stop that is complete first, the longest of those, so that the cut does not depend on token boundaries.
+    let cut: { readonly from: number; readonly to: number } | undefined;
+    for (const stop of stops) {
+      const from = held.indexOf(stop);
+      const to = from + stop.length;
+      if (from < 0) continue;
+      if (cut === undefined || to < cut.to || (to === cut.to && from < cut.from)) cut = { from, to };
+    }
+    return cut === undefined ? release(held.length - heldBack(held, stops), false) : release(cut.from, true);
+  };
+
+  return {
+    push(token, report) {
+      const piece = decoder.push(token);
+      const from = shown + held.length;
+      pending.push({ report, from, to: from + piece.length });
+      held += piece;
+      return judge();
+    },
+    flush() {
+      held += decoder.flush();
+      const last = judge();
+      if (last.stopped) return last;
+      const rest = release(held.length, false);
+      return { text: last.text + rest.text, tokens: [...last.tokens, ...rest.tokens], stopped: false };
+    },
+  };
+}
+
+/** Length of the longest end of `text` that is the beginning of a stop string. */
+function heldBack(text: string, stops: readonly string[]): number {
+  let longest = 0;
+  for (const stop of stops) {
+    for (let length = Math.min(stop.length - 1, text.length); length > longest; length--) {
+      if (text.endsWith(stop.slice(0, length))) longest = length;
+    }
+  }
+  return longest;
+}

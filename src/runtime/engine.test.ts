@@ -1,0 +1,342 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createVirtualClock, IngotError, joules, seconds } from '../core/index.ts';
+import { e2e, itl, ttft } from '../protocol/index.ts';
+import { createEngine, type Engine, type EngineOptions } from './engine.ts';
+import type { EngineRequest, FinishEvent, TokenEvent } from './engine-request.ts';
+import type { StepModel } from './step-model.ts';
+import { createTestExecutor, type TestExecutorOptions } from './testing/test-executor.ts';
+
+const immediately = (): Promise<void> => Promise.resolve();
+
+/** An engine whose steps take a second each on the server and 1 ms + 1 µs per token on the wafer. */
+function createTestEngine(executorOptions: TestExecutorOptions = {}, engineOptions: Partial<EngineOptions> = {}) {
+  const clock = createVirtualClock(seconds(1000));
+  const stepModel: StepModel = {
+    basis: 'test',
+    step: ({ items }) => ({
+      time: seconds(1e-3 + 1e-6 * items.reduce((sum, item) => sum + item.tokens, 0)),
+      energy: joules(2),
+    }),
+  };
+  const executor = createTestExecutor({
+    ...executorOptions,
+    async onStep(batch) {
+      await executorOptions.onStep?.(batch);
+      clock.advanceTo(seconds(clock.now() + 1));
+    },
+  });
+  return {
+    engine: createEngine({ executor, clock, stepModel, pause: immediately, ...engineOptions }),
+    executor,
+    clock,
+  };
+}
+
+const request = (prompt: readonly number[], over: Partial<EngineRequest> = {}): EngineRequest => ({
+  prompts: [prompt],
+  sampling: { temperature: 1 },
+  seed: 1,
+  maxTokens: 6,
+  ...over,
+});
+
+interface Outcome {
+  readonly tokens: number[][];
+  readonly text: string[];
+  readonly finished: FinishEvent[];
+}
+
+async function collect(events: AsyncIterable<TokenEvent>): Promise<Outcome> {
+  const outcome: Outcome = { tokens: [], text: [], finished: [] };
+  for await (const event of events) {
+    if (event.kind === 'finish') outcome.finished[event.choice] = event;
+    else {
+      (outcome.tokens[event.choice] ??= []).push(...event.tokens.map((token) => token.token));
+      outcome.text[event.choice] = (outcome.text[event.choice] ?? '') + event.text;
+    }
+  }
+  return outcome;
+}
+
+const codeOf = async (work: () => Promise<unknown>): Promise<string> => {
+  try {
+    await work();
+    return 'no error';
+  } catch (error) {
+    return error instanceof IngotError ? error.code : String(error);
+  }
+};
+
+const idle = (engine: Engine): void => {
+  const { waiting, running, blocksUsed } = engine.counts;
+  expect({ waiting, running, blocksUsed }).toEqual({ waiting: 0, running: 0, blocksUsed: 0 });
+};
+
+const requests = fc.record({
+  arrives: fc.integer({ min: 0, max: 20 }),
+  leavesAfter: fc.option(fc.integer({ min: 0, max: 10 }), { nil: undefined, freq: 3 }),
+  prompt: fc.array(fc.integer({ min: 0, max: 15 }), { minLength: 1, maxLength: 20 }),
+  choices: fc.integer({ min: 1, max: 3 }),
+  maxTokens: fc.integer({ min: 1, max: 8 }),
+  seed: fc.integer(),
+  eos: fc.constantFrom([], [3], [1, 2]),
+  sampling: fc.constantFrom({ temperature: 0 }, { temperature: 1 }, { temperature: 1, topK: 4, topP: 0.9 }),
+});
+
+describe('engine', () => {
+  it('gives a request the same tokens alone and in any company', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(requests, { minLength: 2, maxLength: 8 }),
+        fc.record({ blocks: fc.integer({ min: 7, max: 40 }), maxStepTokens: fc.integer({ min: 1, max: 16 }) }),
+        fc.integer({ min: 1, max: 16 }),
+        async (list, machine, chunk) => {
+          const alone = list.map((wanted) =>
+            collect(createTestEngine().engine.submit({ ...wanted, prompts: [wanted.prompt] })),
+          );
+          const arrivals: { readonly at: number; readonly arrive: () => void }[] = [];
+          const departures: { readonly at: number; readonly leave: () => void }[] = [];
+          let step = 0;
+          const { engine } = createTestEngine(
+            {
+              ...machine,
+              onStep: () => {
+                step++;
+                for (const { at, arrive } of arrivals) if (at === step) arrive();
+                for (const { at, leave } of departures) if (at === step) leave();
+              },
+            },
+            { chunkSize: Math.min(chunk, machine.maxStepTokens) },
+          );
+          // Keeps steps coming until all have arrived.
+          const pacemaker = (): Promise<unknown> => collect(engine.submit(request([0], { maxTokens: 22 })));
+          const inCompany = list.map(
+            (wanted) =>
+              new Promise<Outcome | 'left'>((resolve, reject) => {
+                const aborter = new AbortController();
+                const arrive = (): void => {
+                  const events = engine.submit({ ...wanted, prompts: [wanted.prompt] }, aborter.signal);
+                  collect(events).then(resolve, (error: unknown) =>
+                    aborter.signal.aborted ? resolve('left') : reject(error as Error),
+                  );
+                };
+                if (wanted.leavesAfter !== undefined) {
+                  departures.push({ at: wanted.arrives + wanted.leavesAfter, leave: () => aborter.abort() });
+                }
+                if (wanted.arrives === 0) arrive();
+                else arrivals.push({ at: wanted.arrives, arrive });
+              }),
+          );
+          await pacemaker();
+          for (const [i, outcome] of (await Promise.all(inCompany)).entries()) {
+            if (outcome === 'left') continue;
+            expect(outcome.tokens).toEqual((await alone[i]).tokens);
+            expect(outcome.finished.map((f) => f.reason)).toEqual((await alone[i]).finished.map((f) => f.reason));
+          }
+          idle(engine);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('times every answer in order, on both clocks', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(requests, { minLength: 1, maxLength: 6 }), async (list) => {
+        const { engine } = createTestEngine({ maxStepTokens: 5 });
+        const outcomes = await Promise.all(
+          list.map((wanted) => collect(engine.submit({ ...wanted, prompts: [wanted.prompt] }))),
+        );
+        for (const { finished } of outcomes) {
+          for (const { timeline, wafer, generated } of finished) {
+            for (const times of [timeline, wafer]) {
+              if (times === undefined) throw new Error('no wafer times');
+              const order = [times.sent, times.queued, times.started, ...times.tokens, times.done] as number[];
+              expect(order).toEqual([...order].sort((a, b) => a - b));
+              expect(times.tokens.length).toBe(generated);
+              const sum = itl(times).reduce((a, b) => a + b, 0);
+              expect((ttft(times) as number) + sum).toBeCloseTo(e2e(times) as number, 9);
+            }
+          }
+        }
+        const total = Math.max(...outcomes.flatMap((o) => o.finished.map((f) => f.wafer?.done as number)));
+        expect(total).toBeCloseTo(engine.counts.waferSeconds, 9);
+        expect(engine.counts.waferJoules).toBe(2 * engine.counts.steps);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('advances the wafer by the step model, chunk by chunk', async () => {
+    const { engine } = createTestEngine({ maxStepTokens: 4 });
+    const { finished } = await collect(engine.submit(request([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], { maxTokens: 3 })));
+    const { timeline, wafer } = finished[0];
+    // Prompt of 10 in chunks of 4, 4 and 2, then two decodes.
+    const steps = [4, 4, 2, 1, 1].map((tokens) => 1e-3 + 1e-6 * tokens);
+    const until = (n: number): number => steps.slice(0, n).reduce((a, b) => a + b, 0);
+    expect(wafer?.tokens.map((t) => t.toFixed(9))).toEqual([3, 4, 5].map((n) => until(n).toFixed(9)));
+    expect(timeline).toEqual({
+      pointOfView: 'server',
+      sent: 1000,
+      queued: 1000,
+      started: 1000,
+      tokens: [1003, 1004, 1005],
+      done: 1005,
+    });
+  });
+
+  it('lets a request that comes during a step wait for its end on the wafer too', async () => {
+    let late: Promise<Outcome> | undefined;
+    const { engine } = createTestEngine({
+      onStep: () => {
+        late ??= collect(engine.submit(request([5], { maxTokens: 1 })));
+      },
+    });
+    await collect(engine.submit(request([1, 2], { maxTokens: 2 })));
+    const { wafer } = (await (late as Promise<Outcome>)).finished[0];
+    expect([wafer?.queued, wafer?.started]).toEqual([0, 1e-3 + 2e-6]);
+  });
+
+  it('ends at eos, at a stop string across tokens, and at max tokens', async () => {
+    const decoder = () => ({ push: (token: number) => 'abcdefghijklmnop'[token], flush: () => '' });
+    const { engine } = createTestEngine();
+    const free = await collect(engine.submit(request([1], { maxTokens: 12, decoder })));
+    expect(free.finished[0].reason).toBe('length');
+    expect(free.tokens[0].length).toBe(12);
+
+    const text = free.text[0];
+    const cut = text.slice(5, 8);
+    const at = text.indexOf(cut);
+    const stopped = await collect(engine.submit(request([1], { maxTokens: 12, decoder, stop: ['zz', cut] })));
+    expect(stopped.text[0]).toBe(text.slice(0, at));
+    expect(stopped.finished[0]).toMatchObject({ reason: 'stop', generated: at + 3 });
+
+    const eos = free.tokens[0][6];
+    const first = free.tokens[0].indexOf(eos);
+    const ended = await collect(engine.submit(request([1], { maxTokens: 12, decoder, eos: [eos] })));
+    expect(ended.text[0] ?? '').toBe(text.slice(0, first));
+    expect(ended.finished[0]).toMatchObject({ reason: 'stop', generated: first + 1 });
+  });
+
+  it('reports log probabilities when asked, and only then', async () => {
+    const { engine } = createTestEngine();
+    const reports = [];
+    for await (const event of engine.submit(request([1], { logprobs: 2 }))) {
+      if (event.kind === 'tokens') reports.push(...event.tokens);
+    }
+    expect(reports.length).toBe(6);
+    for (const { logprob, top } of reports) {
+      expect(top?.length).toBe(2);
+      expect(logprob).toBeLessThanOrEqual(top?.[0].logprob ?? -Infinity);
+    }
+    for await (const event of engine.submit(request([1]))) {
+      if (event.kind === 'tokens') expect(Object.keys(event.tokens[0])).toEqual(['token']);
+    }
+  });
+
+  it('frees blocks at once when a client aborts, leaves its loop, or goes while it waits', async () => {
+    const aborter = new AbortController();
+    let usedAfterAbort = -1;
+    const { engine, executor } = createTestEngine({
+      blocks: 16,
+      onStep: () => {
+        if (executor.steps !== 3) return;
+        aborter.abort();
+        usedAfterAbort = engine.counts.blocksUsed;
+      },
+    });
+    const long = request([1, 2, 3], { maxTokens: 60 });
+    const running = collect(engine.submit(long, aborter.signal));
+    const waiting = new AbortController();
+    const queued = collect(engine.submit(long, waiting.signal));
+    waiting.abort();
+    expect(await codeOf(() => queued)).toBe('REQUEST_CANCELLED');
+    expect(await codeOf(() => running)).toBe('REQUEST_CANCELLED');
+    expect(usedAfterAbort).toBe(0);
+    expect(executor.steps).toBe(3);
+
+    for await (const event of engine.submit(long)) {
+      expect(event.kind).toBe('tokens');
+      break;
+    }
+    idle(engine);
+    expect(await codeOf(() => collect(engine.submit(long, AbortSignal.abort())))).toBe('REQUEST_CANCELLED');
+    expect((await collect(engine.submit(request([1])))).tokens[0].length).toBe(6);
+  });
+
+  it('ends the requests of a failed step with an error and serves the next', async () => {
+    const { engine, executor } = createTestEngine({
+      onStep: () => {
+        if (executor.steps === 2) throw new Error('lost a worker');
+      },
+    });
+    const outcomes = [collect(engine.submit(request([1]))), collect(engine.submit(request([2])))];
+    for (const outcome of outcomes) expect(await codeOf(() => outcome)).toBe('EXECUTOR_FAILED');
+    idle(engine);
+    expect((await collect(engine.submit(request([1])))).tokens[0].length).toBe(6);
+  });
+
+  it('ends only the request whose logits are broken', async () => {
+    const { engine } = createTestEngine({
+      edit: (logits, tokens) => {
+        if (tokens[0] === 9 && tokens.length === 3) logits[0] = NaN;
+      },
+    });
+    const broken = collect(engine.submit(request([9], { choices: 2 })));
+    const whole = collect(engine.submit(request([1])));
+    expect(await codeOf(() => broken)).toBe('LOGITS_INVALID');
+    expect((await whole).tokens[0].length).toBe(6);
+    idle(engine);
+  });
+
+  it('refuses up front what can never run', async () => {
+    const { engine } = createTestEngine({ maxContext: 20, blocks: 4, blockTokens: 4 }, { maxWaiting: 2 });
+    const codes = async (over: Partial<EngineRequest>): Promise<string> =>
+      codeOf(() => collect(engine.submit({ ...request([1]), ...over })));
+    expect(engine.maxContext).toBe(16);
+    expect(await codes({ prompts: [[]] })).toBe('PROMPT_EMPTY');
+    expect(await codes({ prompts: [[16]] })).toBe('TOKEN_OUT_OF_RANGE');
+    expect(await codes({ prompts: [[-1]] })).toBe('TOKEN_OUT_OF_RANGE');
+    expect(await codes({ prompts: [[1]], maxTokens: 16 })).toBe('CONTEXT_OVERFLOW');
+    expect(await codes({ prompts: [Array<number>(16).fill(1)], maxTokens: undefined })).toBe('CONTEXT_OVERFLOW');
+    expect(await codes({ maxTokens: 0 })).toBe('REQUEST_INVALID');
+    expect(await codes({ stop: ['x'] })).toBe('REQUEST_INVALID');
+    expect(await codes({ choices: 3 })).toBe('ENGINE_BUSY');
+    // Exactly what the context holds is accepted.
+    expect((await collect(engine.submit(request([1], { maxTokens: 15 })))).tokens[0].length).toBe(15);
+    expect((await collect(engine.submit(request([1], { maxTokens: undefined })))).tokens[0].length).toBe(15);
+  });
+
+  it('does nothing while idle, and ends everything when closed', async () => {
+    let pauses = 0;
+    const { engine, executor } = createTestEngine(
+      {},
+      {
+        pause: () => {
+          pauses++;
+          return new Promise((resolve) => setImmediate(resolve));
+        },
+      },
+    );
+    await collect(engine.submit(request([1])));
+    await new Promise((resolve) => setImmediate(resolve));
+    const [steps, rested] = [executor.steps, pauses];
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect([executor.steps, pauses]).toEqual([steps, rested]);
+
+    const cut = collect(engine.submit(request([1], { maxTokens: 50 })));
+    await engine.close();
+    expect(await codeOf(() => cut)).toBe('ENGINE_CLOSED');
+    expect(await codeOf(async () => engine.submit(request([1])))).toBe('ENGINE_CLOSED');
+    idle(engine);
+  });
+
+  it('refuses options that no step could honour', () => {
+    const executor = createTestExecutor({ maxStepTokens: 4 });
+    const clock = createVirtualClock();
+    for (const options of [{ chunkSize: 5 }, { maxRunning: 0 }, { chunkSize: 1.5 }]) {
+      expect(() => createEngine({ executor, clock, ...options })).toThrow('ENGINE_OPTIONS_INVALID');
+    }
+  });
+});

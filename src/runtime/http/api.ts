@@ -1,0 +1,202 @@
+// The OpenAI-compatible API as a function from request to response. It knows nothing of sockets, so tests
+// call it directly; src/app/http puts it on a port.
+
+import type { Clock, Rng, Seconds } from '../../core/index.ts';
+import { ApiError, errorBody } from '../../protocol/index.ts';
+import { chatCompletion, completion, type EndpointBody, type EndpointContext } from './completion-endpoints.ts';
+import { apiErrorOf } from './failure.ts';
+import { createApiMetrics } from './metrics.ts';
+import { findModel, modelList, modelRecord, type ServedModel } from './served-model.ts';
+
+export interface ApiRequest {
+  readonly method: string;
+  /** Path without query, still percent-encoded. */
+  readonly path: string;
+  /** The body as it came; '' for none. */
+  readonly body: string;
+  /** Aborted when the client leaves. */
+  readonly signal: AbortSignal;
+}
+
+export interface ApiResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /**
+   * The body, or the pieces of a stream. Where the iteration throws, the connection must be cut after what
+   * was yielded: the failure has been told, and a clean end would deny it.
+   */
+  readonly body: string | AsyncIterable<string>;
+}
+
+export interface ApiOptions {
+  readonly models: readonly ServedModel[];
+  /** Unix time: it stamps answers, and times them. */
+  readonly clock: Clock;
+  /** Names requests, and seeds those that bring no seed. */
+  readonly rng: Rng;
+  /** Hears of every failure that is not the client's, with the request's id. */
+  readonly onFailure?: (error: unknown, requestId: string) => void;
+}
+
+export interface Api {
+  /** Never rejects: failures are responses. */
+  handle(request: ApiRequest): Promise<ApiResponse>;
+  /** The response to a request that never became one, such as a body over the limit. */
+  refuse(error: ApiError): ApiResponse;
+}
+
+/** A route's answer: status 200 unless said. */
+interface Answer {
+  readonly status?: number;
+  readonly type?: string;
+  readonly body: EndpointBody;
+}
+
+type Route = Readonly<
+  Record<string, (context: EndpointContext, request: ApiRequest, rest: string) => Answer | Promise<Answer>>
+>;
+
+const JSON_TYPE = 'application/json';
+const SSE_TYPE = 'text/event-stream; charset=utf-8';
+
+export function createApi(options: ApiOptions): Api {
+  const { models, clock, rng, onFailure } = options;
+  const metrics = createApiMetrics(models);
+  const hex = (words: number): string =>
+    Array.from({ length: words }, () => rng.u32().toString(16).padStart(8, '0')).join('');
+
+  const json = (value: unknown): Answer => ({ body: JSON.stringify(value) });
+  const routes: Readonly<Record<string, Route>> = {
+    '/v1/chat/completions': {
+      POST: async (context, { body }) => ({ body: await chatCompletion(parseJson(body), context) }),
+    },
+    '/v1/completions': { POST: async (context, { body }) => ({ body: await completion(parseJson(body), context) }) },
+    '/v1/models': { GET: () => json(modelList(models)) },
+    '/v1/models/{id}': { GET: (_, __, id) => json(modelRecord(findModel(models, id))) },
+    '/health': { GET: () => json({ status: 'ok' }) },
+    '/metrics': { GET: async () => ({ type: metrics.contentType, body: await metrics.text() }) },
+    // The Cerebras client opens its connection with this.
+    '/v1/tcp_warming': { GET: () => ({ status: 204, body: '' }) },
+  };
+
+  const response = (answer: Answer, requestId: string, received: Seconds): ApiResponse => {
+    const streams = typeof answer.body !== 'string';
+    return {
+      status: answer.status ?? 200,
+      headers: {
+        'content-type': answer.type ?? (streams ? SSE_TYPE : JSON_TYPE),
+        'x-request-id': requestId,
+        'openai-processing-ms': String(Math.max(0, Math.round((clock.now() - received) * 1000))),
+        // A proxy that buffers would turn a stream into one piece.
+        ...(streams ? { 'cache-control': 'no-cache', 'x-accel-buffering': 'no' } : {}),
+      },
+      body: answer.body,
+    };
+  };
+
+  const failed = (error: ApiError, requestId: string, received: Seconds): ApiResponse => {
+    const answer = response({ status: error.status, body: JSON.stringify(errorBody(error)) }, requestId, received);
+    return error.status === 503 ? { ...answer, headers: { ...answer.headers, 'retry-after': '1' } } : answer;
+  };
+
+  async function* reported(body: AsyncIterable<string>, requestId: string): AsyncIterable<string> {
+    try {
+      yield* body;
+    } catch (error) {
+      if (apiErrorOf(error).status >= 500) onFailure?.(error, requestId);
+      throw error;
+    }
+  }
+
+  return {
+    async handle(request) {
+      const received = clock.now();
+      const requestId = `req_${hex(4)}`;
+      const { name, rest } = routeOf(request.path, routes);
+      const context: EndpointContext = {
+        findModel: (id) => findModel(models, id),
+        signal: request.signal,
+        received,
+        created: Math.floor(received),
+        newId: () => hex(4),
+        newSeed: () => rng.u32(),
+        finished: metrics.finished,
+      };
+      let result: ApiResponse;
+      try {
+        const answer = await handlerOf(request, routes[name])(context, request, rest);
+        const { body } = answer;
+        result = response(
+          typeof body === 'string' ? answer : { ...answer, body: reported(body, requestId) },
+          requestId,
+          received,
+        );
+      } catch (cause) {
+        const error = apiErrorOf(cause);
+        if (error.status >= 500) onFailure?.(cause, requestId);
+        result = failed(error, requestId, received);
+        if (error.status === 405) {
+          const allow = Object.keys(routes[name]).join(', ');
+          result = { ...result, headers: { ...result.headers, allow } };
+        }
+      }
+      metrics.responded(name, result.status);
+      return result;
+    },
+    refuse(error) {
+      metrics.responded('none', error.status);
+      return failed(error, `req_${hex(4)}`, clock.now());
+    },
+  };
+}
+
+/** The route that a path belongs to, and what its variable part stands for. */
+function routeOf(
+  path: string,
+  routes: Readonly<Record<string, Route>>,
+): { readonly name: string; readonly rest: string } {
+  if (Object.hasOwn(routes, path)) return { name: path, rest: '' };
+  const id = /^\/v1\/models\/(.+)$/.exec(path)?.[1];
+  if (id === undefined) return { name: 'unknown', rest: '' };
+  try {
+    return { name: '/v1/models/{id}', rest: decodeURIComponent(id) };
+  } catch {
+    return { name: 'unknown', rest: '' };
+  }
+}
+
+function handlerOf({ method, path }: ApiRequest, route: Route | undefined): Route[string] {
+  if (route === undefined) {
+    throw new ApiError({
+      status: 404,
+      code: 'unknown_url',
+      message: `Unknown request URL: ${method} ${path.slice(0, 200)}.`,
+      suggestion: 'The base URL of a client ends in /v1.',
+    });
+  }
+  const name = method === 'HEAD' ? 'GET' : method;
+  if (Object.hasOwn(route, name)) return route[name];
+  throw new ApiError({
+    status: 405,
+    code: 'method_not_allowed',
+    message: `Not allowed: ${method} ${path.slice(0, 200)}.`,
+    suggestion: `Use ${Object.keys(route).join(' or ')}.`,
+  });
+}
+
+function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch (cause) {
+    throw new ApiError(
+      {
+        status: 400,
+        code: 'invalid_json',
+        message:
+          body === '' ? 'The request has no body.' : `The request body is not valid JSON: ${(cause as Error).message}`,
+        suggestion: 'Send a JSON object.',
+      },
+      { cause },
+    );
+  }
+}

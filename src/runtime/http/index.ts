@@ -1,0 +1,3 @@
+export { createApi, type Api, type ApiOptions, type ApiRequest, type ApiResponse } from './api.ts';
+export type { ServedModel } from './served-model.ts';
+export { apiErrorOf } from './failure.ts';

@@ -1,0 +1,53 @@
+// Log probabilities in the two forms that the API has.
+
+import type { Tokenizer } from '../../model/index.ts';
+import type { ChatLogprobs, CompletionLogprobs, TokenLogprob } from '../../protocol/index.ts';
+import type { TokenReport } from '../engine-request.ts';
+
+/** Chat: a list of tokens with their bytes. */
+export function chatLogprobs(tokens: readonly TokenReport[], tokenizer: Tokenizer): ChatLogprobs {
+  const entry = (token: number, logprob: number): TokenLogprob => ({
+    token: tokenizer.tokenText(token),
+    logprob,
+    bytes: [...tokenizer.tokenBytes(token)],
+  });
+  return {
+    content: tokens.map(({ token, logprob = 0, top = [] }) => ({
+      ...entry(token, logprob),
+      top_logprobs: top.map((other) => entry(other.token, other.logprob)),
+    })),
+    refusal: null,
+  };
+}
+
+/**
+ * Completions: parallel lists.
+ * @param offset where the first token's text begins in the choice's text
+ */
+export function completionLogprobs(
+  tokens: readonly TokenReport[],
+  tokenizer: Tokenizer,
+  offset: number,
+): CompletionLogprobs {
+  let at = offset;
+  const text_offset = tokens.map(({ token }) => {
+    const begins = at;
+    at += tokenizer.tokenText(token).length;
+    return begins;
+  });
+  return {
+    tokens: tokens.map(({ token }) => tokenName(token, tokenizer)),
+    token_logprobs: tokens.map(({ logprob = 0 }) => logprob),
+    top_logprobs: tokens.map(({ top = [] }) =>
+      Object.fromEntries(top.map((other) => [tokenName(other.token, tokenizer), other.logprob])),
+    ),
+    text_offset,
+  };
+}
+
+/** Keys must differ, so a token that is only part of a character is named by its bytes, as OpenAI does. */
+function tokenName(token: number, tokenizer: Tokenizer): string {
+  const text = tokenizer.tokenText(token);
+  if (!text.includes('�')) return text;
+  return `bytes:${[...tokenizer.tokenBytes(token)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
+}

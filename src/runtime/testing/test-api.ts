@@ -1,0 +1,91 @@
+// The API over a tiny engine, for tests that have no socket and for tests that put it on one.
+
+import { createRng, joules, seconds, type Clock } from '../../core/index.ts';
+import { createEngine, type Engine, type EngineOptions } from '../engine.ts';
+import { createApi, type Api, type ApiResponse } from '../http/api.ts';
+import { createTestExecutor, type TestExecutor, type TestExecutorOptions } from './test-executor.ts';
+import { createTestTokenizer } from './test-tokenizer.ts';
+
+export const TEST_MODEL = 'ingot-test';
+/** 2026-01-01T00:00:00Z. */
+const START = 1_767_225_600;
+
+export interface TestApi {
+  readonly api: Api;
+  readonly engine: Engine;
+  readonly executor: TestExecutor;
+  readonly failures: unknown[];
+  readonly clock: Clock;
+}
+
+/** Every look at the clock is a millisecond later, so that times are the same in every run. */
+export function createTestApi(
+  executorOptions: TestExecutorOptions = {},
+  engineOptions: Partial<EngineOptions> = {},
+  { chat = true }: { readonly chat?: boolean } = {},
+): TestApi {
+  let time = START;
+  const clock: Clock = { now: () => seconds((time = Math.round(time * 1000 + 1) / 1000)) };
+  const tokenizer = createTestTokenizer({ chat });
+  const executor = createTestExecutor({
+    vocab: tokenizer.vocabSize,
+    maxContext: 256,
+    blocks: 128,
+    maxStepTokens: 32,
+    // Printable text, so that transcripts can be read; the end of an answer is rare but happens.
+    edit: (logits) => {
+      for (let token = 0; token < 256; token++) if (token < 0x21 || token > 0x7e) logits[token] = -Infinity;
+      for (const id of tokenizer.specialIds) if (!tokenizer.eosIds.includes(id)) logits[id] = -Infinity;
+    },
+    ...executorOptions,
+  });
+  const engine = createEngine({
+    executor,
+    clock,
+    stepModel: {
+      basis: 'test wafer: 10 µs per step and 0.1 µs per token',
+      step: ({ items }) => ({
+        time: seconds(1e-5 + 1e-7 * items.reduce((sum, item) => sum + item.tokens, 0)),
+        energy: joules(0.1),
+      }),
+    },
+    ...engineOptions,
+  });
+  const failures: unknown[] = [];
+  const api = createApi({
+    models: [{ id: TEST_MODEL, created: START, ownedBy: 'ingot', engine, tokenizer, eos: tokenizer.eosIds }],
+    clock,
+    rng: createRng(1),
+    onFailure: (error) => failures.push(error),
+  });
+  return { api, engine, executor, failures, clock };
+}
+
+/** A response read to its end; `error` is what cut its stream. */
+export interface Transcript {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+  readonly error?: unknown;
+}
+
+export async function readResponse({ status, headers, body }: ApiResponse): Promise<Transcript> {
+  if (typeof body === 'string') return { status, headers, text: body };
+  let text = '';
+  try {
+    for await (const piece of body) text += piece;
+  } catch (error) {
+    return { status, headers, text, error };
+  }
+  return { status, headers, text };
+}
+
+export async function call(
+  api: Api,
+  path: string,
+  body?: unknown,
+  { method = body === undefined ? 'GET' : 'POST', signal = new AbortController().signal } = {},
+): Promise<Transcript> {
+  const text = typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body);
+  return readResponse(await api.handle({ method, path, body: text, signal }));
+}
