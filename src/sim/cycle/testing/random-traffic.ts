@@ -1,0 +1,136 @@
+// Random programs for laws: several colors over a random mesh, each a multicast tree from one PE to some
+// others; every PE adds its own numbers to what it takes. All transfers are microthreads, so they compete for
+// links, ramps and execution slots, but never wait for one another.
+import fc from 'fast-check';
+import { createRng } from '../../../core/index.ts';
+import type { Rng } from '../../../core/index.ts';
+import { allocate } from '../../../wafer/machine/index.ts';
+import type { Dtype, MachineProgram, MemoryImage, Port, Role, RouteRule } from '../../../wafer/machine/index.ts';
+import { machine, main, role, wse2 } from './programs.ts';
+
+export interface Traffic {
+  readonly program: MachineProgram;
+  readonly inputs: readonly MemoryImage[];
+  /** What each destination's object holds at the end. */
+  readonly expected: readonly { x: number; y: number; object: string; values: number[] }[];
+}
+
+interface Shape {
+  readonly width: number;
+  readonly height: number;
+  readonly colors: number;
+  readonly length: number;
+  readonly dtype: Dtype;
+  readonly seed: number;
+}
+
+export const traffic: fc.Arbitrary<Traffic> = fc
+  .record<Shape>({
+    width: fc.integer({ min: 1, max: 5 }),
+    height: fc.integer({ min: 1, max: 5 }),
+    colors: fc.integer({ min: 1, max: 4 }),
+    length: fc.integer({ min: 1, max: 24 }),
+    dtype: fc.constantFrom<Dtype>('fp32', 'fp16', 'i32', 'i16'),
+    seed: fc.integer(),
+  })
+  .map(build);
+
+function build({ width, height, colors, length, dtype, seed }: Shape): Traffic {
+  const rng = createRng(seed);
+  const pes = width * height;
+  const routes: RouteRule[] = [];
+  const sends: number[][] = Array.from({ length: pes }, () => []);
+  const takes: number[][] = Array.from({ length: pes }, () => []);
+  const inputs: MemoryImage[] = [];
+  const expected: Traffic['expected'][number][] = [];
+  for (let color = 0; color < colors; color++) {
+    const source = rng.u32() % pes;
+    const targets = Array.from({ length: pes }, (_, pe) => pe).filter((pe) => pe !== source && rng.uniform() < 0.4);
+    if (targets.length === 0) continue;
+    sends[source].push(color);
+    const values = numbers(rng, length);
+    inputs.push({ ...place(source, width), object: `x${color}`, values });
+    for (const pe of targets) {
+      takes[pe].push(color);
+      const own = numbers(rng, length);
+      inputs.push({ ...place(pe, width), object: `y${color}`, values: own });
+      expected.push({ ...place(pe, width), object: `y${color}`, values: values.map((v, i) => v + own[i]) });
+    }
+    routes.push(...tree(source, targets, color, width, rng));
+  }
+  const placed = Array.from({ length: pes }, (_, pe) => pe)
+    .filter((pe) => sends[pe].length + takes[pe].length > 0)
+    .map((pe) => [pe % width, Math.floor(pe / width), body(sends[pe], takes[pe], length, dtype)] as const);
+  return { program: machine(width, height, routes, placed), inputs, expected };
+}
+
+const place = (pe: number, width: number): { x: number; y: number } => ({ x: pe % width, y: Math.floor(pe / width) });
+
+/** Small integers: exact in every type, so that sums do not depend on rounding. */
+const numbers = (rng: Rng, length: number): number[] => Array.from({ length }, () => (rng.u32() % 200) - 100);
+
+function body(sends: number[], takes: number[], length: number, dtype: Dtype): Role {
+  const names = [...sends.map((c) => `x${c}`), ...takes.map((c) => `y${c}`)];
+  return role({
+    memory: allocate(
+      names.map((name) => ({ name, dtype, length })),
+      wse2,
+    ),
+    outputs: sends.map((color, queue) => ({ queue, color })),
+    inputs: takes.map((color, queue) => ({ queue, color })),
+    dsds: Object.fromEntries([
+      ...names.map((name) => [name, { kind: 'memory', object: name, extents: [length] }] as const),
+      ...sends.map((color) => [`out${color}`, { kind: 'fabricOut', color, length }] as const),
+      ...takes.map((color) => [`in${color}`, { kind: 'fabricIn', color, length }] as const),
+    ]),
+    ...main(
+      ...sends.map(
+        (c, i) => ({ kind: 'vector', op: 'mov', dtype, dst: `out${c}`, src: [`x${c}`], async: { thread: i } }) as const,
+      ),
+      ...takes.map(
+        (c, i) =>
+          ({
+            kind: 'vector',
+            op: 'add',
+            dtype,
+            dst: `y${c}`,
+            src: [`in${c}`, `y${c}`],
+            async: { thread: sends.length + i },
+          }) as const,
+      ),
+    ),
+  });
+}
+
+/** Routes of a tree: each target walks towards the source, along x or y first, until it meets the tree. */
+function tree(source: number, targets: readonly number[], color: number, width: number, rng: Rng): RouteRule[] {
+  const tx = new Map<number, Set<Port>>([[source, new Set()]]);
+  const rx = new Map<number, Port>([[source, 'R']]);
+  for (const target of targets) {
+    const xFirst = rng.uniform() < 0.5;
+    let at = target;
+    let before: Port = 'R';
+    for (;;) {
+      const met = tx.has(at);
+      const out = tx.get(at) ?? new Set<Port>();
+      tx.set(at, out.add(before));
+      if (met) break;
+      const dx = (source % width) - (at % width);
+      const dy = Math.floor(source / width) - Math.floor(at / width);
+      if (dx !== 0 && (xFirst || dy === 0)) {
+        rx.set(at, dx > 0 ? 'E' : 'W');
+        before = dx > 0 ? 'W' : 'E';
+        at += Math.sign(dx);
+      } else {
+        rx.set(at, dy > 0 ? 'S' : 'N');
+        before = dy > 0 ? 'N' : 'S';
+        at += Math.sign(dy) * width;
+      }
+    }
+  }
+  return [...tx].map(([pe, out]) => ({
+    on: { ...place(pe, width), width: 1, height: 1 },
+    color,
+    positions: [{ rx: [rx.get(pe) as Port], tx: [...out] }],
+  }));
+}
