@@ -5,3 +5,4 @@ export * from './engine-request.ts';
 export type { Sampling, TokenLogprobs } from './sampler.ts';
 export { schedulers, type SchedulerName } from './scheduler/index.ts';
 export * from './http/index.ts';
+export { createNullExecutor, type NullExecutorOptions } from './executor/null.ts';

@@ -1,0 +1,107 @@
+// What a caller may ask for in one step, and how a step is cut into passes of the kernels.
+
+import { fail } from '../../core/index.ts';
+import { blockTokens } from '../wasm/layout.ts';
+import type { Batch, BatchItem } from './executor.ts';
+
+/** Limits of an executor that a batch must keep. */
+export interface BatchLimits {
+  readonly vocab: number;
+  readonly maxContext: number;
+  readonly blocks: number;
+  readonly maxStepTokens: number;
+}
+
+/**
+ * Refuse a batch that would read or write outside of what it names, before anything is written.
+ * @param written scratch of `blocks` entries, kept between calls
+ * @throws IngotError EXECUTOR_BATCH_INVALID
+ */
+export function validateBatch(batch: Batch, limits: BatchLimits, written: Int32Array): void {
+  let tokens = 0;
+  written.fill(-1);
+  for (const [index, item] of batch.items.entries()) {
+    validateItem(item, index, limits, written);
+    tokens += item.tokens.length;
+  }
+  if (tokens > limits.maxStepTokens) {
+    invalid('the batch', 'has too many tokens', `at most ${limits.maxStepTokens}`, `${tokens}`);
+  }
+}
+
+function validateItem(item: BatchItem, index: number, limits: BatchLimits, written: Int32Array): void {
+  const { tokens, start, blockTable } = item;
+  const where = `item ${index} (sequence ${item.sequence})`;
+  if (tokens.length === 0) invalid(where, 'has no tokens', 'at least 1', '0');
+  if (!Number.isInteger(start) || start < 0) invalid(where, 'starts at no position', '0 or more', `${start}`);
+  const end = start + tokens.length;
+  if (end > limits.maxContext) {
+    invalid(where, 'goes past the longest context', `positions below ${limits.maxContext}`, `up to ${end - 1}`);
+  }
+  for (const token of tokens) {
+    if (token < 0 || token >= limits.vocab) {
+      invalid(where, 'has a token id outside the vocabulary', `0 to ${limits.vocab - 1}`, `${token}`);
+    }
+  }
+  const needed = Math.ceil(end / blockTokens);
+  if (blockTable.length < needed) {
+    invalid(where, 'has too short a block table', `${needed} blocks for ${end} tokens`, `${blockTable.length}`);
+  }
+  const firstWritten = Math.floor(start / blockTokens);
+  for (let i = 0; i < needed; i++) {
+    const block = blockTable[i];
+    if (block < 0 || block >= limits.blocks) {
+      invalid(where, 'names a block that does not exist', `0 to ${limits.blocks - 1}`, `${block}`);
+    }
+    if (i < firstWritten) continue;
+    if (written[block] >= 0) {
+      invalid(where, `writes block ${block}, as item ${written[block]} does`, 'blocks of its own', `block ${block}`);
+    }
+    written[block] = index;
+  }
+}
+
+function invalid(where: string, what: string, expected: string, found: string): never {
+  fail({
+    code: 'EXECUTOR_BATCH_INVALID',
+    message: `${where} ${what}`,
+    where,
+    expected,
+    found,
+  });
+}
+
+/** One token of a pass. */
+export interface PassRow {
+  readonly item: number;
+  readonly token: number;
+  readonly position: number;
+}
+
+export interface Pass {
+  readonly rows: readonly PassRow[];
+  /** Rows whose logits are wanted, at most `wantedRows`; `items` says whose they are. */
+  readonly wanted: readonly number[];
+  readonly items: readonly number[];
+}
+
+/** Tokens in order of the items, at most `rows` a pass and `wantedRows` logits a pass. */
+export function cutIntoPasses({ items }: Batch, rows: number, wantedRows: number): Pass[] {
+  const passes: { rows: PassRow[]; wanted: number[]; items: number[] }[] = [];
+  let current: (typeof passes)[number] | undefined;
+  for (const [item, { tokens, start, wantLogits }] of items.entries()) {
+    for (let i = 0; i < tokens.length; i++) {
+      const wanted = wantLogits && i === tokens.length - 1;
+      if (current === undefined || current.rows.length === rows || (wanted && current.wanted.length === wantedRows)) {
+        current = { rows: [], wanted: [], items: [] };
+        passes.push(current);
+      }
+      if (wanted) {
+        current.wanted.push(current.rows.length);
+        current.items.push(item);
+      }
+      current.rows.push({ item, token: tokens[i], position: start + i });
+    }
+  }
+  return passes;
+}

@@ -1,0 +1,67 @@
+// Small programs for tests: shapes whose tiles do not divide, on meshes chosen by hand.
+
+import { graphOf } from '../../../model/index.ts';
+import type { LlmShape } from '../../../spec/index.ts';
+import type { Numerics, Program } from '../../../wafer/index.ts';
+
+export interface TinyShape {
+  readonly arch?: string;
+  readonly hidden?: number;
+  readonly layers?: number;
+  readonly heads?: number;
+  readonly kvHeads?: number;
+  readonly headDim?: number;
+  readonly ffn?: number;
+  readonly vocab?: number;
+  readonly tied?: boolean;
+  readonly slidingWindow?: number;
+}
+
+/** A shape of an executable architecture, with its biases, head norms or window. */
+export function tinyShape(tiny: TinyShape = {}): LlmShape {
+  const { arch = 'llama', hidden = 24, layers = 2, heads = 4, kvHeads = 2, headDim = 6, ffn = 40, vocab = 50 } = tiny;
+  return {
+    arch,
+    hidden,
+    layers,
+    vocab,
+    maxContext: 128,
+    normEps: 1e-5,
+    layerNorms: 2,
+    rope: { theta: 10_000 },
+    tiedEmbeddings: tiny.tied ?? false,
+    attention: {
+      kind: 'gqa',
+      heads,
+      kvHeads,
+      headDim,
+      qkvBias: arch === 'qwen2',
+      outBias: false,
+      qkNorm: arch === 'qwen3',
+      ...(tiny.slidingWindow === undefined ? {} : { slidingWindow: tiny.slidingWindow }),
+    },
+    mlp: { kind: 'dense', ffn },
+  };
+}
+
+export interface TinyMesh {
+  readonly width: number;
+  readonly height: number;
+  readonly groups: { readonly x: number; readonly y: number };
+}
+
+/** A program on a given mesh; no stages, since executors do not look at them. */
+export function tinyProgram(shape: LlmShape, mesh: TinyMesh, weights: Numerics['weights']): Program {
+  return {
+    format: 'ingot-program',
+    version: 1,
+    target: 'wse-3',
+    model: 'tiny',
+    graph: graphOf(shape),
+    numerics: { weights, activations: 'fp32', kv: 'fp32' },
+    mesh: { width: mesh.width, height: mesh.height },
+    prefillChunk: 1,
+    groups: mesh.groups,
+    stages: [],
+  };
+}

@@ -1,0 +1,6 @@
+export {
+  createProgramExecutor,
+  estimateExecutorMemory,
+  type MemoryEstimate,
+  type ProgramExecutorOptions,
+} from './executor/program.node.ts';

@@ -1,0 +1,109 @@
+// Ops that treat each row by itself: embedding, norm, rotary embedding, gated unit, sum, gather.
+import { add, fromBf16, fromF16, geluTanh4, mul, silu4 } from './arithmetic.as';
+import { activationSilu, blockRows, formatBf16, formatF16, formatF32, runBytes, runDescending, runLevelMask } from './layout';
+
+/** Element `index` of a table in a 16-bit format or fp32. */
+// @ts-ignore: decorator
+@inline
+function element(format: i32, table: usize, index: usize): f32 {
+  if (format == formatF32) return load<f32>(table + (index << 2));
+  const bits = <u32>load<u16>(table + (index << 1));
+  return format == formatBf16 ? fromBf16(bits) : fromF16(bits);
+}
+
+/** Place of row r of a block among the 16 elements that lie together for one element of k. */
+export function placeInBlock(format: i32, row: i32): i32 {
+  return format == formatF32 ? row : (row & 8) + ((row & 3) << 1) + ((row >> 2) & 1);
+}
+
+/** One row of the embedding: from a plain table, or from the packed blocks of a head that shares its weights. */
+export function embed(out: usize, token: i32, table: usize, format: i32, width: usize, packed: bool, order: usize): void {
+  if (!packed) {
+    const from = <usize>token * width;
+    for (let i: usize = 0; i < width; i++) store<f32>(out + (i << 2), element(format, table, from + i));
+    return;
+  }
+  const first = <usize>(token / blockRows) * width * blockRows + placeInBlock(format, token % blockRows);
+  for (let i: usize = 0; i < width; i++)
+    store<f32>(out + (load<usize>(order + (i << 2)) << 2), element(format, table, first + i * blockRows));
+}
+
+/** Sum of squares in the order of the tree. */
+function sumOfSquares(x: usize, runs: usize, runsEnd: usize): f32 {
+  let chain: f32 = 0, level1: f32 = 0, level2: f32 = 0, level3: f32 = 0;
+  for (let run = runs; run < runsEnd; run += runBytes) {
+    let at = x + (load<usize>(run) << 2);
+    let tiles = load<i32>(run, 4);
+    const tileBytes = load<usize>(run, 8) << 2;
+    const code = load<i32>(run, 12);
+    do {
+      let partial: f32 = 0;
+      for (let i: usize = 0; i < tileBytes; i += 4) {
+        const value = load<f32>(at + i);
+        partial += value * value;
+      }
+      chain += partial;
+      at = code & runDescending ? at - tileBytes : at + tileBytes;
+    } while (--tiles);
+    const level = code & runLevelMask;
+    if (level == 0) continue;
+    level1 += chain;
+    chain = 0;
+    if (level > 1) {
+      level2 += level1;
+      level1 = 0;
+    }
+    if (level > 2) {
+      level3 += level2;
+      level2 = 0;
+    }
+  }
+  return level3;
+}
+
+/** Root-mean-square norm of each of `groups` parts of a row; part g sums over the runs from bounds[g] to bounds[g + 1]. */
+export function rmsNorm(out: usize, x: usize, weight: usize, width: usize, groups: i32, bounds: usize, eps: f32): void {
+  for (let g: usize = 0; g < <usize>groups; g++) {
+    const mean = sumOfSquares(x, load<usize>(bounds + (g << 2)), load<usize>(bounds + (g << 2) + 4)) / <f32>width;
+    const inverse = <f32>1 / sqrt<f32>(mean + eps);
+    const from = g * (width << 2);
+    for (let i: usize = 0; i < width << 2; i += 4)
+      store<f32>(out + from + i, load<f32>(x + from + i) * inverse * load<f32>(weight + i));
+  }
+}
+
+/** Rotate the pairs (i, i + half) of each head; the table row holds `half` cosines, then `half` sines. */
+export function rope(out: usize, x: usize, heads: i32, headDim: usize, table: usize): void {
+  const half = (headDim >> 1) << 2;
+  for (let h = 0; h < heads; h++) {
+    let i: usize = 0;
+    for (; i + 16 <= half; i += 16) {
+      const a = v128.load(x + i), b = v128.load(x + half + i);
+      const cos = v128.load(table + i), sin = v128.load(table + half + i);
+      v128.store(out + i, f32x4.sub(mul(a, cos), mul(b, sin)));
+      v128.store(out + half + i, add(mul(b, cos), mul(a, sin)));
+    }
+    for (; i < half; i += 4) {
+      const a = load<f32>(x + i), b = load<f32>(x + half + i);
+      const cos = load<f32>(table + i), sin = load<f32>(table + half + i);
+      store<f32>(out + i, a * cos - b * sin);
+      store<f32>(out + half + i, b * cos + a * sin);
+    }
+    x += headDim << 2;
+    out += headDim << 2;
+  }
+}
+
+/** activation(gate) * up, `width` rounded up to whole vectors: rows are padded. */
+export function glu(out: usize, gate: usize, up: usize, width: usize, activation: i32): void {
+  const bytes = width << 2;
+  if (activation == activationSilu) {
+    for (let i: usize = 0; i < bytes; i += 16) v128.store(out + i, mul(silu4(v128.load(gate + i)), v128.load(up + i)));
+  } else {
+    for (let i: usize = 0; i < bytes; i += 16) v128.store(out + i, mul(geluTanh4(v128.load(gate + i)), v128.load(up + i)));
+  }
+}
+
+export function addRows(out: usize, a: usize, b: usize, width: usize): void {
+  for (let i: usize = 0; i < width << 2; i += 16) v128.store(out + i, add(v128.load(a + i), v128.load(b + i)));
+}

@@ -1,0 +1,229 @@
+// The kernels' entry: threads that run passes over a list of instructions. Every thread runs the whole list;
+// inside an instruction they take units of work from a shared counter, and a barrier ends it. No result depends
+// on which thread computed what.
+import { attendHead, cacheRow } from './attention.as';
+import { addRows, embed, glu, rmsNorm, rope } from './elementwise.as';
+import {
+  blockTokens, contextRunsOffset, ctlArrived, ctlBody, ctlBodyEnd, ctlDone, ctlEpilogue, ctlEpilogueEnd, ctlGeneration, ctlNext,
+  ctlPanelOffset, ctlPhase, ctlRowPosition, ctlRows, ctlRowTable, ctlRowToken, ctlScoresOffset, ctlScratch, ctlScratchBytes,
+  ctlSleepers, ctlStop, ctlThreads, ctlWanted, ctlWantedRow, instructionBytes, opAdd, opAttend, opCache, opEmbed, opGather, opGlu,
+  opLinear, opLinearInt8, opNorm, opPack, opQuantize, opRope, runListHeader, tokenGroup,
+} from './layout';
+import { linearInt8, quantizeRows } from './linear-int8.as';
+import { linear, packRows } from './linear.as';
+import { makeRuns } from './runs.as';
+
+export { convert, packBlock, packBlockInt8 } from './pack.as';
+export { makeRuns } from './runs.as';
+// Exported so that each stays a function of its own: the engine optimizes whole functions, from one call to the
+// next, and what is inlined into a pass would be optimized a pass too late.
+export { attendHead, cacheRow } from './attention.as';
+export { addRows, embed, glu, rmsNorm, rope } from './elementwise.as';
+export { linearInt8, quantizeRows } from './linear-int8.as';
+export { linear, packRows } from './linear.as';
+import { exp4, geluTanh4, silu4, toBf16, toF16 } from './arithmetic.as';
+
+/** Polls of a shared word before a thread goes to sleep: some tens of microseconds, several barriers long. */
+const spins: i32 = 20_000;
+
+let threads: i32 = 1;
+let scratch: usize = 0;
+/** Next unit of work when there is one thread. */
+let cursor: i32 = 0;
+
+// @ts-ignore: decorator
+@inline
+function word(at: usize, index: usize): usize {
+  return load<usize>(at + (index << 2));
+}
+// @ts-ignore: decorator
+@inline
+function int(at: usize, index: usize): i32 {
+  return load<i32>(at + (index << 2));
+}
+
+/** Reserve `grain` units of the current instruction; the first of them. */
+// @ts-ignore: decorator
+@inline
+function take(grain: i32): i32 {
+  if (threads > 1) return atomic.add<i32>(ctlNext, grain);
+  const from = cursor;
+  cursor += grain;
+  return from;
+}
+
+/** Wait for the others; the last to arrive resets the counter of work. */
+function barrier(): void {
+  cursor = 0;
+  if (threads == 1) return;
+  const phase = atomic.load<i32>(ctlPhase);
+  if (atomic.add<i32>(ctlArrived, 1) == threads - 1) {
+    atomic.store<i32>(ctlArrived, 0);
+    atomic.store<i32>(ctlNext, 0);
+    atomic.store<i32>(ctlPhase, phase + 1);
+    if (atomic.load<i32>(ctlSleepers) != 0) atomic.notify(ctlPhase, threads);
+    return;
+  }
+  for (let i = 0; i < spins; i++) if (atomic.load<i32>(ctlPhase) != phase) return;
+  atomic.add<i32>(ctlSleepers, 1);
+  while (atomic.load<i32>(ctlPhase) == phase) atomic.wait<i32>(ctlPhase, phase, -1);
+  atomic.sub<i32>(ctlSleepers, 1);
+}
+
+/** The pass after `seen`, as soon as there is one. */
+function nextPass(seen: i32): i32 {
+  for (let i = 0; i < spins; i++) if (atomic.load<i32>(ctlGeneration) != seen) break;
+  while (atomic.load<i32>(ctlGeneration) == seen) atomic.wait<i32>(ctlGeneration, seen, -1);
+  return atomic.load<i32>(ctlGeneration);
+}
+
+/**
+ * Wait for the pass after `seen` and run it as thread number `thread`.
+ * @returns the number of the pass, or -1 when told to stop
+ */
+export function serve(thread: i32, seen: i32): i32 {
+  threads = load<i32>(ctlThreads);
+  scratch = load<usize>(ctlScratch) + <usize>thread * load<usize>(ctlScratchBytes);
+  const pass = nextPass(seen);
+  if (atomic.load<i32>(ctlStop)) return -1;
+  const rows = load<i32>(ctlRows);
+  const wanted = load<i32>(ctlWanted);
+  if (rows > 0) runList(load<usize>(ctlBody), load<usize>(ctlBodyEnd), rows);
+  if (wanted > 0) runList(load<usize>(ctlEpilogue), load<usize>(ctlEpilogueEnd), wanted);
+  if (thread == 0) {
+    atomic.store<i32>(ctlDone, pass);
+    atomic.notify(ctlDone, 1);
+  }
+  return pass;
+}
+
+function runList(from: usize, to: usize, rows: i32): void {
+  for (let at = from; at < to; at += instructionBytes) {
+    run(at, rows);
+    barrier();
+  }
+}
+
+function run(at: usize, rows: i32): void {
+  const op = int(at, 0);
+  const out = word(at, 1), stride = word(at, 2);
+  switch (op) {
+    case opLinear: {
+      const blocks = int(at, 9), grain = int(at, 11);
+      for (let from = take(grain); from < blocks; from = take(grain))
+        linear(
+          int(at, 6), word(at, 5), word(at, 3), rows, word(at, 4), word(at, 7) + runListHeader, load<usize>(word(at, 7)), from,
+          min(from + grain, blocks),
+          out, stride, word(at, 10), scratch, scratch + load<usize>(ctlPanelOffset),
+        );
+      break;
+    }
+    case opLinearInt8: {
+      const blocks = int(at, 9), grain = int(at, 11);
+      for (let from = take(grain); from < blocks; from = take(grain))
+        linearInt8(
+          word(at, 5), word(at, 3), rows, word(at, 4), word(at, 6), word(at, 7), from, min(from + grain, blocks),
+          out, stride, word(at, 10),
+        );
+      break;
+    }
+    case opPack: {
+      const groups = (rows + tokenGroup - 1) / tokenGroup;
+      for (let g = take(1); g < groups; g = take(1)) packRows(out, stride, word(at, 3), word(at, 4), word(at, 5), rows, g, g + 1);
+      break;
+    }
+    case opQuantize: {
+      const groups = (rows + tokenGroup - 1) / tokenGroup;
+      for (let g = take(1); g < groups; g = take(1))
+        quantizeRows(out, stride, word(at, 3), word(at, 4), word(at, 5), word(at, 6), rows, g, g + 1);
+      break;
+    }
+    case opAttend:
+      attend(at, rows);
+      break;
+    default:
+      for (let row = take(1); row < rows; row = take(1)) runRow(op, at, row, out + <usize>row * stride);
+  }
+}
+
+/** Ops that treat rows one by one. */
+function runRow(op: i32, at: usize, row: usize, out: usize): void {
+  const input = word(at, 3) + row * word(at, 4);
+  switch (op) {
+    case opEmbed:
+      embed(out, int(load<usize>(ctlRowToken), row), word(at, 3), int(at, 4), word(at, 5), int(at, 6) != 0, word(at, 7));
+      break;
+    case opNorm:
+      rmsNorm(out, input, word(at, 5), word(at, 6), int(at, 7), word(at, 8), load<f32>(at + 36));
+      break;
+    case opRope: {
+      const headDim = word(at, 6);
+      rope(out, input, int(at, 5), headDim, word(at, 7) + word(load<usize>(ctlRowPosition), row) * (headDim << 2));
+      break;
+    }
+    case opCache:
+      cacheRow(
+        out, input, int(at, 5), word(at, 6), word(at, 7), word(at, 8), word(load<usize>(ctlRowTable), row),
+        int(load<usize>(ctlRowPosition), row),
+      );
+      break;
+    case opGlu:
+      glu(out, input, word(at, 5) + row * word(at, 6), word(at, 7), int(at, 8));
+      break;
+    case opAdd:
+      addRows(out, input, word(at, 5) + row * word(at, 6), word(at, 7));
+      break;
+    case opGather:
+      memory.copy(out, word(at, 3) + word(load<usize>(ctlWantedRow), row) * word(at, 4), word(at, 5));
+      break;
+    default:
+      unreachable();
+  }
+}
+
+/** Units are (row, KV head): the query heads that share a KV head follow each other, its keys still cached. */
+function attend(at: usize, rows: i32): void {
+  const out = word(at, 1), stride = word(at, 2), q = word(at, 3), qStride = word(at, 4);
+  const heads = int(at, 5), kvHeads = int(at, 6), headDim = word(at, 7);
+  const window = int(at, 11), parts = int(at, 12), group = int(at, 13);
+  const share = heads / kvHeads;
+  const runs = scratch + contextRunsOffset;
+  const scores = scratch + load<usize>(ctlScoresOffset);
+  const result = scratch + load<usize>(ctlPanelOffset);
+  const units = rows * kvHeads;
+  for (let unit = take(1); unit < units; unit = take(1)) {
+    const row = unit / kvHeads;
+    const kvHead = <usize>(unit % kvHeads);
+    const position = int(load<usize>(ctlRowPosition), row);
+    const first = window > 0 ? max(0, position - window + 1) : 0;
+    const length = position - first + 1;
+    const runsEnd = makeRuns(0, length, (length + parts - 1) / parts, parts, group, runs);
+    const keys = kvHead * (headDim << 6);
+    const values = <usize>kvHeads * (headDim << 6) + kvHead * blockTokens * (((headDim + 3) & ~3) << 2);
+    for (let h: usize = 0; h < <usize>share; h++) {
+      const head = (kvHead * share + h) * (headDim << 2);
+      attendHead(
+        out + <usize>row * stride + head, q + <usize>row * qStride + head, headDim, load<f32>(at + 40),
+        word(load<usize>(ctlRowTable), row), first, position, word(at, 8), word(at, 9), keys, values, runs, runsEnd,
+        scores, result, scratch,
+      );
+    }
+  }
+}
+
+// The functions of one value, for tests against their definitions.
+export function expOf(x: f32): f32 {
+  return f32x4.extract_lane(exp4(f32x4.splat(x)), 0);
+}
+export function siluOf(x: f32): f32 {
+  return f32x4.extract_lane(silu4(f32x4.splat(x)), 0);
+}
+export function geluTanhOf(x: f32): f32 {
+  return f32x4.extract_lane(geluTanh4(f32x4.splat(x)), 0);
+}
+export function bf16Of(x: f32): u32 {
+  return toBf16(x);
+}
+export function f16Of(x: f32): u32 {
+  return toF16(x);
+}

@@ -1,0 +1,108 @@
+// Where things lie in the memory that the kernels share with their callers: the control block at address 0,
+// the words of an instruction, and the element formats. This file is compiled twice, as TypeScript and as
+// AssemblyScript, so that both sides read the same numbers; it may hold integer constants only.
+
+// Control block: byte offsets. Words that threads write at the same time lie on cache lines of their own.
+
+/** Pass counter: the caller adds 1 to start a pass; threads wait on it. */
+export const ctlGeneration = 0;
+/** Number of the last pass that finished; the caller waits on it. */
+export const ctlDone = 64;
+/** Threads that have reached the barrier. */
+export const ctlArrived = 128;
+/** Barrier counter; waiting threads watch it. */
+export const ctlPhase = 192;
+/** Next unit of work of the current instruction. */
+export const ctlNext = 256;
+/** Threads asleep at the barrier. */
+export const ctlSleepers = 320;
+/** 1: threads return instead of running the pass. */
+export const ctlStop = 384;
+
+/** Number of threads; constant. */
+export const ctlThreads = 448;
+/** Private memory of thread t starts at ctlScratch + t * ctlScratchBytes. */
+export const ctlScratch = 452;
+export const ctlScratchBytes = 456;
+/** Byte offsets inside the private memory; fold accumulators lie at its start. */
+export const ctlScoresOffset = 460;
+export const ctlPanelOffset = 464;
+/** Instructions [body, bodyEnd) run on every row, [epilogue, epilogueEnd) on the wanted rows. */
+export const ctlBody = 468;
+export const ctlBodyEnd = 472;
+export const ctlEpilogue = 476;
+export const ctlEpilogueEnd = 480;
+/** Addresses of int32 arrays, one entry a row: token id, position, address of the row's block table. */
+export const ctlRowToken = 484;
+export const ctlRowPosition = 488;
+export const ctlRowTable = 492;
+/** Address of the int32 array of rows whose logits are wanted. */
+export const ctlWantedRow = 496;
+
+/** Rows of this pass; 0 skips the body. */
+export const ctlRows = 512;
+/** Wanted rows of this pass; 0 skips the epilogue. */
+export const ctlWanted = 516;
+
+export const controlBytes = 576;
+
+/** Accumulators of one thread: 4 levels of 4 tokens by 8 rows, fp32. */
+export const foldBytes = 512;
+/** Where the runs of the current attention context start, after the fold accumulators. */
+export const contextRunsOffset = 512;
+
+/** A run of tiles that one chain adds: first element, tiles, elements a tile, code. */
+export const runBytes = 16;
+/** A run list starts with the address after its last run, padded to this. */
+export const runListHeader = 16;
+/** Low bits of a run's code: how many accumulator levels to fold when the run ends. */
+export const runLevelMask = 3;
+/** Set in a run's code when the tiles go from high index to low. */
+export const runDescending = 4;
+
+/** An instruction is 16 words: the op, then its operands. */
+export const instructionBytes = 64;
+
+/** Output rows that one block of packed weights holds, interleaved. */
+export const blockRows = 16;
+/** Tokens that the matrix kernels treat together. */
+export const tokenGroup = 4;
+/** Tokens in a KV cache block. */
+export const blockTokens = 16;
+
+// Formats of weights in memory.
+export const formatF32 = 0;
+export const formatBf16 = 1;
+export const formatF16 = 2;
+export const formatInt8 = 3;
+
+// Activations of a gated linear unit.
+export const activationSilu = 0;
+export const activationGeluTanh = 1;
+
+// Operations. Strides are in bytes from one row to the next; addresses are in bytes.
+
+/** out, stride, table, format, width, packed (0 or 1), order */
+export const opEmbed = 1;
+/** out, stride, in, stride, weight, group width, groups, bounds of the groups' runs (groups + 1 addresses), eps (fp32 bits) */
+export const opNorm = 2;
+/** out, k, in, stride, order */
+export const opPack = 3;
+/** out, pairs, in, stride, k, row scales */
+export const opQuantize = 4;
+/** out, stride, in (packed), k, weights, format, run list, unused, blocks, bias or 0, grain */
+export const opLinear = 5;
+/** out, stride, in (quantized), pairs, weights, weight scales, row scales, unused, blocks, bias or 0, grain */
+export const opLinearInt8 = 6;
+/** out, stride, in, stride, heads, headDim, table */
+export const opRope = 7;
+/** k, stride, v, stride, kvHeads, headDim, cache of the layer, bytes a block */
+export const opCache = 8;
+/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group */
+export const opAttend = 9;
+/** out, stride, gate, stride, up, stride, width, activation */
+export const opGlu = 10;
+/** out, stride, a, stride, b, stride, width */
+export const opAdd = 11;
+/** out, stride, in, stride, bytes: copies the wanted rows together */
+export const opGather = 12;

@@ -1,0 +1,73 @@
+// How a program holds the weights of a checkpoint. The interpreter and the executors share these rules.
+
+import { fail } from '../core/index.ts';
+import { requireExecutable, verifyGraph } from '../model/index.ts';
+import type { DType, WeightSource } from '../model/index.ts';
+import type { Numerics, Program } from './program.ts';
+
+/** Type in which the matrix of a linear op is held: the program's. */
+export const heldMatrix = (numerics: Numerics): Numerics['weights'] => numerics.weights;
+
+/**
+ * Type in which an embedding table is held: the program's, except that int8 programs keep tables in 16 bits, as
+ * stored where the checkpoint has 16 bits.
+ */
+export function heldTable(numerics: Numerics, stored: DType): DType {
+  if (numerics.weights !== 'int8') return numerics.weights;
+  return stored === 'f32' ? 'bf16' : stored;
+}
+
+// Norm weights and biases are small: they are held as stored and widened exactly.
+
+/** More PEs than any wafer has along one axis. */
+const meshLimit = 65_536;
+
+/**
+ * Refuse what the program's arithmetic is not defined for.
+ * @throws IngotError ARCH_UNSUPPORTED, PROGRAM_MESH_INVALID, PROGRAM_NUMERICS_UNSUPPORTED
+ */
+export function requireExecutableProgram(program: Program): void {
+  requireExecutable(program.graph);
+  verifyGraph(program.graph);
+  const { mesh, groups } = program;
+  const sizes = [mesh.width, mesh.height, groups.x, groups.y];
+  if (!sizes.every((size) => Number.isInteger(size) && size >= 1 && size <= meshLimit)) {
+    fail({
+      code: 'PROGRAM_MESH_INVALID',
+      message: 'the mesh and its groups do not say in which order to add',
+      where: `program of ${program.model}`,
+      expected: `whole numbers from 1 to ${meshLimit}`,
+      found: `mesh ${mesh.width}x${mesh.height}, groups of ${groups.x} and ${groups.y}`,
+      suggestion: 'compile the model again',
+    });
+  }
+  const { activations, kv } = program.numerics;
+  if (activations === 'fp32' && kv === 'fp32') return;
+  fail({
+    code: 'PROGRAM_NUMERICS_UNSUPPORTED',
+    message: 'only programs with fp32 activations and an fp32 KV cache can be executed',
+    where: `program of ${program.model}`,
+    expected: 'activations fp32, kv fp32',
+    found: `activations ${activations}, kv ${kv}`,
+    suggestion: 'compile the model with fp32 activations and KV cache; fp16 programs can be sized and timed',
+  });
+}
+
+/**
+ * Refuse a checkpoint that lacks a weight or has it in another shape.
+ * @throws IngotError WEIGHT_MISSING, WEIGHT_SHAPE
+ */
+export function requireWeight(weights: WeightSource, name: string, shape: readonly number[]): void {
+  if (!weights.has(name)) {
+    fail({ code: 'WEIGHT_MISSING', message: 'the checkpoint lacks a weight that the program needs', where: name });
+  }
+  const found = weights.shape(name);
+  if (found.join() === shape.join()) return;
+  fail({
+    code: 'WEIGHT_SHAPE',
+    message: 'a weight has another shape than the program says',
+    where: name,
+    expected: `[${shape.join(', ')}]`,
+    found: `[${found.join(', ')}]`,
+  });
+}

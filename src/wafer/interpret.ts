@@ -1,0 +1,276 @@
+// The executable definition of a program's arithmetic: slow and obvious. Executors must give the same bits.
+//
+// - Activations are fp32, every operation is rounded once, nothing is fused.
+// - A linear op cuts its input into the tiles of the order of that width. Each PE forms the partial dot product
+//   of its tile for each output row, from 0, in order of k; partials are added in the order of the tree; then
+//   the bias. int8: inputs are quantized per token, products are added exactly, the sum is rounded to fp32 and
+//   multiplied by (token scale · row scale).
+// - A norm adds squares per tile, then over the tree. A part of a row (norms per head) sums its own elements at
+//   the tiles where they lie.
+// - Attention at a position sees `length` positions, cut into equal runs of ceil(length / parts). Scores are dot
+//   products in order of the head's elements, times the scale; exp(score - largest) and the values weighted by
+//   it are added per tile, then over the tree; last comes the division by the sum.
+// - Prompts stream through the placement of decode, so a token's logits depend on the tokens before it only.
+
+import { assert, fail } from '../core/index.ts';
+import { ropeInverseFrequencies } from '../model/index.ts';
+import type { AttentionOp, GluOp, LinearOp, Op, RmsNormOp, RopeOp, WeightSource } from '../model/index.ts';
+import { exp32, f32, geluTanh32, quantizeRow, roundToBf16, roundToF16, silu32 } from './arithmetic.ts';
+import type { QuantizedRow } from './arithmetic.ts';
+import { heldMatrix, heldTable, requireExecutableProgram, requireWeight } from './held-weights.ts';
+import { ordersOf } from './orders.ts';
+import type { ProgramOrders } from './orders.ts';
+import type { Program } from './program.ts';
+import { reduceInOrder } from './reduction.ts';
+import type { ReductionPlan } from './reduction.ts';
+
+export interface InterpretedSession {
+  /** Tokens in the KV cache. */
+  readonly length: number;
+  /** Append tokens; logits [vocab] of the last one. */
+  forward(tokens: readonly number[]): Float32Array;
+}
+
+export interface Interpretation {
+  /** A new, empty sequence. */
+  start(): InterpretedSession;
+}
+
+/** Keys and values of one layer, one row [kvHeads · headDim] per position. */
+interface LayerCache {
+  readonly keys: Float32Array[];
+  readonly values: Float32Array[];
+}
+
+/** What an op sees of one token's step. */
+interface TokenStep {
+  readonly token: number;
+  readonly position: number;
+  readonly cache: LayerCache;
+  value(name: string): Float32Array;
+}
+
+/**
+ * Run a program one token at a time, in float64 rounded to fp32 after each operation.
+ * @throws IngotError ARCH_UNSUPPORTED, PROGRAM_MESH_INVALID, PROGRAM_NUMERICS_UNSUPPORTED; WEIGHT_MISSING and
+ * WEIGHT_SHAPE when a weight is first used
+ */
+export function interpret(program: Program, weights: WeightSource): Interpretation {
+  requireExecutableProgram(program);
+  const { graph } = program;
+  const held = createHeldWeights(program, weights);
+  const orders = ordersOf(program);
+
+  const evaluate = (op: Op, step: TokenStep): Float32Array => {
+    switch (op.kind) {
+      case 'embedding': {
+        const table = held.table(op.weight, [op.vocab, op.width]);
+        return table.slice(step.token * op.width, (step.token + 1) * op.width);
+      }
+      case 'rmsnorm':
+        return norm(op, step.value(op.input), held.vector(op.weight, op.width / op.groups), orders.of(op));
+      case 'linear':
+        return linear(op, step.value(op.input), held, orders.of(op));
+      case 'rope':
+        return rotate(op, step.value(op.input), step.position);
+      case 'attention':
+        return attend(op, step, orders);
+      case 'glu':
+        return gate(op, step.value(op.gate), step.value(op.up));
+      case 'add': {
+        const b = step.value(op.b);
+        return step.value(op.a).map((a, i) => f32(a + b[i]));
+      }
+      case 'moe':
+        throw new Error('a mixture of experts is never executed');
+    }
+  };
+
+  const start = (): InterpretedSession => {
+    const caches: LayerCache[] = graph.layers.map(() => ({ keys: [], values: [] }));
+    let length = 0;
+    const run = (ops: readonly Op[], cache: LayerCache, token: number, x?: Float32Array): Map<string, Float32Array> => {
+      const values = new Map<string, Float32Array>(x === undefined ? [] : [['x', x]]);
+      const value = (name: string): Float32Array => {
+        const found = values.get(name);
+        assert(found !== undefined, `value ${name} is read before it is written`);
+        return found;
+      };
+      for (const op of ops) values.set(op.out, evaluate(op, { token, position: length, cache, value }));
+      return values;
+    };
+    const none: LayerCache = { keys: [], values: [] };
+    const step = (token: number, wantLogits: boolean): Float32Array => {
+      if (!Number.isInteger(token) || token < 0 || token >= graph.shape.vocab) {
+        fail({
+          code: 'TOKEN_OUT_OF_RANGE',
+          message: 'a token id is outside the vocabulary',
+          expected: `0 to ${graph.shape.vocab - 1}`,
+          found: String(token),
+        });
+      }
+      let x = run(graph.prologue, none, token).get('x');
+      for (const [layer, ops] of graph.layers.entries()) x = run(ops, caches[layer], token, x).get('x');
+      length++;
+      if (!wantLogits) return new Float32Array(0);
+      const logits = run(graph.epilogue, none, token, x).get('logits');
+      assert(logits !== undefined, 'the epilogue writes logits');
+      return logits;
+    };
+    return {
+      get length() {
+        return length;
+      },
+      forward(tokens) {
+        if (tokens.length === 0) throw new RangeError('forward needs at least one token');
+        for (const token of tokens.slice(0, -1)) step(token, false);
+        return step(tokens[tokens.length - 1], true);
+      },
+    };
+  };
+  return { start };
+}
+
+interface HeldWeights {
+  vector(name: string, length: number): Float32Array;
+  table(name: string, shape: readonly number[]): Float32Array;
+  matrix(op: LinearOp): Float32Array;
+  /** The rows of an int8 matrix; undefined for other programs. */
+  quantized(op: LinearOp): readonly QuantizedRow[] | undefined;
+}
+
+/** Weights as the program holds them, widened to fp32 again. */
+function createHeldWeights({ numerics }: Program, weights: WeightSource): HeldWeights {
+  const floats = new Map<string, Float32Array>();
+  const rows = new Map<string, readonly QuantizedRow[]>();
+  const read = (name: string, shape: readonly number[], as: 'f32' | 'bf16' | 'f16'): Float32Array => {
+    const key = `${as} ${name}`;
+    const known = floats.get(key);
+    if (known !== undefined) return known;
+    requireWeight(weights, name, shape);
+    const round = as === 'f32' ? f32 : as === 'bf16' ? roundToBf16 : roundToF16;
+    const values = weights.read(name).map(round);
+    floats.set(key, values);
+    return values;
+  };
+  const type = heldMatrix(numerics);
+  return {
+    vector: (name, length) => read(name, [length], 'f32'),
+    table: (name, shape) => {
+      requireWeight(weights, name, shape);
+      return read(name, shape, heldTable(numerics, weights.dtype(name)));
+    },
+    matrix: (op) => read(op.weight, [op.n, op.k], type === 'int8' ? 'f32' : type),
+    quantized(op) {
+      if (type !== 'int8') return undefined;
+      const known = rows.get(op.weight);
+      if (known !== undefined) return known;
+      const all = read(op.weight, [op.n, op.k], 'f32');
+      const made = Array.from({ length: op.n }, (_, row) => quantizeRow(all.subarray(row * op.k, (row + 1) * op.k)));
+      rows.set(op.weight, made);
+      return made;
+    },
+  };
+}
+
+/** Sum of term(i) for from <= i < to: per tile in order of i, then over the tree. */
+function sumOverTiles(plan: ReductionPlan, from: number, to: number, term: (i: number) => number): number {
+  const partial = (part: number): number => {
+    let sum = 0;
+    const end = Math.min((part + 1) * plan.tile, to);
+    for (let i = Math.max(part * plan.tile, from); i < end; i++) sum = f32(sum + term(i));
+    return sum;
+  };
+  return reduceInOrder(plan, partial, f32);
+}
+
+function linear(op: LinearOp, x: Float32Array, held: HeldWeights, plan: ReductionPlan): Float32Array {
+  const bias = op.bias === undefined ? undefined : held.vector(op.bias, op.n);
+  const rows = held.quantized(op);
+  const dot = rows === undefined ? inFp32(held.matrix(op), x, op.k, plan) : inInt8(rows, x);
+  return Float32Array.from({ length: op.n }, (_, row) => (bias === undefined ? dot(row) : f32(dot(row) + bias[row])));
+}
+
+const inFp32 =
+  (matrix: Float32Array, x: Float32Array, k: number, plan: ReductionPlan) =>
+  (row: number): number =>
+    sumOverTiles(plan, 0, k, (i) => f32(matrix[row * k + i] * x[i]));
+
+function inInt8(rows: readonly QuantizedRow[], x: Float32Array): (row: number) => number {
+  const token = quantizeRow(x);
+  return (row) => {
+    let sum = 0;
+    for (let i = 0; i < x.length; i++) sum += rows[row].q[i] * token.q[i];
+    return f32(f32(sum) * f32(token.scale * rows[row].scale));
+  };
+}
+
+function norm(op: RmsNormOp, x: Float32Array, weight: Float32Array, plan: ReductionPlan): Float32Array {
+  const part = op.width / op.groups;
+  const out = new Float32Array(op.width);
+  for (let from = 0; from < op.width; from += part) {
+    const mean = f32(sumOverTiles(plan, from, from + part, (i) => f32(x[i] * x[i])) / part);
+    const inverse = f32(1 / f32(Math.sqrt(f32(mean + f32(op.eps)))));
+    for (let i = 0; i < part; i++) out[from + i] = f32(f32(x[from + i] * inverse) * weight[i]);
+  }
+  return out;
+}
+
+/** cos and sin of position · frequency for each pair, computed in float64 and rounded once to fp32. */
+export function ropeAngles(op: RopeOp, position: number): { readonly cos: Float32Array; readonly sin: Float32Array } {
+  const frequencies = ropeInverseFrequencies(op.rope, op.headDim);
+  return {
+    cos: Float32Array.from(frequencies, (frequency) => Math.cos(position * frequency)),
+    sin: Float32Array.from(frequencies, (frequency) => Math.sin(position * frequency)),
+  };
+}
+
+function rotate(op: RopeOp, x: Float32Array, position: number): Float32Array {
+  const { cos, sin } = ropeAngles(op, position);
+  const half = op.headDim / 2;
+  const out = new Float32Array(x.length);
+  for (let from = 0; from < x.length; from += op.headDim) {
+    for (let i = 0; i < half; i++) {
+      const a = x[from + i];
+      const b = x[from + half + i];
+      out[from + i] = f32(f32(a * cos[i]) - f32(b * sin[i]));
+      out[from + half + i] = f32(f32(b * cos[i]) + f32(a * sin[i]));
+    }
+  }
+  return out;
+}
+
+function attend(op: AttentionOp, step: TokenStep, orders: ProgramOrders): Float32Array {
+  const { keys, values } = step.cache;
+  keys.push(step.value(op.k));
+  values.push(step.value(op.v));
+  assert(keys.length === step.position + 1, 'the cache holds one row per position');
+  const { headDim } = op;
+  const first = op.slidingWindow === undefined ? 0 : Math.max(0, step.position - op.slidingWindow + 1);
+  const length = step.position - first + 1;
+  const plan = orders.overPositions(op, length);
+  const q = step.value(op.q);
+  const out = new Float32Array(op.heads * headDim);
+  for (let head = 0; head < op.heads; head++) {
+    const from = head * headDim;
+    const kvFrom = Math.floor((head * op.kvHeads) / op.heads) * headDim;
+    const scores = Float32Array.from({ length }, (_, j) => {
+      let dot = 0;
+      for (let i = 0; i < headDim; i++) dot = f32(dot + f32(q[from + i] * keys[first + j][kvFrom + i]));
+      return f32(dot * f32(op.scale));
+    });
+    const most = scores.reduce((a, b) => Math.max(a, b));
+    const terms = scores.map((score) => exp32(f32(score - most)));
+    const sum = sumOverTiles(plan, 0, length, (j) => terms[j]);
+    for (let i = 0; i < headDim; i++) {
+      const weighted = sumOverTiles(plan, 0, length, (j) => f32(terms[j] * values[first + j][kvFrom + i]));
+      out[from + i] = f32(weighted / sum);
+    }
+  }
+  return out;
+}
+
+function gate(op: GluOp, gates: Float32Array, up: Float32Array): Float32Array {
+  const activation = op.activation === 'silu' ? silu32 : geluTanh32;
+  return gates.map((x, i) => f32(activation(x) * up[i]));
+}
