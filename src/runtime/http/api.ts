@@ -84,7 +84,7 @@ export function createApi(options: ApiOptions): Api {
     return {
       status: answer.status ?? 200,
       headers: {
-        'content-type': answer.type ?? (streams ? SSE_TYPE : JSON_TYPE),
+        ...(answer.body === '' ? {} : { 'content-type': answer.type ?? (streams ? SSE_TYPE : JSON_TYPE) }),
         'x-request-id': requestId,
         'openai-processing-ms': String(Math.max(0, Math.round((clock.now() - received) * 1000))),
         // A proxy that buffers would turn a stream into one piece.
@@ -193,7 +193,7 @@ function parseJson(body: string): unknown {
         status: 400,
         code: 'invalid_json',
         message:
-          body === '' ? 'The request has no body.' : `The request body is not valid JSON: ${(cause as Error).message}`,
+          body === '' ? 'The request has no body.' : `The request body is not valid JSON: ${(cause as Error).message}.`,
         suggestion: 'Send a JSON object.',
       },
       { cause },

@@ -18,14 +18,14 @@ export interface TestApi {
   readonly clock: Clock;
 }
 
-/** Every look at the clock is a millisecond later, so that times are the same in every run. */
+/** The server's clock moves by `tick` seconds at every look, so that times are the same in every run. */
 export function createTestApi(
   executorOptions: TestExecutorOptions = {},
   engineOptions: Partial<EngineOptions> = {},
-  { chat = true }: { readonly chat?: boolean } = {},
+  { chat = true, tick = 0 }: { readonly chat?: boolean; readonly tick?: number } = {},
 ): TestApi {
-  let time = START;
-  const clock: Clock = { now: () => seconds((time = Math.round(time * 1000 + 1) / 1000)) };
+  let looks = 0;
+  const clock: Clock = { now: () => seconds(START + tick * looks++) };
   const tokenizer = createTestTokenizer({ chat });
   const executor = createTestExecutor({
     vocab: tokenizer.vocabSize,

@@ -1,0 +1,275 @@
+// The official client against the real server on a real socket.
+import { connect } from 'node:net';
+
+import OpenAI from 'openai';
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { startServer, type Server, type ServerOptions } from '../../src/app/http/server.ts';
+import type { ErrorBody, TimeInfo } from '../../src/protocol/index.ts';
+import { createTestApi, TEST_MODEL, type TestApi } from '../../src/runtime/testing/test-api.ts';
+import type { TestExecutorOptions } from '../../src/runtime/testing/test-executor.ts';
+
+const servers: Server[] = [];
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+interface Served extends TestApi {
+  readonly server: Server;
+  readonly client: OpenAI;
+}
+
+async function serve(executor: TestExecutorOptions = {}, options: Partial<ServerOptions> = {}): Promise<Served> {
+  const test = createTestApi(executor);
+  const server = await startServer({ api: test.api, host: '127.0.0.1', port: 0, closeGraceMs: 50, ...options });
+  servers.push(server);
+  return { ...test, server, client: new OpenAI({ apiKey: 'none', baseURL: `${server.url}/v1`, maxRetries: 0 }) };
+}
+
+const soon = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** Steps that take real time, so that a client can act between tokens. */
+const slowly = { onStep: () => soon(2) };
+
+const base = {
+  model: TEST_MODEL,
+  messages: [{ role: 'user' as const, content: 'the wafer' }],
+  max_tokens: 8,
+  seed: 7,
+  ignore_eos: true,
+};
+const idle = { waiting: 0, running: 0, blocksUsed: 0 };
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 500 && !condition(); i++) await soon(2);
+  expect(condition()).toBe(true);
+}
+
+describe('openai client', () => {
+  it('lists and retrieves models', async () => {
+    const { client } = await serve();
+    const list = await client.models.list();
+    expect(list.data.map((model) => model.id)).toEqual([TEST_MODEL]);
+    expect(await client.models.retrieve(TEST_MODEL)).toMatchObject({ id: TEST_MODEL, object: 'model' });
+    await expect(client.models.retrieve('a/b')).rejects.toThrow(OpenAI.NotFoundError);
+  });
+
+  it('completes chats, whole and streamed alike', async () => {
+    const { client } = await serve();
+    const { data: whole, request_id } = await client.chat.completions.create(base).withResponse();
+    expect(request_id).toMatch(/^req_/);
+    expect(whole.choices[0].finish_reason).toBe('length');
+    expect(whole.usage).toMatchObject({ prompt_tokens: 5, completion_tokens: 8, total_tokens: 13 });
+    const times = (whole as unknown as { time_info: TimeInfo }).time_info;
+    expect(times.simulated_wafer?.total_time).toBeGreaterThan(0);
+
+    const stream = await client.chat.completions.create({
+      ...base,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = '';
+    const chunks = [];
+    for await (const chunk of stream) {
+      chunks.push(chunk);
+      text += chunk.choices[0]?.delta.content ?? '';
+    }
+    expect(text).toBe(whole.choices[0].message.content);
+    expect(chunks.at(-1)?.usage).toEqual(whole.usage);
+    expect(chunks.at(-1)?.choices).toEqual([]);
+
+    const final = await client.chat.completions.stream(base).finalChatCompletion();
+    expect(final.choices[0].message.content).toBe(text);
+    expect(final.choices[0].finish_reason).toBe('length');
+  });
+
+  it('completes prompts, whole and streamed alike', async () => {
+    const { client } = await serve();
+    const request = { model: TEST_MODEL, prompt: ['the wafer', 'x'], max_tokens: 5, seed: 7, temperature: 0 };
+    const whole = await client.completions.create(request);
+    const texts = ['', ''];
+    for await (const chunk of await client.completions.create({ ...request, stream: true })) {
+      for (const choice of chunk.choices) texts[choice.index] += choice.text;
+    }
+    expect(texts).toEqual(whole.choices.map((choice) => choice.text));
+    expect(texts[0]).not.toBe('');
+  });
+
+  it('gets stop strings, log probabilities, several choices and the same again under one seed', async () => {
+    const { client } = await serve();
+    const once = await client.chat.completions.create({ ...base, n: 2, logprobs: true, top_logprobs: 2 });
+    const again = await client.chat.completions.create({ ...base, n: 2, logprobs: true, top_logprobs: 2 });
+    expect(again.choices).toEqual(once.choices);
+    const text = once.choices[0].message.content ?? '';
+    expect(once.choices[1].message.content).not.toBe(text);
+    const tokens = once.choices[0].logprobs?.content ?? [];
+    expect(tokens.map((token) => token.token).join('')).toBe(text);
+    expect(tokens.every((token) => token.top_logprobs.length === 2)).toBe(true);
+
+    const stop = text.slice(3, 5);
+    const stopped = await client.chat.completions.create({ ...base, stop: [stop] });
+    expect(stopped.choices[0]).toMatchObject({
+      finish_reason: 'stop',
+      message: { content: text.slice(0, text.indexOf(stop)) },
+    });
+  });
+
+  it('stops the work when a client aborts a stream or leaves it', async () => {
+    const { client, engine } = await serve(slowly);
+    const long = { ...base, max_tokens: 200 };
+    const stream = await client.chat.completions.create({ ...long, stream: true });
+    for await (const chunk of stream) {
+      if (chunk.choices[0].delta.content !== '') break;
+    }
+    await until(() => engine.counts.running === 0);
+
+    const aborter = new AbortController();
+    const waiting = client.chat.completions.create(long, { signal: aborter.signal });
+    await until(() => engine.counts.running === 1);
+    aborter.abort();
+    await expect(waiting).rejects.toThrow(OpenAI.APIUserAbortError);
+    await until(() => engine.counts.running === 0);
+
+    expect(engine.counts).toMatchObject(idle);
+    expect(engine.counts.generatedTokens).toBeLessThan(200);
+    expect((await client.chat.completions.create(base)).usage?.completion_tokens).toBe(8);
+  });
+
+  it('throws the class of each failure, and the server survives them all', async () => {
+    const { client, server, engine } = await serve({}, { bodyBytes: 10_000 });
+    const create = (over: object): Promise<unknown> => client.chat.completions.create({ ...base, ...over });
+    const failure = async (promise: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> => {
+      const error: unknown = await promise.then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      expect(error).toBeInstanceOf(OpenAI.APIError);
+      return error as InstanceType<typeof OpenAI.APIError>;
+    };
+
+    const overflow = await failure(create({ max_tokens: 1000 }));
+    expect(overflow).toBeInstanceOf(OpenAI.BadRequestError);
+    expect(overflow).toMatchObject({ status: 400, code: 'context_length_exceeded', param: 'messages' });
+    const unknown = await failure(create({ model: 'other' }));
+    expect(unknown).toBeInstanceOf(OpenAI.NotFoundError);
+    expect(unknown).toMatchObject({ code: 'model_not_found', type: 'invalid_request_error' });
+    const large = await failure(create({ messages: [{ role: 'user', content: 'x'.repeat(20_000) }] }));
+    expect(large).toMatchObject({ status: 413, code: 'request_too_large' });
+
+    const raw = async (body: string, init: RequestInit = {}, path = '/v1/chat/completions'): Promise<unknown> => {
+      const response = await fetch(`${server.url}${path}`, { method: 'POST', body, ...init });
+      const { error } = (await response.json()) as ErrorBody;
+      expect(Object.keys(error)).toEqual(['message', 'type', 'param', 'code']);
+      return [response.status, error.code];
+    };
+    expect(await raw('{"model":')).toEqual([400, 'invalid_json']);
+    expect(await raw('')).toEqual([400, 'invalid_json']);
+    expect(await raw('{}', { headers: { 'content-type': 'text/plain' } })).toEqual([400, 'missing_required_parameter']);
+    expect(await raw('{}', { headers: { 'content-encoding': 'gzip' } })).toEqual([415, 'unsupported_encoding']);
+    expect(await raw('{}', { method: 'PUT' })).toEqual([405, 'method_not_allowed']);
+    expect(await raw('{}', {}, '/chat/completions')).toEqual([404, 'unknown_url']);
+    expect(await raw('{}', {}, '/v1/%zz?a=b')).toEqual([400, 'bad_request']);
+
+    expect(engine.counts).toMatchObject(idle);
+    expect((await client.chat.completions.create(base)).choices.length).toBe(1);
+  });
+
+  it('sees an error, never an end, when the executor fails in the middle of a stream', async () => {
+    const served = await serve({
+      onStep: () => {
+        if (served.executor.steps === 4) throw new Error('lost a worker');
+      },
+    });
+    const stream = await served.client.chat.completions.create({ ...base, stream: true });
+    const read = async (): Promise<void> => {
+      for await (const chunk of stream) expect(chunk.choices.length).toBe(1);
+    };
+    await expect(read()).rejects.toMatchObject({ code: 'executor_failed', type: 'server_error' });
+    expect((await served.client.chat.completions.create(base)).choices.length).toBe(1);
+  });
+
+  it('streams to many clients at once what each would get alone', async () => {
+    const { client, engine } = await serve();
+    const requests = Array.from({ length: 12 }, (_, i) => ({ ...base, seed: i, max_tokens: 20 }));
+    const read = async (request: (typeof requests)[number]): Promise<string> => {
+      let text = '';
+      for await (const chunk of await client.chat.completions.create({ ...request, stream: true })) {
+        text += chunk.choices[0].delta.content ?? '';
+      }
+      return text;
+    };
+    const together = await Promise.all(requests.map(read));
+    for (const [i, request] of requests.slice(0, 3).entries()) expect(await read(request)).toBe(together[i]);
+    expect(engine.counts).toMatchObject(idle);
+  });
+});
+
+/** Everything that the server writes on a connection, until it closes it. */
+function exchangeBytes(url: string, bytes: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname, () => socket.write(bytes));
+    let text = '';
+    socket.setEncoding('utf8');
+    socket.on('data', (piece: string) => (text += piece));
+    socket.on('close', () => resolve(text));
+    socket.on('error', reject);
+  });
+}
+
+const postBytes = (body: object): string => {
+  const text = JSON.stringify(body);
+  return `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: ${text.length}\r\n\r\n${text}`;
+};
+
+describe('server', () => {
+  it('cuts a failed stream after its error event, without the end that HTTP demands', async () => {
+    const served = await serve({
+      onStep: () => {
+        if (served.executor.steps === 4) throw new Error('lost a worker');
+      },
+    });
+    const text = await exchangeBytes(served.server.url, postBytes({ ...base, stream: true }));
+    expect(text).toContain('"code":"executor_failed"');
+    expect(text).not.toContain('[DONE]');
+    expect(text.endsWith('0\r\n\r\n')).toBe(false);
+  });
+
+  it('answers what is not HTTP with an error body', async () => {
+    const { server, client } = await serve();
+    expect(await exchangeBytes(server.url, 'nonsense\r\n\r\n')).toMatch(/^HTTP\/1.1 400[^]*"code":"bad_request"/);
+    const headers = await exchangeBytes(server.url, `GET / HTTP/1.1\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`);
+    expect(headers).toMatch(/^HTTP\/1.1 431[^]*"code":"headers_too_large"/);
+    expect((await client.models.list()).data.length).toBe(1);
+  });
+
+  it('ends streams within its grace when it closes, and refuses a taken port by name', async () => {
+    const { server, client, engine } = await serve(slowly);
+    const stream = await client.chat.completions.create({ ...base, max_tokens: 240, stream: true });
+    const read = async (): Promise<void> => {
+      for await (const chunk of stream) expect(chunk.object).toBe('chat.completion.chunk');
+    };
+    const reading = expect(read()).rejects.toMatchObject({ code: 'server_closing' });
+
+    const port = Number(new URL(server.url).port);
+    await expect(startServer({ api: createTestApi().api, host: '127.0.0.1', port })).rejects.toMatchObject({
+      code: 'PORT_IN_USE',
+      diagnostics: [
+        { where: `127.0.0.1:${port}`, suggestion: expect.stringContaining(`--port ${port + 1}`) as string },
+      ],
+    });
+
+    await server.close();
+    await reading;
+    await until(() => engine.counts.running === 0);
+    await expect(client.models.list()).rejects.toThrow(OpenAI.APIConnectionError);
+  });
+
+  it('lets answers in progress end when it closes', async () => {
+    const { server, client } = await serve(slowly, { closeGraceMs: 5_000 });
+    const answer = client.chat.completions.create(base);
+    await soon(5);
+    const closed = server.close();
+    expect((await answer).usage?.completion_tokens).toBe(8);
+    await closed;
+  });
+});
