@@ -20,13 +20,13 @@ const other = (axis: Axis): Axis => (axis === 'x' ? 'y' : 'x');
 const tile = (rows: number, cols: number, rowAxis: Axis, mesh: Mesh): number =>
   Math.ceil(rows / span(rowAxis, mesh)) * Math.ceil(cols / span(other(rowAxis), mesh));
 
-/** Weight bytes of an op on one PE. Vectors (norms, biases) and the embedding keep 16 bits when matrices are int8. */
+/** Weight bytes of an op on one PE. Norms and biases are held as activations are; an int8 model's table keeps 16 bits. */
 function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics): number {
   const matrix = weightBytes(numerics);
-  const vector = Math.max(2, matrix);
+  const vector = bytesOf(numerics.activations);
   switch (op.kind) {
     case 'embedding':
-      return tile(op.vocab, op.width, other(axis), mesh) * vector;
+      return tile(op.vocab, op.width, other(axis), mesh) * Math.max(2, matrix);
     case 'linear': {
       const outputs = Math.ceil(op.n / span(other(axis), mesh));
       const scales = numerics.weights === 'int8' ? outputs * 4 : 0;
