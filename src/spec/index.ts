@@ -6,3 +6,4 @@ export * from './llm/index.ts';
 export * from './published/published-row.ts';
 export * from './published/index.ts';
 export * from './wafer/pe-limits.ts';
+export * from './wafer/silicon.ts';

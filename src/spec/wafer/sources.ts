@@ -18,6 +18,7 @@ export const source = {
   fasterTokens: 'SA-FTP: SemiAnalysis, Cerebras - Faster Tokens Please, 2026-05-13',
   nextPlatform: 'NEXTPLAT: The Next Platform on third-generation waferscale, 2024-03-14',
   tomsCs1: "TOMS-CS1: Tom's Hardware on the CS-1 launch, 2019-11",
+  tweakers: 'TWEAKERS: tweakers.net/nieuws/160108 on the CS-1, 2019-11',
   memoryX: 'CB-MX: Cerebras glossary, MemoryX',
   none: 'no source found',
 } as const;
