@@ -247,12 +247,11 @@ describe('engine', () => {
       },
     });
     const long = request([1, 2, 3], { maxTokens: 60 });
-    const running = collect(engine.submit(long, aborter.signal));
+    const running = codeOf(() => collect(engine.submit(long, aborter.signal)));
     const waiting = new AbortController();
-    const queued = collect(engine.submit(long, waiting.signal));
+    const queued = codeOf(() => collect(engine.submit(long, waiting.signal)));
     waiting.abort();
-    expect(await codeOf(() => queued)).toBe('REQUEST_CANCELLED');
-    expect(await codeOf(() => running)).toBe('REQUEST_CANCELLED');
+    expect([await queued, await running]).toEqual(['REQUEST_CANCELLED', 'REQUEST_CANCELLED']);
     expect(usedAfterAbort).toBe(0);
     expect(executor.steps).toBe(3);
 
@@ -271,8 +270,8 @@ describe('engine', () => {
         if (executor.steps === 2) throw new Error('lost a worker');
       },
     });
-    const outcomes = [collect(engine.submit(request([1]))), collect(engine.submit(request([2])))];
-    for (const outcome of outcomes) expect(await codeOf(() => outcome)).toBe('EXECUTOR_FAILED');
+    const outcomes = [[1], [2]].map((prompt) => codeOf(() => collect(engine.submit(request(prompt)))));
+    expect(await Promise.all(outcomes)).toEqual(['EXECUTOR_FAILED', 'EXECUTOR_FAILED']);
     idle(engine);
     expect((await collect(engine.submit(request([1])))).tokens[0].length).toBe(6);
   });
@@ -283,9 +282,9 @@ describe('engine', () => {
         if (tokens[0] === 9 && tokens.length === 3) logits[0] = NaN;
       },
     });
-    const broken = collect(engine.submit(request([9], { choices: 2 })));
+    const broken = codeOf(() => collect(engine.submit(request([9], { choices: 2 }))));
     const whole = collect(engine.submit(request([1])));
-    expect(await codeOf(() => broken)).toBe('LOGITS_INVALID');
+    expect(await broken).toBe('LOGITS_INVALID');
     expect((await whole).tokens[0].length).toBe(6);
     idle(engine);
   });
@@ -325,9 +324,9 @@ describe('engine', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect([executor.steps, pauses]).toEqual([steps, rested]);
 
-    const cut = collect(engine.submit(request([1], { maxTokens: 50 })));
+    const cut = codeOf(() => collect(engine.submit(request([1], { maxTokens: 50 }))));
     await engine.close();
-    expect(await codeOf(() => cut)).toBe('ENGINE_CLOSED');
+    expect(await cut).toBe('ENGINE_CLOSED');
     expect(await codeOf(async () => engine.submit(request([1])))).toBe('ENGINE_CLOSED');
     idle(engine);
   });

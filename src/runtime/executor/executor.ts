@@ -27,7 +27,8 @@ export interface Executor {
   readonly maxStepTokens: number;
   /**
    * Run one step. Result i is the logits [vocab] of item i's last token, or undefined where not wanted.
-   * The arrays are valid until the next call. Results do not depend on what else is in the batch.
+   * The arrays are valid until the next call. Results depend neither on what else is in the batch nor on how many
+   * steps the sequence's earlier tokens took: company decides how a prompt is cut.
    */
   execute(batch: Batch): Promise<readonly (Float32Array | undefined)[]>;
   close(): Promise<void>;
