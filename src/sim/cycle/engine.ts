@@ -12,17 +12,18 @@ import {
   cannotMove,
   forward,
   isMainIdle,
+  madeRoom,
+  turnSwitches,
   issue,
-  occupancy,
+  headReadyAt,
   operandFabricIn,
   operandFabricOut,
   startTask,
   startedByWavelet,
   startedNone,
   step,
-  vectorOf,
 } from '../../wafer/machine/index.ts';
-import type { MachineState, VectorCode } from '../../wafer/machine/index.ts';
+import type { MachineState } from '../../wafer/machine/index.ts';
 import { execute, lanesOf, stepCycles } from './timing.ts';
 import type { Timing } from './timing.ts';
 import { createWakeRing } from './wake.ts';
@@ -58,7 +59,7 @@ export interface Engine {
 }
 
 /** Called for every list of PEs of a cycle before it is worked through; may reorder it. */
-export type Order = (pes: number[]) => void;
+export type Order = (pes: Int32Array) => void;
 
 export function createEngine(m: MachineState, timing: Timing, order?: Order): Engine {
   const { pes, width, channelFirst, channelPort, channels, roles, roleOf, queueFirst } = m.resolved;
@@ -86,9 +87,9 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
 
   for (let pe = 0; pe < pes; pe++) if (roleOf[pe] >= 0) ces.wake(pe, 0);
 
-  /** Something left a FIFO that was full: whoever writes it may go on in the next cycle. */
-  function roomMade(fifo: number, pe: number): void {
-    if (occupancy(m, fifo) !== m.depth[fifo] - 1) return;
+  /** Something left a FIFO; if it was full, whoever writes it may go on in the next cycle. */
+  function taken(fifo: number, pe: number): void {
+    if (!madeRoom(m, fifo)) return;
     if (fifo >= channels) routers.wake(pe, m.now + 1);
     else if (channelPort[fifo] === 4) ces.wake(pe, m.now + 1);
     else routers.wake(pe + beyond[channelPort[fifo]], m.now + 1);
@@ -115,27 +116,22 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
         continue;
       }
       used |= links;
-      const control = m.control[channel * m.slots + (m.popped[channel] & (m.slots - 1))];
-      forward(m, channel, out, now + hop, now + rampCycles);
+      const control = forward(m, channel, out, now + hop, now + rampCycles);
       moved++;
-      for (let port = 0; port < 4; port++)
-        if ((links >>> port) & 1) {
-          routers.wake(pe + beyond[port], now + hop);
-          counts.hops++;
-          load[pe]++;
-        }
-      if (links & 16) {
+      for (let rest = links & 15; rest !== 0; rest &= rest - 1) {
+        routers.wake(pe + beyond[31 - Math.clz32(rest & -rest)], now + hop);
+        counts.hops++;
+        load[pe]++;
+      }
+      if (links >= 16) {
         ces.wake(pe, now + rampCycles);
         counts.delivered++;
       }
-      roomMade(channel, pe);
-      const popped = m.popped[channel];
-      if (m.pushed[channel] !== popped) {
-        const ready = m.ready[channel * m.slots + (popped & (m.slots - 1))];
-        routers.wake(pe, ready > now ? ready : now + 1);
-      }
+      taken(channel, pe);
+      const ready = headReadyAt(m, channel);
+      if (ready >= 0) routers.wake(pe, ready > now ? ready : now + 1);
       // A switch may have opened for another input of the color.
-      if (control !== 0) routers.wake(pe, now + 1);
+      if (control) routers.wake(pe, now + 1);
     }
     if (denied >= 0) {
       // The first that lost goes first in the next cycle: two take turns, and nobody starves.
@@ -162,7 +158,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
         ces.wake(pe, now + Math.max(taskStart, 1));
         if (how === startedByWavelet) {
           const { inputColors } = roles[roleOf[pe]];
-          for (let q = 0; q < inputColors.length; q++) roomMade(queueFirst[pe] + q, pe);
+          for (let q = 0; q < inputColors.length; q++) taken(queueFirst[pe] + q, pe);
           // Taking the wavelet is this CE's action of the cycle.
           ces.wake(pe, now + 1);
           return started;
@@ -184,7 +180,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
     }
     // Nothing to execute now: come back when a start-up ends; the fabric wakes the rest.
     for (let t = pe * threads; t < (pe + 1) * threads; t++)
-      if (m.vector[t] !== 0 && threadReady[t] > now) ces.wake(pe, threadReady[t]);
+      if (m.vector[t] !== undefined && threadReady[t] > now) ces.wake(pe, threadReady[t]);
     if (mainReady[pe] > now) ces.wake(pe, mainReady[pe]);
     return started;
   }
@@ -193,7 +189,8 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
   function advance(pe: number, thread: number): number {
     const now = m.now;
     const t = pe * threads + thread;
-    if (m.vector[t] === 0) {
+    const v = m.vector[t];
+    if (v === undefined) {
       if (thread !== 0 || !canIssue(m, pe) || mainReady[pe] > now) return 0;
       const code = issue(m, pe);
       if (code === undefined) return 0;
@@ -203,7 +200,6 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
       return execute;
     }
     if (threadReady[t] > now) return 0;
-    const v = vectorOf(m, pe, thread) as VectorCode;
     const count = canStep(m, pe, thread, v, lanesOf(timing, v));
     if (count === 0) return 0;
     const cycles = stepCycles(m, pe, v, m.done[t], count, timing);
@@ -211,9 +207,9 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
     step(m, pe, thread, v, count, outReady);
     counts.vectorSteps++;
     if (v.perWavelet > 0) {
-      if (v.a.kind === operandFabricIn) roomMade(queueFirst[pe] + v.a.queue, pe);
-      if (v.b.kind === operandFabricIn) roomMade(queueFirst[pe] + v.b.queue, pe);
-      if (v.c.kind === operandFabricIn) roomMade(queueFirst[pe] + v.c.queue, pe);
+      if (v.a.kind === operandFabricIn) taken(queueFirst[pe] + v.a.queue, pe);
+      if (v.b.kind === operandFabricIn) taken(queueFirst[pe] + v.b.queue, pe);
+      if (v.c.kind === operandFabricIn) taken(queueFirst[pe] + v.c.queue, pe);
       if (v.dst.kind === operandFabricOut) routers.wake(pe, outReady);
     }
     return cycles;
@@ -235,25 +231,30 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
     tick() {
       for (let ahead = 1; ahead <= span + 1; ahead++) {
         const at = cycle + ahead;
-        const routerList = routers.take(at);
-        const ceList = ces.take(at);
-        if (routerList.length === 0 && ceList.length === 0) continue;
+        const routersDue = routers.take(at);
+        const cesDue = ces.take(at);
+        if (routersDue + cesDue === 0) continue;
         cycle = at;
         m.now = at;
-        order?.(routerList);
-        order?.(ceList);
+        const routerList = routers.taken;
+        const ceList = ces.taken;
+        order?.(routerList.subarray(0, routersDue));
+        order?.(ceList.subarray(0, cesDue));
         let progress = 0;
-        for (const pe of routerList) {
+        for (let i = 0; i < routersDue; i++) {
+          const pe = routerList[i];
           if (routerSeen[pe] === at) continue;
           routerSeen[pe] = at;
           progress += visitRouter(pe);
         }
         if (progress > 0 && at + 1 > end) end = at + 1;
-        for (const pe of ceList) {
+        for (let i = 0; i < cesDue; i++) {
+          const pe = ceList[i];
           if (ceSeen[pe] === at) continue;
           ceSeen[pe] = at;
           progress += visitCe(pe);
         }
+        turnSwitches(m);
         return progress;
       }
       return 0;

@@ -40,7 +40,7 @@ describe('fabric', () => {
     fc.assert(
       fc.property(traffic, fc.integer(), (t, seed) => {
         const rng = createRng(seed);
-        const order = (pes: number[]): void => {
+        const order = (pes: Int32Array): void => {
           for (let i = pes.length - 1; i > 0; i--) {
             const j = rng.u32() % (i + 1);
             [pes[i], pes[j]] = [pes[j], pes[i]];

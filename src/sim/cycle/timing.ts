@@ -2,7 +2,7 @@
 
 import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { addressOf, bankWidth, dtypeCode, operandMemory } from '../../wafer/machine/index.ts';
+import { addressOf, bankWidth, isPacked, operandMemory } from '../../wafer/machine/index.ts';
 import type { Depths, MachineState, VectorCode } from '../../wafer/machine/index.ts';
 
 export interface Timing {
@@ -52,7 +52,7 @@ export const depthsOf = (timing: Timing): Depths => ({
 
 /** Elements that one step of a vector instruction handles at most. */
 export const lanesOf = (timing: Timing, v: VectorCode): number =>
-  v.dtype === dtypeCode.fp16 || v.dtype === dtypeCode.i16 ? timing.fp16Lanes : timing.fp32Lanes;
+  isPacked(v.dtype) ? timing.fp16Lanes : timing.fp32Lanes;
 
 const bankUse = new Uint8Array(64);
 

@@ -2,10 +2,12 @@
 // number of wavelets and instructions in flight, not the size of the mesh.
 
 export interface WakeRing {
-  /** Look at `id` in cycle `at`, later than `now` and within the span. */
+  /** Look at `id` in cycle `at`, later than the one last taken and within the span. */
   wake(id: number, at: number): void;
-  /** Take the list of the cycle; its first `count()` entries, which may hold one id twice. */
-  take(at: number): number[];
+  /** Number of entries for the cycle, which then stand at the start of `taken`; one id may be there twice. */
+  take(at: number): number;
+  /** Valid until the next `take`. */
+  readonly taken: Int32Array;
   /** Entries not yet taken. */
   readonly pending: number;
 }
@@ -13,26 +15,41 @@ export interface WakeRing {
 /** @param ids how many there are @param span furthest cycle ahead that anything is scheduled for */
 export function createWakeRing(ids: number, span: number): WakeRing {
   const size = 2 ** Math.ceil(Math.log2(span + 1));
-  const lists: number[][] = Array.from({ length: size }, () => []);
+  const mask = size - 1;
+  const lists = Array.from({ length: size }, () => new Int32Array(16));
+  const counts = new Int32Array(size);
   // The cycle of each id's latest entry: the common case of several reasons for one cycle costs one entry.
   const latest = new Int32Array(ids).fill(-1);
-  let spare: number[] = [];
+  let taken = new Int32Array(16);
   let pending = 0;
   return {
     wake(id, at) {
       if (latest[id] === at) return;
       latest[id] = at;
-      lists[at & (size - 1)].push(id);
+      const slot = at & mask;
+      const count = counts[slot]++;
+      let list = lists[slot];
+      if (count === list.length) {
+        list = new Int32Array(2 * count);
+        list.set(lists[slot]);
+        lists[slot] = list;
+      }
+      list[count] = id;
       pending++;
     },
     take(at) {
-      const list = lists[at & (size - 1)];
-      if (list.length === 0) return list;
-      spare.length = 0;
-      lists[at & (size - 1)] = spare;
-      spare = list;
-      pending -= list.length;
-      return list;
+      const slot = at & mask;
+      const count = counts[slot];
+      if (count === 0) return 0;
+      const list = lists[slot];
+      lists[slot] = taken;
+      taken = list;
+      counts[slot] = 0;
+      pending -= count;
+      return count;
+    },
+    get taken() {
+      return taken;
     },
     get pending() {
       return pending;

@@ -1,6 +1,7 @@
 import { phase, waveletsOf } from '../phase.ts';
 import { rootOf } from '../reduction.ts';
 import type { Collective } from './collective.ts';
+import { createLineProgram } from './line-program.ts';
 
 /**
  * From the middle of the line to both ends. Routers copy a wavelet to the ramp and onwards in one cycle
@@ -10,7 +11,7 @@ import type { Collective } from './collective.ts';
 export const broadcast: Collective = {
   id: 'broadcast',
   about: 'from the middle PE to both ends by multicast routes',
-  colors: 2,
+  colors: 1,
   phases: ({ parts, values, type }) => {
     if (parts <= 1) return [];
     return [
@@ -22,5 +23,15 @@ export const broadcast: Collective = {
         vectors: [{ count: 1, length: 0, type }],
       }),
     ];
+  },
+  lower: (line, wafer) => {
+    const program = createLineProgram(line, 'posted', wafer);
+    const root = rootOf(line.parts);
+    if (line.parts > 1) {
+      program.multicast(0, root, 0, line.parts - 1);
+      for (let pe = 0; pe < line.parts; pe++)
+        program.does(pe, pe === root ? { do: 'send', color: 0 } : { do: 'take', color: 0 });
+    }
+    return program.build(Array.from({ length: line.parts }, (_, i) => i));
   },
 };

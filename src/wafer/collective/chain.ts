@@ -1,5 +1,7 @@
 import { phase, waveletsOf } from '../phase.ts';
 import type { Collective } from './collective.ts';
+import { createLineProgram } from './line-program.ts';
+import type { LineProgram } from './line-program.ts';
 
 /**
  * Reduce along a line to its first PE: each PE adds what arrives to its own values and passes the sum on,
@@ -16,4 +18,27 @@ export const chain: Collective = {
     if (stages === 0) return [];
     return [phase('chain', { hops: stages, ramps: 2 * stages, steps: stages, wavelets: waveletsOf(values, type) })];
   },
+  lower: (line, wafer) => {
+    const program = createLineProgram(line, 'posted', wafer);
+    chainSteps(
+      program,
+      Array.from({ length: line.parts }, (_, i) => i),
+      [0, 1],
+    );
+    return program.build([0]);
+  },
 };
+
+/**
+ * Sum along `pes`, from the last to the first. Neighbours in the chain use two colors in turn, because a PE
+ * receives and sends at once.
+ */
+export function chainSteps(program: LineProgram, pes: readonly number[], colors: readonly [number, number]): void {
+  for (let i = pes.length - 1; i > 0; i--) {
+    const color = colors[i & 1];
+    program.message(color, pes[i], pes[i - 1]);
+    if (i === pes.length - 1) program.does(pes[i], { do: 'send', color });
+    else program.does(pes[i], { do: 'relay', color: colors[(i + 1) & 1], to: color });
+  }
+  if (pes.length > 1) program.does(pes[0], { do: 'add', color: colors[1] });
+}

@@ -1,4 +1,6 @@
+import type { Wafer } from '../../spec/index.ts';
 import type { Phase, VectorType } from '../phase.ts';
+import type { LoweredCollective } from './line-program.ts';
 
 /** One row or column of PEs and what each of them contributes. */
 export interface LineShape {
@@ -17,4 +19,6 @@ export interface Collective {
   /** Routable colors that it occupies on a line. */
   readonly colors: number;
   phases(line: LineShape): readonly Phase[];
+  /** The PE-level program that does it on a row of PEs, for `sim/cycle` and the interpreter. */
+  lower(line: LineShape, wafer: Wafer): LoweredCollective;
 }

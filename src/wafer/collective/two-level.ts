@@ -2,6 +2,8 @@ import { phase, waveletsOf } from '../phase.ts';
 import type { Phase } from '../phase.ts';
 import { rootOf } from '../reduction.ts';
 import type { Collective } from './collective.ts';
+import { createLineProgram } from './line-program.ts';
+import type { LineProgram } from './line-program.ts';
 
 /**
  * The K-tree with K = 2 of WaferLLM (OSDI'25, section 5): chains from both ends of each group to its middle
@@ -23,7 +25,39 @@ export const twoLevel: Collective = {
     const outer = level('among group roots', groups, line.group, line);
     return [...inner, ...outer];
   },
+  lower: (line, wafer) => {
+    const program = createLineProgram(line, 'driven', wafer);
+    const roots: number[] = [];
+    for (let from = 0; from < line.parts; from += line.group) {
+      const count = Math.min(line.group, line.parts - from);
+      roots.push(from + rootOf(count));
+      toMiddle(
+        program,
+        Array.from({ length: count }, (_, i) => from + i),
+        0,
+      );
+    }
+    toMiddle(program, roots, 4);
+    return program.build([roots[rootOf(roots.length)]]);
+  },
 };
+
+/** Chains from both ends of `pes` to their middle, in four colors from `color` on. */
+function toMiddle(program: LineProgram, pes: readonly number[], color: number): void {
+  const root = rootOf(pes.length);
+  // From an end inwards: PE i of a side sends by one of the side's two colors in turn.
+  const side = (end: number, inwards: number, colors: readonly [number, number]): void => {
+    if (end === root) return;
+    for (let i = end, n = 0; i !== root; i += inwards, n++) {
+      const out = colors[n & 1];
+      program.message(out, pes[i], pes[i + inwards]);
+      program.does(pes[i], n === 0 ? { do: 'send', color: out } : { do: 'relay', color: colors[(n + 1) & 1], to: out });
+    }
+    program.does(pes[root], { do: 'add', color: colors[(Math.abs(root - end) + 1) & 1] });
+  };
+  side(0, 1, [color, color + 1]);
+  side(pes.length - 1, -1, [color + 2, color + 3]);
+}
 
 function level(
   name: string,

@@ -16,6 +16,9 @@ export const opCode = {
   convert: 0,
 } as const satisfies Record<VectorOp, number>;
 
+/** Two elements of the type share a wavelet. */
+export const isPacked = (dtype: number): boolean => dtype === dtypeCode.fp16 || dtype === dtypeCode.i16;
+
 const f64 = new Float64Array(1);
 const f64Words = new Int32Array(f64.buffer);
 const f32 = new Float32Array(1);

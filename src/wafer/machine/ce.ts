@@ -3,29 +3,27 @@
 // does not stand here at all.
 
 import { fail } from '../../core/index.ts';
-import { compute, dtypeCode, fromBits, roundTo, toBits } from './arithmetic.ts';
+import { compute, dtypeCode, fromBits, isPacked, roundTo, toBits } from './arithmetic.ts';
 import { operandFabricIn, operandFabricOut, operandFifo, operandMemory, operandNone, operandScalar } from './code.ts';
 import type { Code, Operand, Source, VectorCode } from './code.ts';
 import { controlTask } from './control.ts';
 import { peName } from './layout.ts';
 import { dtypeBytes } from './pe-program.ts';
 import type { MemoryObject } from './pe-program.ts';
-import { setPosition } from './router.ts';
-import { hasRoom, loadElement, pop, push, readyHead, storeElement } from './state.ts';
+import { hasRoom, isControl, loadElement, payload, pop, push, readyHead, setPosition, storeElement } from './state.ts';
 import type { MachineState } from './state.ts';
 
 export const isMainIdle = (m: MachineState, pe: number): boolean => m.pc[pe] < 0;
 
 /** The main thread has an instruction to execute (it is not waiting for its own vector instruction). */
-export const canIssue = (m: MachineState, pe: number): boolean => m.pc[pe] >= 0 && m.vector[pe * m.threads] === 0;
+export const canIssue = (m: MachineState, pe: number): boolean =>
+  m.pc[pe] >= 0 && m.vector[pe * m.threads] === undefined;
 
 const codeOf = (m: MachineState, pe: number): readonly Code[] => m.resolved.roles[m.resolved.roleOf[pe]].code;
 
 /** The vector instruction that a thread is executing, or undefined. Thread 0 is the main thread. */
-export function vectorOf(m: MachineState, pe: number, thread: number): VectorCode | undefined {
-  const index = m.vector[pe * m.threads + thread];
-  return index === 0 ? undefined : (codeOf(m, pe)[index - 1] as VectorCode);
-}
+export const vectorOf = (m: MachineState, pe: number, thread: number): VectorCode | undefined =>
+  m.vector[pe * m.threads + thread];
 
 /** How a task was started: not at all, by an activation, or by taking a wavelet from an input queue. */
 export const startedNone = 0;
@@ -52,16 +50,18 @@ export function startTask(m: MachineState, pe: number): number {
     }
     if (task.kind === 'data') {
       const fifo = queueFirst[pe] + task.queue;
-      const slot = readyHead(m, fifo);
-      if (slot < 0 || m.control[slot] !== 0) continue;
-      m.registers[pe * m.registersPerPe + task.argument] = fromBits(task.dtype, m.bits[slot]);
+      const entry = readyHead(m, fifo);
+      if (entry < 0 || isControl(m, entry)) continue;
+      const register = pe * m.registersPerPe + task.argument;
+      m.registers[register] = fromBits(task.dtype, payload(m, entry));
+      if (isPacked(task.dtype)) m.registers[register + 1] = fromBits(task.dtype, payload(m, entry) >>> 16);
       pop(m, fifo);
       begin(m, pe, index, task.entry);
       return startedByWavelet;
     }
     for (let q = 0; q < inputColors.length; q++) {
-      const slot = readyHead(m, queueFirst[pe] + q);
-      if (slot < 0 || m.control[slot] === 0 || controlTask(m.bits[slot]) !== task.id) continue;
+      const entry = readyHead(m, queueFirst[pe] + q);
+      if (entry < 0 || !isControl(m, entry) || controlTask(payload(m, entry)) !== task.id) continue;
       pop(m, queueFirst[pe] + q);
       begin(m, pe, index, task.entry);
       return startedByWavelet;
@@ -92,8 +92,8 @@ export function issue(m: MachineState, pe: number): Code | undefined {
   let next = pc + 1;
   switch (step.kind) {
     case 'vector':
-      if (m.vector[pe * m.threads + step.thread] !== 0) return undefined;
-      beginVector(m, pe, step, pc);
+      if (m.vector[pe * m.threads + step.thread] !== undefined) return undefined;
+      beginVector(m, pe, step);
       break;
     case 'scalar':
       m.registers[pe * m.registersPerPe + step.dst] = compute(
@@ -184,7 +184,7 @@ function elementAddress(m: MachineState, pe: number, object: MemoryObject, index
 const lengthOf = (m: MachineState, pe: number, o: Operand): number =>
   o.dynamic < 0 ? o.length : m.dsdLength[pe * m.dynamicsPerPe + o.dynamic];
 
-function beginVector(m: MachineState, pe: number, v: VectorCode, index: number): void {
+function beginVector(m: MachineState, pe: number, v: VectorCode): void {
   const total = lengthOf(m, pe, v.dst);
   for (const o of [v.dst, v.a, v.b, v.c]) {
     if (o.kind === operandNone || o.kind === operandScalar) continue;
@@ -198,7 +198,7 @@ function beginVector(m: MachineState, pe: number, v: VectorCode, index: number):
     if (o.kind === operandMemory && o.dynamic >= 0) checkBounds(m, pe, o, length);
   }
   const thread = pe * m.threads + v.thread;
-  m.vector[thread] = index + 1;
+  m.vector[thread] = v;
   m.done[thread] = 0;
   m.total[thread] = total;
 }
@@ -231,8 +231,8 @@ export function addressOf(m: MachineState, pe: number, o: Operand, i: number): n
 }
 
 const isWaiting = (m: MachineState, fifo: number): boolean => {
-  const slot = readyHead(m, fifo);
-  return slot < 0 || m.control[slot] !== 0;
+  const entry = readyHead(m, fifo);
+  return entry < 0 || isControl(m, entry);
 };
 
 /** Elements that a thread's vector instruction can do now, at most `lanes`; 0 when an operand makes it wait. */
@@ -269,7 +269,7 @@ let wordC = 0;
 function take(m: MachineState, pe: number, o: Operand): number {
   if (o.kind !== operandFabricIn) return 0;
   const fifo = m.resolved.queueFirst[pe] + o.queue;
-  const bits = m.bits[fifo * m.slots + (m.popped[fifo] & (m.slots - 1))];
+  const bits = payload(m, readyHead(m, fifo));
   pop(m, fifo);
   return bits;
 }
@@ -344,7 +344,7 @@ export function step(
   if (dst.kind === operandFabricOut) push(m, outputOf(m, pe, dst), out, dst.control ? 1 : 0, outReady);
   m.done[t] = from + count;
   if (m.done[t] < m.total[t]) return false;
-  m.vector[t] = 0;
+  m.vector[t] = undefined;
   m.pending[pe] |= v.activate;
   m.blocked[pe] &= ~v.unblock;
   if (thread === 0) settle(m, pe);
@@ -355,6 +355,6 @@ export function step(
 export function isBusy(m: MachineState, pe: number): boolean {
   if (m.resolved.roleOf[pe] < 0) return false;
   if (m.pc[pe] >= 0 || (m.pending[pe] & ~m.blocked[pe]) !== 0) return true;
-  for (let t = pe * m.threads; t < (pe + 1) * m.threads; t++) if (m.vector[t] !== 0) return true;
+  for (let t = pe * m.threads; t < (pe + 1) * m.threads; t++) if (m.vector[t] !== undefined) return true;
   return false;
 }

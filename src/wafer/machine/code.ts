@@ -3,7 +3,7 @@
 import { dtypeCode, opCode } from './arithmetic.ts';
 import { dtypeBytes } from './pe-program.ts';
 import type { Dtype, Instruction, MemoryObject, Role, ScalarSource, VectorSource } from './pe-program.ts';
-import { denseStrides, dsdLength, reach, registersOf } from './verify-role.ts';
+import { argumentsOf, denseStrides, dsdLength, reach, registersOf } from './verify-role.ts';
 
 export const operandNone = 0;
 export const operandMemory = 1;
@@ -125,24 +125,26 @@ export interface RoleCode {
   readonly fifos: number;
 }
 
-const none: Operand = {
-  kind: operandNone,
-  name: '',
-  dtype: 0,
-  address: 0,
-  stride: 0,
-  length: 0,
-  extents: [],
-  strides: [],
-  low: 0,
-  high: 0,
-  objectLength: 0,
-  size: 4,
-  dynamic: -1,
-  queue: 0,
-  control: false,
-  source: { register: -1, value: 0 },
-};
+/** One literal for all operands, so that they share one hidden class in the hot loops. */
+const operandOf = (o: Partial<Operand>): Operand => ({
+  kind: o.kind ?? operandNone,
+  name: o.name ?? '',
+  dtype: o.dtype ?? 0,
+  address: o.address ?? 0,
+  stride: o.stride ?? 0,
+  length: o.length ?? 0,
+  extents: o.extents ?? [],
+  strides: o.strides ?? [],
+  low: o.low ?? 0,
+  high: o.high ?? 0,
+  objectLength: o.objectLength ?? 0,
+  size: o.size ?? 4,
+  dynamic: o.dynamic ?? -1,
+  queue: o.queue ?? 0,
+  control: o.control ?? false,
+  source: o.source ?? { register: -1, value: 0 },
+});
+const none = operandOf({});
 
 const scalar = (source: ScalarSource): Source =>
   typeof source === 'number' ? { register: -1, value: source } : { register: source.register, value: 0 };
@@ -160,11 +162,10 @@ export function resolveRole(name: string, role: Role): RoleCode {
 
   const operand = (source: VectorSource, dtype: Dtype): Operand => {
     if (typeof source !== 'string')
-      return { ...none, kind: operandScalar, dtype: dtypeCode[dtype], source: scalar(source) };
+      return operandOf({ kind: operandScalar, dtype: dtypeCode[dtype], source: scalar(source) });
     const dsd = role.dsds[source];
     const size = dtypeBytes(dtype);
     const shared = {
-      ...none,
       name: source,
       dtype: dtypeCode[dtype],
       size,
@@ -177,7 +178,7 @@ export function resolveRole(name: string, role: Role): RoleCode {
         const strides = dsd.strides ?? denseStrides(dsd.extents);
         const [low, high] = reach(dsd);
         const oneD = dsd.extents.length === 1;
-        return {
+        return operandOf({
           ...shared,
           kind: operandMemory,
           address: object.address + (dsd.offset ?? 0) * size,
@@ -187,26 +188,30 @@ export function resolveRole(name: string, role: Role): RoleCode {
           low,
           high,
           objectLength: object.length,
-        };
+        });
       }
       case 'fabricIn':
-        return { ...shared, kind: operandFabricIn, queue: role.inputs.findIndex((q) => q.color === dsd.color) };
+        return operandOf({
+          ...shared,
+          kind: operandFabricIn,
+          queue: role.inputs.findIndex((q) => q.color === dsd.color),
+        });
       case 'fabricOut':
-        return {
+        return operandOf({
           ...shared,
           kind: operandFabricOut,
           queue: role.outputs.findIndex((q) => q.color === dsd.color),
           control: dsd.control ?? false,
-        };
+        });
       case 'fifo': {
         const object = objectOf(dsd.object);
-        return {
+        return operandOf({
           ...shared,
           kind: operandFifo,
           address: object.address,
           objectLength: object.length,
           queue: rings.indexOf(dsd.object),
-        };
+        });
       }
     }
   };
@@ -320,10 +325,7 @@ export function resolveRole(name: string, role: Role): RoleCode {
     (n, i) => (i.kind === 'vector' && i.async ? Math.max(n, i.async.thread + 2) : n),
     1,
   );
-  const registersNamed = [
-    ...instructions.flatMap(registersOf),
-    ...role.tasks.flatMap((t) => (t.kind === 'data' ? [t.argument.register] : [])),
-  ];
+  const registersNamed = [...instructions.flatMap(registersOf), ...role.tasks.flatMap(argumentsOf)];
   const registers = Math.max(role.registers?.length ?? 0, ...registersNamed.map((r) => r + 1), 0);
   return {
     name,

@@ -8,7 +8,7 @@ import { findDeadlock } from './deadlock.ts';
 import type { MachineProgram } from './pe-program.ts';
 import { resolveProgram } from './resolve.ts';
 import { canForward, cannotMove, forward } from './router.ts';
-import { createState, readObject, writeObject } from './state.ts';
+import { createState, readObject, turnSwitches, writeObject } from './state.ts';
 import type { MachineState } from './state.ts';
 
 /** Initial content of one memory object of one PE; objects not named start as zeros. */
@@ -74,16 +74,16 @@ function visit(m: MachineState, pe: number): number {
     const out = canForward(m, channel);
     if (out === cannotMove) continue;
     forward(m, channel, out, 0, 0);
-    m.now++;
+    nextInstant(m);
     actions++;
   }
   if (roleOf[pe] < 0) return actions;
   if (isMainIdle(m, pe) && startTask(m, pe) !== startedNone) {
-    m.now++;
+    nextInstant(m);
     actions++;
   }
   if (canIssue(m, pe) && issue(m, pe) !== undefined) {
-    m.now++;
+    nextInstant(m);
     actions++;
   }
   for (let thread = 0; thread < m.threads; thread++) {
@@ -92,10 +92,15 @@ function visit(m: MachineState, pe: number): number {
     const count = canStep(m, pe, thread, v, v.perWavelet > 0 ? v.perWavelet : 1);
     if (count === 0) continue;
     step(m, pe, thread, v, count, 0);
-    m.now++;
+    nextInstant(m);
     actions++;
   }
   return actions;
+}
+
+function nextInstant(m: MachineState): void {
+  turnSwitches(m);
+  m.now++;
 }
 
 /** Fisher and Yates, in place. */

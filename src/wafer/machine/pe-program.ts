@@ -147,8 +147,8 @@ export type Task = {
   readonly code: readonly Instruction[];
 } & (
   | { readonly kind: 'local'; readonly id: number }
-  /** Started by each data wavelet of `color`, its payload (as `dtype`) in register `argument`. */
-  | { readonly kind: 'data'; readonly color: number; readonly dtype: 'fp32' | 'i32'; readonly argument: Register }
+  /** Started by each data wavelet of `color`, its payload in register `argument`; of two packed elements the second in the next register. */
+  | { readonly kind: 'data'; readonly color: number; readonly dtype: Dtype; readonly argument: Register }
   /** Started by a control wavelet that names `id`. */
   | { readonly kind: 'control'; readonly id: number }
 );

@@ -3,68 +3,69 @@
 import { commandAdvance, commandReset, commandTeardown, controlTask, firstCommand, popCommand } from './control.ts';
 import { ramp } from './layout.ts';
 import { popAlways, popOnAdvance } from './resolve.ts';
-import { hasRoom, pop, push, readyHead, tornDown } from './state.ts';
+import { hasRoom, isControl, payload, pop, portAt, push, readyHead, routeAt, setPosition, tornDown } from './state.ts';
 import type { MachineState } from './state.ts';
 
 /** Port mask of `canForward` when nothing may move. */
 export const cannotMove = 0;
 /** Bit set beside the output ports of a wavelet that moves; a wavelet dropped at the ramp has no other bit. */
 export const moves = 32;
-
-/** The switch position in force: a change takes effect in the cycle after it. */
-export const positionOf = (m: MachineState, route: number): number =>
-  m.changedAt[route] === m.now ? m.positionBefore[route] : m.position[route];
-
-/** Change a route's position from the next cycle on. */
-export function setPosition(m: MachineState, route: number, position: number): void {
-  if (m.changedAt[route] !== m.now) m.positionBefore[route] = m.position[route];
-  m.position[route] = position;
-  m.changedAt[route] = m.now;
-}
+const rampBit = 1 << ramp;
 
 /**
  * Output ports (with `moves`) through which the head of a channel can leave now: it is ready, the switch
  * position takes its input, and every FIFO that it would enter has room. A multicast moves whole or not at all.
  */
 export function canForward(m: MachineState, channel: number): number {
-  const slot = readyHead(m, channel);
-  if (slot < 0) return cannotMove;
-  const { channelRoute, channelPort, routeRule, rules, down } = m.resolved;
-  const route = channelRoute[channel];
-  const position = positionOf(m, route);
-  if (position === tornDown) return cannotMove;
-  const rule = rules[routeRule[route]];
-  if (((rule.rx[position] >>> channelPort[channel]) & 1) === 0) return cannotMove;
-  let out = rule.tx[position];
-  if ((out >>> ramp) & 1 && isDropped(m, route, m.bits[slot], m.control[slot])) out &= ~(1 << ramp);
-  for (let port = 0; port < 5; port++) if ((out >>> port) & 1 && !hasRoom(m, down[route * 5 + port])) return cannotMove;
+  const entry = readyHead(m, channel);
+  if (entry < 0) return cannotMove;
+  const r = channel * m.record;
+  const route = m.fifo[r + routeAt];
+  if (((m.rx[route] >>> m.fifo[r + portAt]) & 1) === 0) return cannotMove;
+  let out = m.tx[route];
+  if ((out & rampBit) !== 0 && (isControl(m, entry) || m.filtered[route] !== 0) && isDropped(m, route, entry))
+    out &= ~rampBit;
+  const { down } = m.resolved;
+  for (let rest = out; rest !== 0; rest &= rest - 1)
+    if (!hasRoom(m, down[route * 5 + 31 - Math.clz32(rest & -rest)])) return cannotMove;
   return out | moves;
 }
 
-/** Move the head of a channel to `out`, the answer of `canForward` in this cycle. */
-export function forward(m: MachineState, channel: number, out: number, hopReady: number, rampReady: number): void {
-  const { channelRoute, routeRule, rules, down } = m.resolved;
-  const slot = channel * m.slots + (m.popped[channel] & (m.slots - 1));
-  const route = channelRoute[channel];
-  const rule = rules[routeRule[route]];
-  let bits = m.bits[slot];
-  const control = m.control[slot];
+/**
+ * Move the head of a channel to `out`, the answer of `canForward` in this cycle.
+ * @returns whether it was a control wavelet, which may have turned the switch
+ */
+export function forward(m: MachineState, channel: number, out: number, hopReady: number, rampReady: number): boolean {
+  const route = m.fifo[channel * m.record + routeAt];
+  const entry = readyHead(m, channel);
+  let bits = payload(m, entry);
+  const control = isControl(m, entry);
   pop(m, channel);
-  if (control !== 0) bits = obey(m, route, bits);
-  else if (rule.filter?.kind === 'counter')
-    m.filterCount[route] = m.filterCount[route] >= rule.filter.max ? 0 : m.filterCount[route] + 1;
-  for (let port = 0; port < 4; port++) if ((out >>> port) & 1) push(m, down[route * 5 + port], bits, control, hopReady);
-  if ((out >>> ramp) & 1) push(m, down[route * 5 + ramp], bits, control, rampReady);
+  if (control) bits = obey(m, route, bits);
+  else if (m.filtered[route] !== 0) count(m, route);
+  const { down } = m.resolved;
+  for (let rest = out & (rampBit - 1); rest !== 0; rest &= rest - 1)
+    push(m, down[route * 5 + 31 - Math.clz32(rest & -rest)], bits, control ? 1 : 0, hopReady);
+  if ((out & rampBit) !== 0) push(m, down[route * 5 + ramp], bits, control ? 1 : 0, rampReady);
+  return control;
 }
 
 /** Does the ramp drop this wavelet: a filter, or a control wavelet that CEs ignore? */
-function isDropped(m: MachineState, route: number, bits: number, control: number): boolean {
-  if (control !== 0) return controlTask(bits) < 0;
+function isDropped(m: MachineState, route: number, entry: number): boolean {
+  const bits = payload(m, entry);
+  if (isControl(m, entry)) return controlTask(bits) < 0;
   const filter = m.resolved.rules[m.resolved.routeRule[route]].filter;
   if (filter === undefined) return false;
   if (filter.kind === 'counter') return m.filterCount[route] > filter.limit;
   const index = bits >>> 16;
   return index < filter.min || index > filter.max;
+}
+
+/** A counter filter has seen one more data wavelet. */
+function count(m: MachineState, route: number): void {
+  const filter = m.resolved.rules[m.resolved.routeRule[route]].filter;
+  if (filter?.kind === 'counter')
+    m.filterCount[route] = m.filterCount[route] >= filter.max ? 0 : m.filterCount[route] + 1;
 }
 
 /** Obey the first command of a control wavelet; the payload as it travels on. */

@@ -2,14 +2,17 @@
 // it, and the rules in router.ts and ce.ts that change it; they differ only in when they apply a rule.
 //
 // Two-phase ticks without copies: a FIFO counts pushes (one writer) and pops (one taker). A taker sees an
-// entry once its `ready` cycle has come, never in the cycle of the push; a writer sees room that was there at
-// the start of the cycle, because a pop of this cycle (`popStamp`) still counts as occupied. So the order in
-// which PEs are visited within a cycle cannot matter.
+// entry once its ready cycle has come, never in the cycle of the push; a writer sees room that was there at
+// the start of the cycle, because a pop of this cycle (its stamp) still counts as occupied; switches turn
+// between cycles (`turnSwitches`). So the order in which PEs are visited within a cycle cannot matter.
+//
+// All of a FIFO lies in one record of `fifo`, which with four slots is 64 bytes: one cache line per visit.
 
 import { fail } from '../../core/index.ts';
 import { dtypeCode, fromBits, roundTo, toBits } from './arithmetic.ts';
+import type { VectorCode } from './code.ts';
 import type { MemoryObject } from './pe-program.ts';
-import { peName } from './layout.ts';
+import { peName, ramp as rampPort } from './layout.ts';
 import { dtypeBytes } from './pe-program.ts';
 import type { ResolvedProgram } from './resolve.ts';
 
@@ -26,17 +29,36 @@ export interface Depths {
 /** A color without a route after a teardown, until the CE writes a position. */
 export const tornDown = 255;
 
+/** Fields of a FIFO's record. Counts run on and wrap; their difference is the occupancy. */
+const pushedAt = 0;
+const poppedAt = 1;
+const popStampAt = 2;
+const depthAt = 3;
+/** Of a channel; unused by CE queues. */
+export const routeAt = 4;
+export const portAt = 5;
+/** Entries of two words: payload, then ready cycle * 2 + control bit. */
+const entriesAt = 8;
+
 /** All SRAM that programs use lives in one buffer whose byte offsets are unsigned 32-bit. */
 const memoryCeiling = 2 ** 32 - 8;
 
 export type MachineState = ReturnType<typeof createState>;
 
 export function createState(resolved: ResolvedProgram, depths: Depths) {
-  const { pes, fifos, channels, channelPort, roles, roleOf, routeColor } = resolved;
+  const { pes, fifos, channels, channelPort, channelRoute, roles, roleOf, routeRule, rules } = resolved;
   const slots = 2 ** Math.ceil(Math.log2(Math.max(depths.link, depths.inject, depths.deliver)));
-  const depth = new Uint8Array(fifos);
-  for (let f = 0; f < fifos; f++)
-    depth[f] = f >= channels ? depths.deliver : channelPort[f] === 4 ? depths.inject : depths.link;
+  const record = entriesAt + 2 * slots;
+  const fifo = new Int32Array(fifos * record);
+  for (let f = 0; f < fifos; f++) {
+    fifo[f * record + popStampAt] = -1;
+    fifo[f * record + depthAt] =
+      f >= channels ? depths.deliver : channelPort[f] === rampPort ? depths.inject : depths.link;
+    if (f < channels) {
+      fifo[f * record + routeAt] = channelRoute[f];
+      fifo[f * record + portAt] = channelPort[f];
+    }
+  }
 
   const most = (count: (role: (typeof roles)[number]) => number): number =>
     roles.reduce((n, r) => Math.max(n, count(r)), 0);
@@ -60,23 +82,20 @@ export function createState(resolved: ResolvedProgram, depths: Depths) {
     resolved,
     /** The cycle of a timed run; a count of actions in an untimed one. */
     now: 0,
-    // FIFOs
-    slots,
-    depth,
-    bits: new Int32Array(fifos * slots),
-    control: new Uint8Array(fifos * slots),
-    ready: new Int32Array(fifos * slots),
-    pushed: new Int32Array(fifos),
-    popped: new Int32Array(fifos),
-    popStamp: new Int32Array(fifos).fill(-1),
-    // Routers, per route
-    position: new Uint8Array(routeColor.length),
-    positionBefore: new Uint8Array(routeColor.length),
-    changedAt: new Int32Array(routeColor.length).fill(-1),
-    filterCount: Int32Array.from(resolved.routeRule, (rule) => {
-      const filter = resolved.rules[rule].filter;
+    fifo,
+    record,
+    slotMask: slots - 1,
+    // Routers, per route: the switch position and the port masks that are in force
+    position: new Uint8Array(routeRule.length),
+    rx: Uint8Array.from(routeRule, (rule) => rules[rule].rx[0]),
+    tx: Uint8Array.from(routeRule, (rule) => rules[rule].tx[0]),
+    filtered: Uint8Array.from(routeRule, (rule) => (rules[rule].filter === undefined ? 0 : 1)),
+    filterCount: Int32Array.from(routeRule, (rule) => {
+      const filter = rules[rule].filter;
       return filter?.kind === 'counter' ? filter.init : 0;
     }),
+    /** Routes whose switch turns before the next cycle; `position` is already the new one. */
+    turning: [] as number[],
     // SRAM
     memoryFirst,
     f32: new Float32Array(memory),
@@ -91,8 +110,8 @@ export function createState(resolved: ResolvedProgram, depths: Depths) {
     pending: new Int32Array(pes),
     blocked: new Int32Array(pes),
     lastTask: new Uint8Array(pes),
-    /** Vector in flight: index of its instruction in the role's code + 1, 0 when the thread is idle. */
-    vector: new Int32Array(pes * threads),
+    /** Vector instruction in flight, by thread. */
+    vector: Array.from<VectorCode | undefined>({ length: pes * threads }).fill(undefined),
     done: new Int32Array(pes * threads),
     total: new Int32Array(pes * threads),
     registers: new Float64Array(pes * registers),
@@ -113,31 +132,72 @@ export function createState(resolved: ResolvedProgram, depths: Depths) {
 }
 
 /** Entries of a FIFO, ready or not. */
-export const occupancy = (m: MachineState, fifo: number): number => m.pushed[fifo] - m.popped[fifo];
+export const occupancy = (m: MachineState, f: number): number =>
+  m.fifo[f * m.record + pushedAt] - m.fifo[f * m.record + poppedAt];
 
-export const hasRoom = (m: MachineState, fifo: number): boolean =>
-  m.pushed[fifo] - m.popped[fifo] + (m.popStamp[fifo] === m.now ? 1 : 0) < m.depth[fifo];
-
-/** Slot of the head entry when it is ready, else -1. */
-export function readyHead(m: MachineState, fifo: number): number {
-  const popped = m.popped[fifo];
-  if (m.pushed[fifo] === popped) return -1;
-  const slot = fifo * m.slots + (popped & (m.slots - 1));
-  return m.ready[slot] <= m.now ? slot : -1;
+export function hasRoom(m: MachineState, f: number): boolean {
+  const { fifo } = m;
+  const r = f * m.record;
+  const occupied = fifo[r + pushedAt] - fifo[r + poppedAt] + (fifo[r + popStampAt] === m.now ? 1 : 0);
+  return occupied < fifo[r + depthAt];
 }
 
-export function push(m: MachineState, fifo: number, bits: number, control: number, ready: number): void {
-  const pushed = m.pushed[fifo];
-  const slot = fifo * m.slots + (pushed & (m.slots - 1));
-  m.bits[slot] = bits;
-  m.control[slot] = control;
-  m.ready[slot] = ready;
-  m.pushed[fifo] = pushed + 1;
+/** Was this FIFO full before the one pop of this cycle? Then its writer may have been waiting. */
+export const madeRoom = (m: MachineState, f: number): boolean => occupancy(m, f) === m.fifo[f * m.record + depthAt] - 1;
+
+/** Place in `fifo` of the head entry when it is ready, else -1. */
+export function readyHead(m: MachineState, f: number): number {
+  const { fifo } = m;
+  const r = f * m.record;
+  const popped = fifo[r + poppedAt];
+  if (fifo[r + pushedAt] === popped) return -1;
+  const entry = r + entriesAt + 2 * (popped & m.slotMask);
+  return fifo[entry + 1] >> 1 <= m.now ? entry : -1;
 }
 
-export function pop(m: MachineState, fifo: number): void {
-  m.popped[fifo]++;
-  m.popStamp[fifo] = m.now;
+/** Cycle in which the head entry is ready, or -1 when the FIFO is empty. */
+export function headReadyAt(m: MachineState, f: number): number {
+  const r = f * m.record;
+  const popped = m.fifo[r + poppedAt];
+  return m.fifo[r + pushedAt] === popped ? -1 : m.fifo[r + entriesAt + 2 * (popped & m.slotMask) + 1] >> 1;
+}
+
+/** Payload and control bit of the entry that `readyHead` found. */
+export const payload = (m: MachineState, entry: number): number => m.fifo[entry];
+export const isControl = (m: MachineState, entry: number): boolean => (m.fifo[entry + 1] & 1) !== 0;
+
+export function push(m: MachineState, f: number, bits: number, control: number, ready: number): void {
+  const { fifo } = m;
+  const r = f * m.record;
+  const pushed = fifo[r + pushedAt];
+  const entry = r + entriesAt + 2 * (pushed & m.slotMask);
+  fifo[entry] = bits;
+  fifo[entry + 1] = ready * 2 + control;
+  fifo[r + pushedAt] = pushed + 1;
+}
+
+export function pop(m: MachineState, f: number): void {
+  const r = f * m.record;
+  m.fifo[r + poppedAt]++;
+  m.fifo[r + popStampAt] = m.now;
+}
+
+/** Change a route's switch position from the next cycle on. */
+export function setPosition(m: MachineState, route: number, position: number): void {
+  m.position[route] = position;
+  m.turning.push(route);
+}
+
+/** Between cycles: the switches that were told to turn do. */
+export function turnSwitches(m: MachineState): void {
+  if (m.turning.length === 0) return;
+  const { rules, routeRule } = m.resolved;
+  for (const route of m.turning) {
+    const position = m.position[route];
+    m.rx[route] = position === tornDown ? 0 : rules[routeRule[route]].rx[position];
+    m.tx[route] = position === tornDown ? 0 : rules[routeRule[route]].tx[position];
+  }
+  m.turning.length = 0;
 }
 
 /** Element at a byte offset into all SRAM. */

@@ -6,11 +6,13 @@ import { peLimits } from '../../spec/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { sourceCount } from './arithmetic.ts';
 import { dtypeBytes } from './pe-program.ts';
-import type { Dsd, Dtype, Instruction, MemoryObject, Role, ScalarSource, VectorSource } from './pe-program.ts';
+import type { Dsd, Dtype, Instruction, MemoryObject, Role, ScalarSource, Task, VectorSource } from './pe-program.ts';
 
 /** Registers of a CE that a program may name; not published, chosen small. */
 export const registerCount = 16;
 const maxExtents = 4;
+/** Pending and blocked tasks are bits of one word. */
+const maxTasks = 31;
 
 /** Bytes of SRAM that a role takes: its objects up to the highest address, and its code. */
 export function sramOf(role: Role, target: string): { readonly objects: number; readonly code: number } {
@@ -55,7 +57,7 @@ export function verifyRole(name: string, role: Role, wafer: Wafer): Diagnostic[]
     if (task.kind === 'data') {
       if (!role.inputs.some((queue) => queue.color === task.color))
         report('TASK_QUEUE', `a data task needs an input queue of color ${task.color}`, where);
-      verifyRegister(task.argument.register, where, report);
+      for (const register of argumentsOf(task)) verifyRegister(register, where, report);
     } else {
       const ceiling = task.kind === 'local' ? limits.taskIds.value : limits.controlTaskIds.value;
       if (!(Number.isInteger(task.id) && task.id >= 0 && task.id < ceiling))
@@ -112,6 +114,8 @@ type Vector = Extract<Instruction, { kind: 'vector' }>;
 
 function verifyMemory(role: Role, wafer: Wafer, report: Report): void {
   const sorted = [...role.memory].sort((a, b) => a.address - b.address);
+  if (role.tasks.length > maxTasks)
+    report('TASK_COUNT', `a role has at most ${maxTasks} tasks`, 'tasks', { found: String(role.tasks.length) });
   if (new Set(sorted.map((o) => o.name)).size !== sorted.length)
     report('NAME_TWICE', 'two memory objects have one name', 'memory');
   let end = 0;
@@ -279,6 +283,14 @@ function verifyRegister(register: number, where: string, report: Report): void {
   if (!(Number.isInteger(register) && register >= 0 && register < registerCount))
     report('REGISTER', `register ${register}`, where, { expected: `0 to ${registerCount - 1}` });
 }
+
+/** Registers that the payload of a data task's wavelet lands in. */
+export const argumentsOf = (task: Task): number[] =>
+  task.kind !== 'data'
+    ? []
+    : dtypeBytes(task.dtype) === 2
+      ? [task.argument.register, task.argument.register + 1]
+      : [task.argument.register];
 
 /** Every register that an instruction names. */
 export function registersOf(instruction: Instruction): number[] {

@@ -1,0 +1,109 @@
+// Puts a collective's messages and steps on a row of PEs and writes the PE-level program.
+
+import type { Wafer } from '../../spec/index.ts';
+import type { MachineProgram, PeSet, Port, Role, RoutePosition, RouteRule, Tile } from '../machine/index.ts';
+import type { LineShape } from './collective.ts';
+import { lineRole } from './line-role.ts';
+import type { Step, Trigger } from './line-role.ts';
+
+/** A collective as a PE-level program. Every PE's values are in its object `x`. */
+export interface LoweredCollective {
+  readonly program: MachineProgram;
+  /** Positions along the line whose `x` holds the outcome at the end. */
+  readonly results: readonly number[];
+}
+
+type Switching = Pick<RouteRule, 'ring' | 'pop'> & { readonly positions: readonly RoutePosition[] };
+
+export interface LineProgram {
+  /** The PE's steps, after those it has. */
+  does(pe: number, ...steps: Step[]): void;
+  /** A color carries one PE's wavelets to another, past those between. */
+  message(color: number, from: number, to: number): void;
+  /** A color carries one PE's wavelets to all between `low` and `high`, both included, except itself. */
+  multicast(color: number, from: number, low: number, high: number): void;
+  /** A color's switch positions at a PE, instead of a fixed route. */
+  switched(pe: number, color: number, route: Switching): void;
+  build(results: readonly number[]): LoweredCollective;
+}
+
+/** West to east: PE 0 of the line is the westernmost. */
+export function createLineProgram(line: LineShape, trigger: Trigger, wafer: Wafer): LineProgram {
+  const steps: Step[][] = Array.from({ length: line.parts }, () => []);
+  const routes: Map<number, Switching>[] = Array.from({ length: line.parts }, () => new Map());
+  const fixed = (pe: number, color: number, rx: Port, ...tx: Port[]): void => {
+    routes[pe].set(color, { positions: [{ rx: [rx], tx }] });
+  };
+  return {
+    does(pe, ...more) {
+      steps[pe].push(...more);
+    },
+    message(color, from, to) {
+      const step = Math.sign(to - from);
+      const [ahead, behind] = step > 0 ? (['E', 'W'] as const) : (['W', 'E'] as const);
+      fixed(from, color, 'R', ahead);
+      for (let pe = from + step; pe !== to; pe += step) fixed(pe, color, behind, ahead);
+      fixed(to, color, behind, 'R');
+    },
+    multicast(color, from, low, high) {
+      for (let pe = low; pe < from; pe++)
+        fixed(pe, color, 'E', ...(pe > low ? (['R', 'W'] as const) : (['R'] as const)));
+      for (let pe = high; pe > from; pe--)
+        fixed(pe, color, 'W', ...(pe < high ? (['R', 'E'] as const) : (['R'] as const)));
+      fixed(from, color, 'R', ...(low < from ? (['W'] as const) : []), ...(high > from ? (['E'] as const) : []));
+    },
+    switched(pe, color, route) {
+      routes[pe].set(color, route);
+    },
+    build(results) {
+      const rules: RouteRule[] = alike(
+        routes.flatMap((byColor, pe) => [...byColor].map(([color, route]) => ({ pe, value: { color, ...route } }))),
+      ).map(({ on, value }) => ({ on, ...value }));
+      const roles: Record<string, Role> = {};
+      const tiles: Tile[] = alike(steps.map((value, pe) => ({ pe, value }))).map(({ on, value, kind }) => {
+        const name = `role ${kind}`;
+        roles[name] ??= lineRole(value, trigger, line.values, line.type, wafer);
+        return { on, role: name };
+      });
+      return {
+        program: {
+          format: 'ingot-machine',
+          version: 1,
+          target: wafer.id,
+          width: line.parts,
+          height: 1,
+          routes: rules,
+          roles,
+          tiles,
+        },
+        results,
+      };
+    },
+  };
+}
+
+/** PEs with equal values, as few evenly spaced sets; `kind` numbers the distinct values. */
+function alike<T>(
+  items: readonly { readonly pe: number; readonly value: T }[],
+): { on: PeSet; value: T; kind: number }[] {
+  const kinds = new Map<string, { value: T; pes: number[] }>();
+  for (const { pe, value } of items) {
+    const key = JSON.stringify(value);
+    const known = kinds.get(key);
+    if (known === undefined) kinds.set(key, { value, pes: [pe] });
+    else known.pes.push(pe);
+  }
+  return [...kinds.values()].flatMap(({ value, pes }, kind) => spaced(pes).map((on) => ({ on, value, kind })));
+}
+
+function spaced(pes: readonly number[]): PeSet[] {
+  const sets: PeSet[] = [];
+  for (let i = 0; i < pes.length; ) {
+    const step = (pes[i + 1] ?? pes[i] + 1) - pes[i];
+    let count = 1;
+    while (pes[i + count] === pes[i] + count * step) count++;
+    sets.push({ x: pes[i], y: 0, width: count, height: 1, ...(step > 1 && count > 1 ? { stepX: step } : {}) });
+    i += count;
+  }
+  return sets;
+}

@@ -1,0 +1,159 @@
+// What one PE of a line does in a collective, as a list of steps on its vector x, and the role that does it.
+// `posted`: one task issues every step in turn, each waiting for its data (all PEs post before data arrives).
+// `driven`: the first wavelet of a message starts a task, which handles that message; the next step's task is
+// unblocked when it is done, so sums keep the order of the steps.
+
+import type { Wafer } from '../../spec/index.ts';
+import { allocate, encodeControl } from '../machine/index.ts';
+import type { Dsd, Instruction, Role, Task } from '../machine/index.ts';
+import type { VectorType } from '../phase.ts';
+
+export type Step =
+  /** Send x. */
+  | { readonly do: 'send'; readonly color: number }
+  /** x = x + what comes, `messages` times in a row. */
+  | { readonly do: 'add'; readonly color: number; readonly messages?: number }
+  /** Send x + what comes. */
+  | { readonly do: 'relay'; readonly color: number; readonly to: number }
+  /** x = what comes. */
+  | { readonly do: 'take'; readonly color: number }
+  /** Turn the own router's switch of a color. */
+  | { readonly do: 'switch'; readonly color: number; readonly position: number }
+  /** A control wavelet that turns the switch of the own router only. */
+  | { readonly do: 'advance'; readonly color: number };
+
+export type Trigger = 'posted' | 'driven';
+
+/** Registers of a driven step: the payload of the first wavelet. */
+const first = { register: 0 };
+const second = { register: 1 };
+
+export function lineRole(
+  steps: readonly Step[],
+  trigger: Trigger,
+  values: number,
+  type: VectorType,
+  wafer: Wafer,
+): Role {
+  const packed = type === 'fp16' && values > 1;
+  const head = packed ? 2 : 1;
+  const rest = values - head;
+  const incoming = [
+    ...new Set(steps.flatMap((s) => (s.do === 'add' || s.do === 'relay' || s.do === 'take' ? [s.color] : []))),
+  ];
+  const outgoing = [
+    ...new Set(
+      steps.flatMap((s) => (s.do === 'send' || s.do === 'advance' ? [s.color] : s.do === 'relay' ? [s.to] : [])),
+    ),
+  ];
+  const dsds: Record<string, Dsd> = { x: { kind: 'memory', object: 'x', extents: [values] } };
+  const driven = trigger === 'driven' && incoming.length > 0;
+  for (const color of incoming) dsds[`in${color}`] = { kind: 'fabricIn', color, length: values };
+  for (const color of outgoing) dsds[`out${color}`] = { kind: 'fabricOut', color, length: values };
+  if (driven) {
+    dsds['xHead'] = { kind: 'memory', object: 'x', extents: [head] };
+    if (packed) dsds['head'] = { kind: 'memory', object: 'head', extents: [2] };
+    for (const color of outgoing) dsds[`out${color}Head`] = { kind: 'fabricOut', color, length: head };
+    if (rest > 0) {
+      dsds['xRest'] = { kind: 'memory', object: 'x', offset: head, extents: [rest] };
+      for (const color of incoming) dsds[`in${color}Rest`] = { kind: 'fabricIn', color, length: rest };
+      for (const color of outgoing) dsds[`out${color}Rest`] = { kind: 'fabricOut', color, length: rest };
+    }
+  }
+
+  const vector = (op: 'mov' | 'add', dst: string, ...src: (string | typeof first)[]): Instruction => ({
+    kind: 'vector',
+    op,
+    dtype: type,
+    dst,
+    src,
+  });
+  const perform = (step: Step): Instruction[] => {
+    switch (step.do) {
+      case 'send':
+        return [vector('mov', `out${step.color}`, 'x')];
+      case 'take':
+        return [vector('mov', 'x', `in${step.color}`)];
+      case 'relay':
+        return [vector('add', `out${step.to}`, 'x', `in${step.color}`)];
+      case 'add': {
+        const messages = step.messages ?? 1;
+        if (messages === 1) return [vector('add', 'x', 'x', `in${step.color}`)];
+        // One instruction over all messages: x again and again.
+        dsds['xAgain'] = { kind: 'memory', object: 'x', extents: [messages, values], strides: [0, 1] };
+        dsds[`in${step.color}All`] = { kind: 'fabricIn', color: step.color, length: messages * values };
+        return [vector('add', 'xAgain', 'xAgain', `in${step.color}All`)];
+      }
+      case 'switch':
+        return [{ kind: 'switch', color: step.color, position: step.position }];
+      case 'advance': {
+        const name = `turn${step.color}`;
+        dsds[name] = { kind: 'fabricOut', color: step.color, length: 1, control: true };
+        const payload = encodeControl({ commands: ['advance'] });
+        return [{ kind: 'vector', op: 'mov', dtype: 'i32', dst: name, src: [payload] }];
+      }
+    }
+  };
+  /** A message whose first wavelet has been taken into registers. */
+  const performDriven = (step: Step): Instruction[] => {
+    if (step.do === 'send' || step.do === 'switch' || step.do === 'advance') return perform(step);
+    const start = packed ? 'head' : first;
+    const [headTo, restTo] = step.do === 'relay' ? [`out${step.to}Head`, `out${step.to}Rest`] : ['xHead', 'xRest'];
+    const op = step.do === 'take' ? 'mov' : 'add';
+    const own = (name: string): string[] => (step.do === 'take' ? [] : [name]);
+    return [
+      ...(packed
+        ? [first, second].map((src, index): Instruction => ({ kind: 'store', object: 'head', index, src }))
+        : []),
+      vector(op, headTo, ...own('xHead'), start),
+      ...(rest > 0 ? [vector(op, restTo, ...own('xRest'), `in${step.color}Rest`)] : []),
+    ];
+  };
+
+  const tasks: Task[] = [];
+  const start: string[] = [];
+  if (!driven) {
+    tasks.push({ name: 'main', kind: 'local', id: 8, code: steps.flatMap(perform) });
+    start.push('main');
+  } else {
+    // Steps that wait for nothing join the task before them; those before the first message are the start.
+    const groups: Step[][] = [[]];
+    for (const step of steps) {
+      if (step.do === 'add' || step.do === 'relay' || step.do === 'take') groups.push([step]);
+      else groups[groups.length - 1].push(step);
+    }
+    const [before, ...messages] = groups;
+    if (before.length > 0) {
+      tasks.push({ name: 'main', kind: 'local', id: 8, code: before.flatMap(perform) });
+      start.push('main');
+    }
+    messages.forEach((group, i) => {
+      const last = i === messages.length - 1;
+      const code = group.flatMap(performDriven);
+      const color = (group[0] as { color: number }).color;
+      tasks.push({
+        name: `message${i}`,
+        kind: 'data',
+        color,
+        dtype: type,
+        argument: first,
+        blocked: i > 0,
+        code: last ? code : [...code, { kind: 'unblock', task: `message${i + 1}` }],
+      });
+    });
+  }
+  return {
+    memory: allocate(
+      [
+        { name: 'x', dtype: type, length: values },
+        ...(driven && packed ? [{ name: 'head', dtype: type, length: 2 } as const] : []),
+      ],
+      wafer,
+    ),
+    inputs: incoming.map((color, queue) => ({ queue, color })),
+    outputs: outgoing.map((color, queue) => ({ queue, color })),
+    dsds,
+    tasks,
+    start,
+  };
+}
