@@ -53,13 +53,12 @@ export function createAnswer(
     readonly now: Moment;
   },
 ): Answer {
-  const rng = createRng(request.seed);
   return {
     ...createSequence(id, prompt, maxTokens),
     request,
     choice,
-    // The first choice of several equals the only one of a single.
-    rng: among === 0 ? rng : rng.fork(`choice ${among}`),
+    // By its number within the prompt, so that the first of several choices equals the only one of a single.
+    rng: createRng(request.seed).fork(`choice ${among}`),
     gate: request.decoder && createTextGate<TokenReport>(request.decoder(), request.stop ?? []),
     times: {
       server: { sent: request.sent ?? now.server, queued: now.server, tokens: [] },

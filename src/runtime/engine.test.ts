@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createVirtualClock, IngotError, joules, seconds } from '../core/index.ts';
@@ -254,6 +255,8 @@ describe('engine', () => {
     expect([await queued, await running]).toEqual(['REQUEST_CANCELLED', 'REQUEST_CANCELLED']);
     expect(usedAfterAbort).toBe(0);
     expect(executor.steps).toBe(3);
+    // The step that was running when the client left gives it no token.
+    expect(engine.counts.generatedTokens).toBe(2);
 
     for await (const event of engine.submit(long)) {
       expect(event.kind).toBe('tokens');
@@ -261,7 +264,10 @@ describe('engine', () => {
     }
     idle(engine);
     expect(await codeOf(() => collect(engine.submit(long, AbortSignal.abort())))).toBe('REQUEST_CANCELLED');
-    expect((await collect(engine.submit(request([1])))).tokens[0].length).toBe(6);
+    const kept = new AbortController();
+    expect((await collect(engine.submit(request([1]), kept.signal))).tokens[0].length).toBe(6);
+    // A signal may outlive many requests.
+    expect(getEventListeners(kept.signal, 'abort')).toEqual([]);
   });
 
   it('ends the requests of a failed step with an error and serves the next', async () => {

@@ -366,6 +366,7 @@ describe('the rest', () => {
     const { api } = createTestApi();
     await call(api, CHAT, chat({ n: 2 }));
     await call(api, '/nonsense');
+    await call(api, '/metrics');
     const { text, headers } = await call(api, '/metrics');
     expect(headers['content-type']).toMatch('text/plain');
     const value = (name: string): number => {
