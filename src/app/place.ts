@@ -1,0 +1,135 @@
+// A model by folder or by name, and its place on wafers: graph → program → step model. What every command that
+// needs a program shares.
+
+import { statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+
+import { fail, hertz, nearest, type Hertz } from '../core/index.ts';
+import { compile } from '../compiler/index.ts';
+import { openCheckpoint, type Checkpoint } from '../model/index.node.ts';
+import { graphOf, parameterCount, weightSpecs, type DType, type Graph, type WeightSource } from '../model/index.ts';
+import { createCostModel, createStepModel, total, type AnalyticStepModel } from '../sim/index.ts';
+import { findLlm, findWafer, llms, resolveWafer, type Wafer, type WaferFacts } from '../spec/index.ts';
+import type { Numerics, Program } from '../wafer/index.ts';
+
+/** A model to place: of a folder, with weights, or of `spec/llm`, with its shape only. */
+export interface OpenModel {
+  /** Short name: the id in `spec/llm`, or the folder's name. */
+  readonly id: string;
+  readonly name: string;
+  readonly graph: Graph;
+  readonly parameters: number;
+  /** What it is computed in where nobody says otherwise. */
+  readonly numerics: Numerics;
+  /** Absent for a model by name. Whoever opened the model closes it. */
+  readonly checkpoint?: Checkpoint;
+}
+
+/** The checkpoint that ships with Ingot. */
+export const shippedCheckpoint = join(import.meta.dirname, '..', '..', 'checkpoint');
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+/**
+ * A path is a folder with a checkpoint; a word is a name of `spec/llm`, or else a folder.
+ * @throws IngotError of openCheckpoint; MODEL_UNKNOWN
+ */
+export function openModel(reference: string): OpenModel {
+  if (/[/\\]|^\.+$/.test(reference)) return openFolder(reference);
+  if (Object.hasOwn(llms, reference)) return openShape(reference);
+  if (isFolder(reference)) return openFolder(reference);
+  const near = nearest(reference, Object.keys(llms));
+  return fail({
+    code: 'MODEL_UNKNOWN',
+    message: 'this is neither a known model nor a folder',
+    where: reference,
+    expected: 'a name that "ingot models" lists, or a folder with a checkpoint',
+    suggestion: near === undefined ? 'see "ingot models"' : `did you mean "${near}"?`,
+  });
+}
+
+function openShape(id: string): OpenModel {
+  const { name, shape } = findLlm(id);
+  return {
+    id,
+    name,
+    graph: graphOf(shape),
+    parameters: parameterCount(shape),
+    numerics: { weights: 'f16', activations: 'fp16', kv: 'fp16' },
+  };
+}
+
+/** @throws IngotError of openCheckpoint */
+export function openFolder(dir: string): OpenModel & { readonly checkpoint: Checkpoint } {
+  const checkpoint = openCheckpoint(dir);
+  const { graph, shape, weights } = checkpoint;
+  const id = basename(resolve(dir));
+  return {
+    id,
+    name: id,
+    graph,
+    parameters: parameterCount(shape),
+    // What the executor computes: weights as they are stored, all else in fp32.
+    numerics: { weights: storedType(weights, graph), activations: 'fp32', kv: 'fp32' },
+    checkpoint,
+  };
+}
+
+/** The element type that most weights are stored in. */
+function storedType(weights: WeightSource, graph: Graph): DType {
+  const counts = new Map<DType, number>();
+  for (const { name, shape } of weightSpecs(graph.shape)) {
+    const type = weights.dtype(name);
+    const elements = shape.reduce((product, size) => product * size, 1);
+    counts.set(type, (counts.get(type) ?? 0) + elements);
+  }
+  return [...counts].reduce((most, next) => (next[1] > most[1] ? next : most))[0];
+}
+
+export interface PlaceOptions {
+  /** Id in `spec/wafer`. */
+  readonly wafer: string;
+  /** Cached tokens, over all sequences, that must fit. */
+  readonly kvTokens: number;
+  /** What replaces the model's own. */
+  readonly numerics?: Partial<Numerics>;
+  readonly maxWafers?: number;
+  readonly mesh?: { readonly width: number; readonly height: number };
+  /** Replaces the wafer's clock. */
+  readonly clockGHz?: number;
+}
+
+/** The longest context of one sequence with room for this many cached tokens. */
+export const contextOf = (graph: Graph, kvTokens: number): number => Math.min(kvTokens, graph.shape.maxContext);
+
+export interface PlacedModel {
+  readonly program: Program;
+  readonly wafer: Wafer;
+  readonly facts: WaferFacts;
+  readonly clock: Hertz;
+  readonly stepModel: AnalyticStepModel;
+}
+
+/**
+ * Compile a model and give it a step model. The placer minimises the cycles of one layer's decode at the longest context.
+ * @throws IngotError WAFER_UNKNOWN, MESH_INVALID, PROGRAM_DOES_NOT_FIT
+ */
+export function placeModel(model: Pick<OpenModel, 'id' | 'graph' | 'numerics'>, options: PlaceOptions): PlacedModel {
+  const { id, graph } = model;
+  const facts = findWafer(options.wafer);
+  const wafer = resolveWafer(facts);
+  const numerics = { ...model.numerics, ...options.numerics };
+  const context = contextOf(graph, options.kvTokens);
+  const program = compile({
+    model: id,
+    graph,
+    wafer,
+    numerics,
+    kvTokens: options.kvTokens,
+    cost: (mesh) => total(createCostModel(graph, mesh, numerics.activations, wafer).layer(1, context)),
+    ...(options.maxWafers === undefined ? {} : { maxWafers: options.maxWafers }),
+    ...(options.mesh === undefined ? {} : { mesh: options.mesh }),
+  });
+  const clock = options.clockGHz === undefined ? wafer.clock : hertz(options.clockGHz * 1e9);
+  return { program, wafer, facts, clock, stepModel: createStepModel(program, wafer, clock) };
+}

@@ -1,0 +1,113 @@
+// What people read: help, reports, tables and errors. One golden file each.
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { commandNames } from '../../src/app/cli/main.ts';
+import { MAX_ROWS_BYTES } from '../../src/app/cli/validate.ts';
+import { expectGolden } from '../golden.ts';
+import { writeTinyCheckpoint } from '../tiny-checkpoint.ts';
+import { runIngot, transcript } from './run-cli.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'ingot-cli-'));
+const tiny = join(root, 'tiny');
+const path = (name: string): string => join(root, name);
+
+beforeAll(() => {
+  writeTinyCheckpoint(tiny);
+  writeFileSync(path('text.json'), 'rows: none');
+  writeFileSync(path('rows.json'), JSON.stringify([{ id: 'X1', group: 'decode', valeu: 3 }]));
+  writeFileSync(path('huge.json'), '');
+  truncateSync(path('huge.json'), MAX_ROWS_BYTES + 1);
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+async function expectTranscript(name: string, argv: readonly string[]): Promise<void> {
+  const text = transcript(argv, await runIngot(...argv));
+  const widest = Math.max(...text.split('\n').map((line) => [...line].length));
+  if (!name.startsWith('error')) expect(widest).toBeLessThanOrEqual(80);
+  expectGolden(`cli/${name}.txt`, text.replaceAll(root, '<dir>'));
+}
+
+describe('help', () => {
+  it('of ingot', () => expectTranscript('help', ['--help']));
+  it.each(commandNames)('of %s', (name) => expectTranscript(`help-${name}`, [name, '--help']));
+  it('is what no arguments and the word help give', async () => {
+    const { out } = await runIngot('--help');
+    expect(await runIngot()).toEqual({ code: 0, out, err: '' });
+    expect((await runIngot('help')).out).toBe(out);
+    expect((await runIngot('help', 'up')).out).toBe((await runIngot('up', '--help')).out);
+  });
+});
+
+describe('docs/cli.md', () => {
+  const text = readFileSync(resolve(import.meta.dirname, '../../docs/cli.md'), 'utf8');
+  it('lists every command', () => {
+    const listed = [...text.matchAll(/^\| `(\w+)/gm)].map(([, name]) => name);
+    expect(listed).toEqual(commandNames);
+  });
+  it('shows an error as it is', async () => {
+    const { err } = await runIngot('compile', 'qwen3-0.6');
+    expect(text).toContain(`$ ingot compile qwen3-0.6\n${err}`);
+  });
+});
+
+describe('reports', () => {
+  it.each([
+    ['compile-one-wafer', ['compile', 'qwen3-0.6b']],
+    ['compile-two-wafers', ['compile', 'llama-3.1-8b', '--prompt-tokens', '256', '--clock', '1.1']],
+    ['compile-sizing-only', ['compile', 'mixtral-8x7b', '--weights', 'int8', '--wafer', 'wse2']],
+    ['compile-folder', ['compile', tiny]],
+    ['models', ['models']],
+    ['validate', ['validate']],
+  ])('%s', (name, argv) => expectTranscript(name, argv));
+});
+
+describe('errors', () => {
+  it.each([
+    ['command-unknown', ['complie', 'qwen3-0.6b']],
+    ['option-unknown', ['compile', 'qwen3-0.6b', '--wafr', 'wse3']],
+    ['option-unknown-for-ingot', ['--jsno']],
+    ['option-value-missing', ['compile', 'qwen3-0.6b', '--context']],
+    ['option-out-of-range', ['compile', 'qwen3-0.6b', '--context', '0']],
+    ['option-not-a-number', ['serve', '--port', '80a']],
+    ['option-not-a-choice', ['compile', 'qwen3-0.6b', '--weights', 'fp16']],
+    ['option-not-a-mesh', ['compile', 'qwen3-0.6b', '--mesh', '482']],
+    ['option-missing', ['run']],
+    ['argument-missing', ['compile']],
+    ['argument-unexpected', ['compile', 'qwen3-0.6b', 'wse3']],
+    ['model-unknown', ['compile', 'qwen3-0.6']],
+    ['folder-missing', ['compile', path('none')]],
+    ['mesh-too-large', ['compile', 'qwen3-0.6b', '--mesh', '800x800']],
+    ['does-not-fit', ['compile', 'llama-3.1-8b', '--wafers', '1']],
+    ['rows-file-missing', ['validate', '--rows', path('none.json')]],
+    ['rows-file-too-large', ['validate', '--rows', path('huge.json')]],
+    ['rows-file-not-json', ['validate', '--rows', path('text.json')]],
+    ['rows-invalid', ['validate', '--rows', path('rows.json')]],
+    ['simulate-not-yet', ['simulate', 'qwen3-0.6b']],
+    ['chat-without-template', ['run', '--model', tiny, '--chat', '--prompt', 'Hello']],
+    ['context-overflow', ['run', '--model', tiny, '--prompt', 'Hello', '--max-tokens', '100']],
+  ])('%s', (name, argv) => expectTranscript(`error-${name}`, argv));
+
+  it('port in use, before a model is loaded', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    try {
+      const argv = ['serve', '--model', path('none'), '--port', String(port)];
+      const text = transcript(argv, await runIngot(...argv)).replaceAll(root, '<dir>');
+      expectGolden(
+        'cli/error-port-in-use.txt',
+        text.replaceAll(String(port), '<port>').replaceAll(String(port + 1), '<next port>'),
+      );
+      const { code, out } = await runIngot('doctor', '--port', String(port), '--json');
+      expect(code).toBe(1);
+      const { checks } = JSON.parse(out) as { checks: { name: string; health: string }[] };
+      expect(checks.find(({ name }) => name === `port ${port}`)?.health).toBe('fail');
+    } finally {
+      server.close();
+    }
+  });
+});

@@ -1,0 +1,69 @@
+// The real program: its exit code, what it leaves behind, and Ctrl-C.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { writeTinyCheckpoint } from '../tiny-checkpoint.ts';
+
+const bin = resolve(import.meta.dirname, '../../bin/ingot.mjs');
+const root = mkdtempSync(join(tmpdir(), 'ingot-process-'));
+const tiny = join(root, 'tiny');
+beforeAll(() => writeTinyCheckpoint(tiny));
+afterAll(() => rmSync(root, { recursive: true }));
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Start the program; `onOutput` sees all standard output so far. */
+function start(argv: readonly string[], onOutput?: (out: string, child: ChildProcess) => void): Promise<Ended> {
+  const child = spawn(process.execPath, [bin, ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  let err = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text;
+    onOutput?.(out, child);
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => void (err += text));
+  return new Promise((done, failed) => {
+    child.once('error', failed);
+    child.once('close', (code) => done({ code, out, err }));
+  });
+}
+
+describe('the program', () => {
+  it('shows a newcomer everything, and ends', async () => {
+    const { code, out, err } = await start(['up', '--model', tiny, '--once', '--port', '0', '--max-tokens', '4']);
+    expect(err).toBe('');
+    expect(code).toBe(0);
+    for (const text of ['simulated, not measured', 'SRAM per PE', 'tokens/s', 'first token', 'rests on', 'curl http']) {
+      expect(out).toContain(text);
+    }
+    expect(out).toMatch(/all 4 tokens +[\d.]+ [mµ]?s +[\d.]+ [mµ]s\n/);
+    expect(out).not.toContain('\u001b');
+  });
+
+  it('serves until Ctrl-C, answers meanwhile, and leaves nothing behind', async () => {
+    let answer: Promise<Response> | undefined;
+    const { code, out, err } = await start(['serve', '--model', tiny, '--port', '0'], (text, child) => {
+      const url = /http:\S+\/v1/.exec(text)?.[0];
+      if (url === undefined || answer !== undefined) return;
+      answer = fetch(`${url}/models`);
+      void answer.finally(() => child.kill('SIGINT'));
+    });
+    expect((await answer)?.status).toBe(200);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^tiny on http:\/\/127\.0\.0\.1:\d+\/v1\n$/);
+    expect(err).not.toMatch(/\bat \S+:\d+/);
+  });
+
+  it('says what is wrong and how it ended', async () => {
+    const { code, out, err } = await start(['compile', 'no-such-model']);
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toMatch(/^error MODEL_UNKNOWN: /);
+  });
+});
