@@ -47,7 +47,7 @@ interface Chunk {
 /**
  * Ask for a completion and read its stream.
  * @param prompt text to go on from, or a user's message to answer
- * @throws IngotError with the code of the API's error in upper case; ANSWER_INCOMPLETE
+ * @throws IngotError with the code of the API's error in upper case; ANSWER_INCOMPLETE; Error where the server failed
  */
 export async function complete(
   post: Post,
@@ -110,12 +110,12 @@ async function* events(pieces: AsyncIterable<string>): AsyncIterable<string> {
   }
 }
 
-const errorOf = ({ code, message, param }: ErrorBody['error']): IngotError =>
-  new IngotError({
-    code: (code ?? 'API_ERROR').toUpperCase(),
-    message,
-    ...(param === null ? {} : { where: param }),
-  });
+/** What a client did wrong is bad input; what the server did wrong is a defect. */
+function errorOf({ code, message, param, type }: ErrorBody['error']): Error {
+  const name = (code ?? type).toUpperCase();
+  if (type === 'server_error') return new Error(`${name}: ${message}`);
+  return new IngotError({ code: name, message, ...(param === null ? {} : { where: param }) });
+}
 
 /** Through a socket, as other programs do it. @param url without a path */
 export const postTo =

@@ -1,7 +1,7 @@
 // A model by folder or by name, and its place on wafers: graph → program → step model. What every command that
 // needs a program shares.
 
-import { statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import { fail, hertz, nearest, type Hertz } from '../core/index.ts';
@@ -28,16 +28,14 @@ export interface OpenModel {
 /** The checkpoint that ships with Ingot. */
 export const shippedCheckpoint = join(import.meta.dirname, '..', '..', 'checkpoint');
 
-const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-
 /**
- * A path is a folder with a checkpoint; a word is a name of `spec/llm`, or else a folder.
+ * A path is a checkpoint; a word is a name of `spec/llm`, or else a checkpoint of that name.
  * @throws IngotError of openCheckpoint; MODEL_UNKNOWN
  */
 export function openModel(reference: string): OpenModel {
   if (/[/\\]|^\.+$/.test(reference)) return openFolder(reference);
   if (Object.hasOwn(llms, reference)) return openShape(reference);
-  if (isFolder(reference)) return openFolder(reference);
+  if (existsSync(reference)) return openFolder(reference);
   const near = nearest(reference, Object.keys(llms));
   return fail({
     code: 'MODEL_UNKNOWN',

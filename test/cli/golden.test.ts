@@ -79,7 +79,6 @@ describe('errors', () => {
     ['argument-missing', ['compile']],
     ['argument-unexpected', ['compile', 'qwen3-0.6b', 'wse3']],
     ['model-unknown', ['compile', 'qwen3-0.6']],
-    ['folder-missing', ['compile', path('none')]],
     ['mesh-too-large', ['compile', 'qwen3-0.6b', '--mesh', '800x800']],
     ['does-not-fit', ['compile', 'llama-3.1-8b', '--wafers', '1']],
     ['rows-file-missing', ['validate', '--rows', path('none.json')]],

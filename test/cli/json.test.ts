@@ -125,6 +125,7 @@ describe('--json', () => {
 
   it.each([
     ['bad input', 1, 'MODEL_UNKNOWN', ['compile', 'no-such-model']],
+    ['a folder that is missing', 1, 'CHECKPOINT_FOLDER_MISSING', ['compile', './no-such-folder']],
     ['a command line that is not understood', 2, 'OPTION_UNKNOWN', ['compile', 'qwen3-0.6b', '--fast']],
     ['no such command', 2, 'COMMAND_UNKNOWN', ['smelt']],
   ])('tells of %s', async (_, expected, diagnostic, argv) => {

@@ -7,6 +7,9 @@ export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 /** Lines of text are wrapped to this many columns, however wide the terminal. */
 export const LINE_WIDTH = 80;
 
+/** Under npm one press arrives twice: from the terminal, and passed on by npm. */
+const SAME_PRESS_MS = 500;
+
 export interface Io {
   /** The result: standard output. */
   readonly out: (text: string) => void;
@@ -42,10 +45,12 @@ export function processIo(): Io {
       if (controller !== undefined) return controller.signal;
       const first = new AbortController();
       controller = first;
+      let at = 0;
       for (const name of ['SIGINT', 'SIGTERM'] as const) {
         process.on(name, () => {
+          if (!first.signal.aborted) at = performance.now();
           // Whoever presses twice does not want to wait.
-          if (first.signal.aborted) process.exit(130);
+          else if (performance.now() - at > SAME_PRESS_MS) process.exit(130);
           first.abort();
         });
       }

@@ -4,6 +4,7 @@ import { openServing, type Serving } from '../serving.ts';
 import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
 import { contextOption, modelOption, threadsOption, waferOption } from './placement-options.ts';
 import { createProgress } from './progress.ts';
+import { causes } from './report/layout.ts';
 import { timingTable } from './report/timing-text.ts';
 
 interface RunOptions {
@@ -76,6 +77,7 @@ export const run: CliCommand<RunOptions> = {
         threads,
         signal,
         onProgress: progress.update,
+        onFailure: (error) => io.err(`\n${causes(error)}\n`),
       }).finally(progress.end);
       if (chat === true && !serving.hasChat) {
         fail({

@@ -2,13 +2,13 @@
 
 import { createServer } from 'node:net';
 
-import { formatDiagnostic, IngotError } from '../../core/index.ts';
 import { listenError } from '../http/listen-error.ts';
 import { startServer } from '../http/server.ts';
 import type { OpenModel, PlacedModel } from '../place.ts';
 import { openServing, type Serving } from '../serving.ts';
 import type { Io } from './io.ts';
 import { createProgress } from './progress.ts';
+import { causes } from './report/layout.ts';
 
 export interface ServeOptions {
   readonly model?: string;
@@ -66,7 +66,7 @@ async function serveOnce(
     threads,
     signal,
     onProgress: progress.update,
-    onFailure: (error, requestId) => io.err(`${requestId}: ${describe(error)}\n`),
+    onFailure: (error, requestId) => io.err(`${requestId}: ${causes(error)}\n`),
   }).finally(progress.end);
   try {
     const server = await startServer({ api: serving.api, host, port });
@@ -108,9 +108,3 @@ export const untilAborted = (signal: AbortSignal): Promise<void> =>
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
-
-function describe(error: unknown): string {
-  if (!(error instanceof IngotError)) return String(error);
-  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
-  return error.diagnostics.map(formatDiagnostic).join('\n') + cause;
-}

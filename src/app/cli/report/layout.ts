@@ -33,3 +33,13 @@ export const percent = (share: number): string => `${(share * 100).toFixed(1)} %
 export const label = (name: string, text: string, width: number): string => `${name.padEnd(width)}${text}`;
 
 export const plural = (count: number, one: string, many = `${one}s`): string => (count === 1 ? one : many);
+
+/** An error and what caused it, down to the first cause. */
+export function causes(error: unknown): string {
+  const texts: string[] = [];
+  for (let at = error; at !== undefined; at = at instanceof Error ? at.cause : undefined) {
+    const text = at instanceof Error ? at.message : String(at);
+    if (!texts.includes(text)) texts.push(text);
+  }
+  return texts.join('\n  caused by: ');
+}
