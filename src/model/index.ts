@@ -9,3 +9,4 @@ export { randomWeights } from './testing/random-weights.ts';
 export { DTYPE_BYTES, f32ToBf16, widenInto } from './format/float-formats.ts';
 export { encodeSafetensors, type TensorToWrite } from './format/safetensors.ts';
 export * from './tokenizer/index.ts';
+export { parseJsonObject } from './format/json.ts';

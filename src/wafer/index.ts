@@ -8,3 +8,4 @@ export * from './arithmetic.ts';
 export { heldMatrix, heldTable, requireExecutableProgram, requireWeight } from './held-weights.ts';
 export * from './orders.ts';
 export * from './interpret.ts';
+export * from './defect/index.ts';

@@ -1,0 +1,15 @@
+export { allReduceAround } from './collective.ts';
+export { createDefectMap } from './defect-map.ts';
+export type { DefectMap, LinkSide, PhysLink } from './defect-map.ts';
+export { drawDefects, expectedDefects } from './draw.ts';
+export type { DefectProcess } from './draw.ts';
+export { MAX_MAP_CHARACTERS, parseDefectMap, toFile } from './map-file.ts';
+export type { DefectMapFile } from './map-file.ts';
+export { repair } from './repair.ts';
+export type { Repair } from './repair.ts';
+export { largestRectangle, repairFigures } from './repair-figures.ts';
+export type { Capacity, RepairFigures, WorstLine } from './repair-figures.ts';
+export { dieEdge, homeOf, spareColumns, spareRows, waferStructure } from './structure.ts';
+export type { PhysPe, WaferStructure } from './structure.ts';
+export { binomialTail, partLoss, partYield, repairYield, spareYield, sparesNeeded } from './yield.ts';
+export type { Tail } from './yield.ts';
