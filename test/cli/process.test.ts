@@ -19,9 +19,16 @@ interface Ended {
   readonly err: string;
 }
 
-/** Start the program; `onOutput` sees all standard output so far. */
-function start(argv: readonly string[], onOutput?: (out: string, child: ChildProcess) => void): Promise<Ended> {
-  const child = spawn(process.execPath, [bin, ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** Start Ingot; `onOutput` sees all standard output so far. */
+const start = (argv: readonly string[], onOutput?: (out: string, child: ChildProcess) => void): Promise<Ended> =>
+  run(process.execPath, [bin, ...argv], onOutput);
+
+function run(
+  command: string,
+  argv: readonly string[],
+  onOutput?: (out: string, child: ChildProcess) => void,
+): Promise<Ended> {
+  const child = spawn(command, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
   let err = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -45,6 +52,21 @@ describe('the program', () => {
     }
     expect(out).toMatch(/all 4 tokens +[\d.]+ [mµ]?s +[\d.]+ [mµ]s\n/);
     expect(out).not.toContain('\u001b');
+  });
+
+  it('prints a curl that a shell understands', async () => {
+    let answer: Promise<Ended> | undefined;
+    const argv = ['up', '--model', tiny, '--port', '0', '--max-tokens', '2'];
+    const { code } = await start(argv, (text, child) => {
+      const line = /^curl [^]*?'\n(?!.*\\)$/m.exec(text)?.[0];
+      if (line === undefined || answer !== undefined) return;
+      answer = run('sh', ['-c', `command -v curl > /dev/null || exit 0; ${line}`]);
+      void answer.finally(() => child.kill('SIGINT'));
+    });
+    expect(code).toBe(0);
+    const { out } = (await answer) as Ended;
+    // A machine without curl has nothing to check.
+    if (out !== '') expect(JSON.parse(out)).toMatchObject({ object: 'text_completion', model: 'tiny' });
   });
 
   it('serves until Ctrl-C, answers meanwhile, and leaves nothing behind', async () => {

@@ -91,14 +91,17 @@ function ask(io: Io, { url, serving, signal }: Listening, options: UpOptions): P
   });
 }
 
-/** A command to paste, of short lines. */
+/** A command to paste, of short lines; it asks for the text that was shown. */
 function curl({ url, serving }: Listening): string {
   const [path, asked] = serving.hasChat
     ? ['chat/completions', `"messages": [{"role": "user", "content": "${QUESTION}"}]`]
     : ['completions', `"prompt": "${BEGINNING}"`];
+  // A folder's name may have a quote in it, which ends the shell's.
+  const model = JSON.stringify(serving.id).replaceAll("'", "'\\''");
   return [
     `curl ${url}/v1/${path} \\`,
     `  -H 'content-type: application/json' \\`,
-    `  -d '{"model": "${serving.id}", ${asked}}'`,
+    `  -d '{"model": ${model}, "temperature": 0,`,
+    `       ${asked}}'`,
   ].join('\n');
 }
