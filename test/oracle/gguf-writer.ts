@@ -1,9 +1,13 @@
-// GGUF version 3, float32 tensors only: enough to hand a small model to llama.cpp.
+// GGUF version 3 with float32, half-precision and 8-bit tensors: enough to hand a model to llama.cpp.
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+
+import { roundToF16 } from '../../src/wafer/index.ts';
 
 /** Value types of GGUF metadata that are written here. */
 const types = { u32: 4, i32: 5, f32: 6, string: 8, array: 9 } as const;
-const tensorF32 = 0;
+/** Element types of tensors (ggml.h). */
+const tensorTypes = { f32: 0, f16: 1, q8_0: 8 } as const;
+export type GgufType = keyof typeof tensorTypes;
 const alignment = 32;
 
 export type GgufValue =
@@ -19,6 +23,49 @@ export interface GgufTensor {
   /** Row-major extents, outermost first; GGUF itself lists the innermost first. */
   readonly shape: readonly number[];
   readonly values: Float32Array;
+  /** How the values are stored; f32 when absent. */
+  readonly type?: GgufType;
+}
+
+/** Values per block of q8_0, which share a scale. */
+const q8Block = 32;
+
+function stored({ values, type = 'f32' }: GgufTensor): Buffer {
+  switch (type) {
+    case 'f32':
+      return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+    case 'f16':
+      return Buffer.from(Uint16Array.from(values, f16Bits).buffer);
+    case 'q8_0':
+      return q8Bytes(values);
+  }
+}
+
+const storedBytes = ({ values, type = 'f32' }: GgufTensor): number =>
+  type === 'f32' ? values.length * 4 : type === 'f16' ? values.length * 2 : (values.length / q8Block) * (q8Block + 2);
+
+/** Bits of the nearest half. */
+function f16Bits(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const magnitude = Math.abs(roundToF16(value));
+  if (magnitude === Infinity) return sign | 0x7c00;
+  if (magnitude < 2 ** -14) return sign | (magnitude * 2 ** 24);
+  const exponent = Math.floor(Math.log2(magnitude));
+  return sign | ((exponent + 15) << 10) | ((magnitude / 2 ** exponent - 1) * 1024);
+}
+
+/** Per block: the scale, largest magnitude / 127, as a half, then 32 integers. */
+function q8Bytes(values: Float32Array): Buffer {
+  const bytes = Buffer.alloc((values.length / q8Block) * (q8Block + 2));
+  for (let block = 0; block * q8Block < values.length; block++) {
+    const from = values.subarray(block * q8Block, (block + 1) * q8Block);
+    const most = from.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+    const at = block * (q8Block + 2);
+    bytes.writeUInt16LE(f16Bits(most / 127), at);
+    for (const [i, value] of from.entries())
+      bytes.writeInt8(most === 0 ? 0 : Math.round((value / most) * 127), at + 2 + i);
+  }
+  return bytes;
 }
 
 export function encodeGguf(
@@ -74,17 +121,18 @@ export function encodeGguf(
     }
   }
   let offset = 0;
-  for (const { name, shape, values } of tensors) {
+  for (const tensor of tensors) {
+    const { name, shape, type = 'f32' } = tensor;
     string(name);
     u32(shape.length);
     for (const extent of shape.toReversed()) u64(extent);
-    u32(tensorF32);
+    u32(tensorTypes[type]);
     u64(offset);
-    offset += Math.ceil(values.byteLength / alignment) * alignment;
+    offset += Math.ceil(storedBytes(tensor) / alignment) * alignment;
   }
   pad();
-  for (const { values } of tensors) {
-    put(Buffer.from(values.buffer, values.byteOffset, values.byteLength));
+  for (const tensor of tensors) {
+    put(stored(tensor));
     pad();
   }
   const file = new Uint8Array(length);

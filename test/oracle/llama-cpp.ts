@@ -38,21 +38,42 @@ export interface LlamaCppResult {
 const childLimitMs = 60_000;
 
 /** Let llama.cpp process a prompt and then decode greedily, one thread, all in float32. */
-export async function runLlamaCpp(
+export const runLlamaCpp = (
   shape: LlmShape,
   weights: WeightSource,
   prompt: readonly number[],
   steps: number,
-): Promise<LlamaCppResult> {
+): Promise<LlamaCppResult> => runLlamaCppFile(modelGguf(shape, weights), shape.vocab, prompt, steps);
+
+/** The same for the bytes of a GGUF file, whose tensors may be of other types. */
+export const runLlamaCppFile = (
+  gguf: Uint8Array,
+  vocab: number,
+  prompt: readonly number[],
+  steps: number,
+): Promise<LlamaCppResult> =>
+  runChild('llama-cpp-child.ts', gguf, (file): LlamaCppJob => ({ oracles, file, vocab, prompt, steps }));
+
+export interface TokenizeJob {
+  readonly oracles: string;
+  readonly file: string;
+  readonly texts: readonly string[];
+}
+
+/** Ids that llama.cpp gives each text, without special tokens; only the vocabulary of the file is loaded. */
+export const tokenizeWithLlamaCpp = (gguf: Uint8Array, texts: readonly string[]): Promise<number[][]> =>
+  runChild('llama-cpp-tokenize-child.ts', gguf, (file): TokenizeJob => ({ oracles, file, texts }));
+
+async function runChild<T>(script: string, gguf: Uint8Array, jobOf: (file: string) => object): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'ingot-oracle-'));
   try {
     const file = join(folder, 'model.gguf');
-    writeFileSync(file, modelGguf(shape, weights));
-    const job: LlamaCppJob = { oracles, file, vocab: shape.vocab, prompt, steps };
+    writeFileSync(file, gguf);
+    const job = jobOf(file);
     const output = await new Promise<string>((done, refuse) => {
       const child = execFile(
         process.execPath,
-        [join(import.meta.dirname, 'llama-cpp-child.ts')],
+        [join(import.meta.dirname, script)],
         { timeout: childLimitMs, maxBuffer: 1 << 28 },
         (error, stdout, stderr) => {
           if (error === null) done(stdout);
@@ -61,7 +82,7 @@ export async function runLlamaCpp(
       );
       child.stdin?.end(JSON.stringify(job));
     });
-    return JSON.parse(output) as LlamaCppResult;
+    return JSON.parse(output) as T;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -2,7 +2,7 @@
 
 import type { GqaShape, LlmShape } from '../../src/spec/index.ts';
 import type { WeightSource } from '../../src/model/index.ts';
-import { encodeGguf, type GgufTensor, type GgufValue } from './gguf-writer.ts';
+import { encodeGguf, type GgufTensor, type GgufType, type GgufValue } from './gguf-writer.ts';
 
 /** How llama.cpp runs an architecture of ours. */
 interface Target {
@@ -113,8 +113,20 @@ function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string):
   };
 }
 
-/** The whole model as a GGUF file. */
-export function modelGguf(shape: LlmShape, weights: WeightSource): Uint8Array<ArrayBuffer> {
+/** What a GGUF file is made of. */
+export interface GgufParts {
+  readonly metadata: Readonly<Record<string, GgufValue>>;
+  readonly tensors: readonly GgufTensor[];
+}
+
+/** The whole model as a GGUF file; `type` is that of the matrices. */
+export function modelGguf(shape: LlmShape, weights: WeightSource, type: GgufType = 'f32'): Uint8Array<ArrayBuffer> {
+  const { metadata, tensors } = modelParts(shape, weights, type);
+  return encodeGguf(metadata, tensors);
+}
+
+/** The same before it is written, for tests that change it. */
+export function modelParts(shape: LlmShape, weights: WeightSource, type: GgufType = 'f32'): GgufParts {
   const { attention } = shape;
   if (attention.kind !== 'gqa') throw new Error('only grouped-query attention is written');
   const { architecture, interleaved } = targetOf(shape);
@@ -125,6 +137,7 @@ export function modelGguf(shape: LlmShape, weights: WeightSource): Uint8Array<Ar
     return {
       name: ggufName(name),
       shape: extents,
+      type: extents.length > 1 ? type : 'f32',
       values: rotary ? interleaveRows(values, attention.headDim, extents[0]) : values,
     };
   });
@@ -136,5 +149,5 @@ export function modelGguf(shape: LlmShape, weights: WeightSource): Uint8Array<Ar
     for (let layer = 0; layer < shape.layers; layer++)
       tensors.push({ name: `blk.${layer}.attn_sinks.weight`, shape: [attention.heads], values });
   }
-  return encodeGguf(metadataOf(shape, attention, architecture), tensors);
+  return { metadata: metadataOf(shape, attention, architecture), tensors };
 }

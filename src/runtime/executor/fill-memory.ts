@@ -7,7 +7,7 @@ import { ropeAngles, requireWeight } from '../../wafer/index.ts';
 import type { Kernels } from '../wasm/kernels.ts';
 import * as layout from '../wasm/layout.ts';
 import { formatBytes } from './lower.ts';
-import type { Lowered, MatrixLoad, TableLoad } from './lower.ts';
+import type { Lowered, MatrixLoad, TableLookup } from './lower.ts';
 
 const storedFormats = { f32: layout.formatF32, bf16: layout.formatBf16, f16: layout.formatF16 };
 
@@ -116,7 +116,9 @@ export function* loadWeights(
     yield { bytes: length * bytesOf(name) };
   }
   for (const table of lowered.tables) {
-    yield* pieces(table.op.weight, table.op.vocab, table.op.width, (from, to) => placeTable(table, from, to));
+    // Only to check it.
+    const { weight, vocab, width } = table.op;
+    yield* pieces(weight, vocab, width, (from, to) => stage(weight, from, to, width, table.format));
   }
   for (const matrix of lowered.matrices) {
     for (const { op, firstBlock } of matrix.parts) {
@@ -141,13 +143,6 @@ export function* loadWeights(
     }
   }
 
-  function placeTable({ op, format, address }: TableLoad, from: number, to: number): void {
-    stage(op.weight, from, to, op.width, format);
-    const bytes = new Uint8Array(buffer);
-    const size = op.width * formatBytes[format];
-    bytes.copyWithin(address + from * size, converted, converted + (to - from) * size);
-  }
-
   function placeRows(matrix: MatrixLoad, op: LinearOp, firstBlock: number, from: number, to: number): void {
     const { format, k, order } = matrix;
     const isInt8 = format === layout.formatInt8;
@@ -162,6 +157,28 @@ export function* loadWeights(
       if (isInt8) kernels.packBlockInt8(out, matrix.scales + block * layout.blockRows * 4, input, count, k);
       else kernels.packBlock(out, format, input, count, k, order);
     }
+  }
+}
+
+/** Put the embeddings of `tokens` into the first rows of their value. */
+export function lookUp(
+  buffer: SharedArrayBuffer,
+  kernels: Kernels,
+  lowered: Lowered,
+  weights: WeightSource,
+  { op, format, address, stride }: TableLookup,
+  tokens: Iterable<number>,
+): void {
+  const stored = storedFormats[weights.dtype(op.weight)];
+  const { staging, stagingBytes } = lowered.addresses;
+  const held = staging + stagingBytes;
+  const row = new Uint8Array(buffer, staging, op.width * formatBytes[stored]);
+  let out = address;
+  for (const token of tokens) {
+    weights.readRows(op.weight, token, token + 1, row);
+    kernels.convert(held, format, staging, stored, op.width);
+    kernels.convert(out, layout.formatF32, held, format, op.width);
+    out += stride;
   }
 }
 

@@ -37,10 +37,16 @@ export interface MatrixLoad {
   readonly parts: readonly { readonly op: LinearOp; readonly firstBlock: number }[];
 }
 
-export interface TableLoad {
+/**
+ * An embedding that shares no weights with a matrix. Its table stays in the checkpoint: a token needs one row, and
+ * the caller puts it at `address` + row * `stride` before the pass.
+ */
+export interface TableLookup {
   readonly op: EmbeddingOp;
+  /** Format to which stored elements are rounded. */
   readonly format: number;
   readonly address: number;
+  readonly stride: number;
 }
 
 export interface VectorLoad {
@@ -97,7 +103,7 @@ export interface Lowered {
   readonly body: readonly Uint32Array[];
   readonly epilogue: readonly Uint32Array[];
   readonly matrices: readonly MatrixLoad[];
-  readonly tables: readonly TableLoad[];
+  readonly tables: readonly TableLookup[];
   readonly vectors: readonly VectorLoad[];
   readonly runs: readonly RunsLoad[];
   readonly norms: readonly NormLoad[];
@@ -149,7 +155,7 @@ class Lowering {
   private readonly ropeTables = new Map<string, RopeLoad>();
   private readonly vectors = new Map<string, VectorLoad>();
   private readonly matrices: MatrixLoad[] = [];
-  private readonly tables: TableLoad[] = [];
+  private readonly tables: TableLookup[] = [];
   private readonly matrixOf = new Map<LinearOp, MatrixLoad>();
   private values = new Map<string, View>();
   private instructions: Uint32Array[] = [];
@@ -367,13 +373,12 @@ class Lowering {
       const { matrix, part } = head;
       const blockBytes = layout.blockRows * matrix.k * formatBytes[matrix.format];
       const table = matrix.address + part.firstBlock * blockBytes;
-      this.emit(layout.opEmbed, out.address, out.stride, table, matrix.format, op.width, 1, matrix.order);
+      this.emit(layout.opEmbed, out.address, out.stride, table, matrix.format, op.width, matrix.order);
       return;
     }
+    assert(this.instructions.length === 0, 'an embedding comes first');
     const format = formats[heldTable(this.program.numerics, this.options.dtype(op.weight))];
-    const address = this.map.take(op.vocab * op.width * formatBytes[format], 'weights');
-    this.tables.push({ op, format, address });
-    this.emit(layout.opEmbed, out.address, out.stride, address, format, op.width, 0, 0);
+    this.tables.push({ op, format, ...out });
   }
 
   private lowerNorm(op: RmsNormOp): void {

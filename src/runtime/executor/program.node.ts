@@ -8,17 +8,19 @@ import { requireExecutableProgram } from '../../wafer/index.ts';
 import type { Program } from '../../wafer/index.ts';
 import { loadKernels } from '../wasm/kernels.node.ts';
 import { instantiate, memoryLimitBytes, pageBytes } from '../wasm/kernels.ts';
+import type { Kernels } from '../wasm/kernels.ts';
 import * as layout from '../wasm/layout.ts';
 import { cutIntoPasses, validateBatch } from './batch.ts';
-import type { Pass } from './batch.ts';
+import type { BatchLimits, Pass } from './batch.ts';
 import type { Batch, Executor } from './executor.ts';
-import { checkpointBytes, fillTables, loadWeights } from './fill-memory.ts';
+import { checkpointBytes, fillTables, loadWeights, lookUp } from './fill-memory.ts';
 import type { OnProgress } from './fill-memory.ts';
 import { lower } from './lower.ts';
 import type { LowerOptions, Lowered } from './lower.ts';
 
 export interface ProgramExecutorOptions {
   readonly program: Program;
+  /** Stays in use until the executor is closed: a table of embeddings is read as tokens need it. */
   readonly weights: WeightSource;
   /** Kernel threads, besides the calling thread, which stays free. Default 1. */
   readonly threads?: 1 | 2;
@@ -122,7 +124,7 @@ export async function createProgramExecutor(options: ProgramExecutorOptions): Pr
     blocks: sizes.blocks,
     maxStepTokens,
   };
-  return startExecutor(module, memory, buffer, lowered, sizes, limits);
+  return startExecutor({ module, memory, buffer, kernels, lowered, weights, sizes, limits });
 }
 
 function allocate(bytes: number): WebAssembly.Memory {
@@ -146,14 +148,18 @@ function allocate(bytes: number): WebAssembly.Memory {
   }
 }
 
-function startExecutor(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-  buffer: SharedArrayBuffer,
-  lowered: Lowered,
-  sizes: LowerOptions,
-  limits: { vocab: number; maxContext: number; blocks: number; maxStepTokens: number },
-): Executor {
+interface Loaded {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly buffer: SharedArrayBuffer;
+  readonly kernels: Kernels;
+  readonly lowered: Lowered;
+  readonly weights: WeightSource;
+  readonly sizes: LowerOptions;
+  readonly limits: BatchLimits;
+}
+
+function startExecutor({ module, memory, buffer, kernels, lowered, weights, sizes, limits }: Loaded): Executor {
   const words = new Int32Array(buffer);
   const floats = new Float32Array(buffer);
   const { addresses, tableEntries } = lowered;
@@ -212,6 +218,8 @@ function startExecutor(
       words[addresses.rowTable / 4 + row] = table;
     }
     words.set(pass.wanted, addresses.wantedRow / 4);
+    const tokens = pass.rows.map(({ token }) => token);
+    for (const table of lowered.tables) lookUp(buffer, kernels, lowered, weights, table, tokens);
   };
 
   const step = async (batch: Batch): Promise<(Float32Array | undefined)[]> => {

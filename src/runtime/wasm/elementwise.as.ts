@@ -16,16 +16,11 @@ export function placeInBlock(format: i32, row: i32): i32 {
   return format == formatF32 ? row : (row & 8) + ((row & 3) << 1) + ((row >> 2) & 1);
 }
 
-/** One row of the embedding: from a plain table, or from the packed blocks of a head that shares its weights. */
-export function embed(out: usize, token: i32, table: usize, format: i32, width: usize, packed: bool, order: usize): void {
-  if (!packed) {
-    const from = <usize>token * width;
-    for (let i: usize = 0; i < width; i++) store<f32>(out + (i << 2), element(format, table, from + i));
-    return;
-  }
+/** One row of an embedding, from the packed blocks of the head that shares its weights. */
+export function embed(out: usize, token: i32, blocks: usize, format: i32, width: usize, order: usize): void {
   const first = <usize>(token / blockRows) * width * blockRows + placeInBlock(format, token % blockRows);
   for (let i: usize = 0; i < width; i++)
-    store<f32>(out + (load<usize>(order + (i << 2)) << 2), element(format, table, first + i * blockRows));
+    store<f32>(out + (load<usize>(order + (i << 2)) << 2), element(format, blocks, first + i * blockRows));
 }
 
 /** Sum of squares in the order of the tree. */

@@ -7,7 +7,7 @@ import {
   blockTokens, contextRunsOffset, ctlArrived, ctlBody, ctlBodyEnd, ctlDone, ctlEpilogue, ctlEpilogueEnd, ctlGeneration, ctlNext,
   ctlPanelOffset, ctlPhase, ctlRowPosition, ctlRows, ctlRowTable, ctlRowToken, ctlScoresOffset, ctlScratch, ctlScratchBytes,
   ctlSleepers, ctlStop, ctlThreads, ctlWanted, ctlWantedRow, instructionBytes, opAdd, opAttend, opCache, opEmbed, opGather, opGlu,
-  opLinear, opLinearInt8, opNorm, opPack, opQuantize, opRope, runListHeader, tokenGroup,
+  opLinear, opLinearInt8, opNorm, opPack, opQuantize, opRope, runListHeader, tokenGroup, tokenPair,
 } from './layout';
 import { linearInt8, quantizeRows } from './linear-int8.as';
 import { linear, packRows } from './linear.as';
@@ -128,8 +128,9 @@ function run(at: usize, rows: i32): void {
       break;
     }
     case opPack: {
-      const groups = (rows + tokenGroup - 1) / tokenGroup;
-      for (let g = take(1); g < groups; g = take(1)) packRows(out, stride, word(at, 3), word(at, 4), word(at, 5), rows, g, g + 1);
+      const pairs = (rows + tokenPair - 1) / tokenPair;
+      for (let pair = take(1); pair < pairs; pair = take(1))
+        packRows(out, stride, word(at, 3), word(at, 4), word(at, 5), rows, pair, pair + 1);
       break;
     }
     case opQuantize: {
@@ -151,7 +152,7 @@ function runRow(op: i32, at: usize, row: usize, out: usize): void {
   const input = word(at, 3) + row * word(at, 4);
   switch (op) {
     case opEmbed:
-      embed(out, int(load<usize>(ctlRowToken), row), word(at, 3), int(at, 4), word(at, 5), int(at, 6) != 0, word(at, 7));
+      embed(out, int(load<usize>(ctlRowToken), row), word(at, 3), int(at, 4), word(at, 5), word(at, 6));
       break;
     case opNorm:
       rmsNorm(out, input, word(at, 5), word(at, 6), int(at, 7), word(at, 8), load<f32>(at + 36));

@@ -46,10 +46,10 @@ export const ctlWanted = 516;
 
 export const controlBytes = 576;
 
-/** Accumulators of one thread: 4 levels of 4 tokens by 8 rows, fp32. */
-export const foldBytes = 512;
+/** Accumulators of one thread at the start of its memory: three levels of sixteen fp32, padded. */
+export const foldBytes = 256;
 /** Where the runs of the current attention context start, after the fold accumulators. */
-export const contextRunsOffset = 512;
+export const contextRunsOffset = 256;
 
 /** A run of tiles that one chain adds: first element, tiles, elements a tile, code. */
 export const runBytes = 16;
@@ -65,7 +65,8 @@ export const instructionBytes = 64;
 
 /** Output rows that one block of packed weights holds, interleaved. */
 export const blockRows = 16;
-/** Tokens that the matrix kernels treat together. */
+/** Tokens that the fp32 and the int8 matrix kernels treat together. */
+export const tokenPair = 2;
 export const tokenGroup = 4;
 /** Tokens in a KV cache block. */
 export const blockTokens = 16;
@@ -82,7 +83,7 @@ export const activationGeluTanh = 1;
 
 // Operations. Strides are in bytes from one row to the next; addresses are in bytes.
 
-/** out, stride, table, format, width, packed (0 or 1), order */
+/** out, stride, blocks, format, width, order */
 export const opEmbed = 1;
 /** out, stride, in, stride, weight, group width, groups, bounds of the groups' runs (groups + 1 addresses), eps (fp32 bits) */
 export const opNorm = 2;
