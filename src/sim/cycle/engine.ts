@@ -19,14 +19,14 @@ import {
   operandFabricIn,
   operandFabricOut,
   startTask,
-  startedByWavelet,
   startedNone,
   step,
 } from '../../wafer/machine/index.ts';
 import type { MachineState } from '../../wafer/machine/index.ts';
+import type { CriticalPath } from './critical-path.ts';
 import { execute, lanesOf, stepCycles } from './timing.ts';
 import type { Timing } from './timing.ts';
-import { createWakeRing } from './wake.ts';
+import { createWakeRing, furthestWake } from './wake.ts';
 
 /** What the engine counts as it goes. */
 export interface Counts {
@@ -61,17 +61,12 @@ export interface Engine {
 /** Called for every list of PEs of a cycle before it is worked through; may reorder it. */
 export type Order = (pes: Int32Array) => void;
 
-export function createEngine(m: MachineState, timing: Timing, order?: Order): Engine {
-  const { pes, width, channelFirst, channelPort, channels, roles, roleOf, queueFirst } = m.resolved;
+export function createEngine(m: MachineState, timing: Timing, order?: Order, path?: CriticalPath): Engine {
+  const { pes, width, channelFirst, channelPort, channels, roleOf, queueFirst } = m.resolved;
   const { hop, ramp: rampCycles, vectorStartup, taskStart } = timing;
   const threads = m.threads;
-  // A step may take as many cycles as lanes times operands when all fall into one bank.
-  const longestStep = 3 * Math.max(timing.fp16Lanes, timing.fp32Lanes);
-  const span = Math.max(hop, rampCycles + execute, vectorStartup, taskStart, longestStep) + 1;
-  const routers = createWakeRing(pes, span);
-  const ces = createWakeRing(pes, span);
-  const routerSeen = new Int32Array(pes).fill(-1);
-  const ceSeen = new Int32Array(pes).fill(-1);
+  const routers = createWakeRing(pes);
+  const ces = createWakeRing(pes);
   /** Channel with first choice, relative to the PE's first. */
   const favoured = new Uint8Array(pes);
   const nextThread = new Uint8Array(pes);
@@ -108,7 +103,11 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
       const self = next;
       next = next + 1 === inputs ? 0 : next + 1;
       const out = canForward(m, channel);
-      if (out === cannotMove) continue;
+      if (out === cannotMove) {
+        const ready = headReadyAt(m, channel);
+        if (ready > now) routers.wake(pe, ready);
+        continue;
+      }
       const links = out & 31;
       if ((links & used) !== 0) {
         counts.contended++;
@@ -117,6 +116,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
       }
       used |= links;
       const control = forward(m, channel, out, now + hop, now + rampCycles);
+      path?.moved(channel, links);
       moved++;
       for (let rest = links & 15; rest !== 0; rest &= rest - 1) {
         routers.wake(pe + beyond[31 - Math.clz32(rest & -rest)], now + hop);
@@ -156,9 +156,9 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
         mainReady[pe] = now + taskStart;
         if (now + taskStart > end) end = now + taskStart;
         ces.wake(pe, now + Math.max(taskStart, 1));
-        if (how === startedByWavelet) {
-          const { inputColors } = roles[roleOf[pe]];
-          for (let q = 0; q < inputColors.length; q++) taken(queueFirst[pe] + q, pe);
+        path?.started(pe, how);
+        if (how >= 0) {
+          taken(how, pe);
           // Taking the wavelet is this CE's action of the cycle.
           ces.wake(pe, now + 1);
           return started;
@@ -195,6 +195,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
       const code = issue(m, pe);
       if (code === undefined) return 0;
       counts.instructions++;
+      path?.issued(pe, code.kind === 'vector' ? code : undefined);
       if (code.kind === 'vector') threadReady[pe * threads + code.thread] = now + vectorStartup;
       if (code.kind === 'switch') routers.wake(pe, now + 1);
       return execute;
@@ -203,8 +204,10 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
     const count = canStep(m, pe, thread, v, lanesOf(timing, v));
     if (count === 0) return 0;
     const cycles = stepCycles(m, pe, v, m.done[t], count, timing);
-    const outReady = now + execute + rampCycles;
+    const outReady = now + cycles + rampCycles;
+    path?.stepping(pe, thread, v);
     step(m, pe, thread, v, count, outReady);
+    path?.stepped(pe, thread, v, cycles);
     counts.vectorSteps++;
     if (v.perWavelet > 0) {
       if (v.a.kind === operandFabricIn) taken(queueFirst[pe] + v.a.queue, pe);
@@ -229,7 +232,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
       return routers.pending + ces.pending > 0;
     },
     tick() {
-      for (let ahead = 1; ahead <= span + 1; ahead++) {
+      for (let ahead = 1; ahead <= furthestWake; ahead++) {
         const at = cycle + ahead;
         const routersDue = routers.take(at);
         const cesDue = ces.take(at);
@@ -243,15 +246,11 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order): En
         let progress = 0;
         for (let i = 0; i < routersDue; i++) {
           const pe = routerList[i];
-          if (routerSeen[pe] === at) continue;
-          routerSeen[pe] = at;
           progress += visitRouter(pe);
         }
         if (progress > 0 && at + 1 > end) end = at + 1;
         for (let i = 0; i < cesDue; i++) {
           const pe = ceList[i];
-          if (ceSeen[pe] === at) continue;
-          ceSeen[pe] = at;
           progress += visitCe(pe);
         }
         turnSwitches(m);

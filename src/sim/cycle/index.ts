@@ -1,3 +1,5 @@
 export * from './simulate.ts';
+export * from './simulate-collective.ts';
 export * from './engine.ts';
 export * from './timing.ts';
+export * from './critical-path.ts';

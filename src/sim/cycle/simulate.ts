@@ -5,6 +5,8 @@ import type { Cycles } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { createState, findDeadlock, loadImages, readObject, resolveProgram } from '../../wafer/machine/index.ts';
 import type { MachineProgram, MemoryImage, MemoryReader } from '../../wafer/machine/index.ts';
+import { createCriticalPath } from './critical-path.ts';
+import type { Breakdown } from './critical-path.ts';
 import { createEngine } from './engine.ts';
 import type { Counts, Order } from './engine.ts';
 import { depthsOf, timingOf } from './timing.ts';
@@ -18,12 +20,16 @@ export interface SimulateOptions {
   readonly progressEvery?: number;
   /** Reorder the PEs visited in a cycle; results never depend on it. */
   readonly order?: Order;
+  /** Follow the critical path (costs time and memory). */
+  readonly explain?: boolean;
 }
 
 export interface Simulation extends MemoryReader {
   /** From the first task's activation to the end of the last action. */
   readonly cycles: Cycles;
   readonly counts: Readonly<Counts>;
+  /** Where the cycles went, when asked to explain. */
+  readonly breakdown?: Breakdown;
   /** Per PE, row by row: cycles in which its CE executed. */
   readonly busy: Int32Array;
   /** Per PE, row by row: wavelets that its router sent to neighbours. */
@@ -38,7 +44,8 @@ export function simulate(program: MachineProgram, wafer: Wafer, options: Simulat
   const timing = timingOf(wafer);
   const m = createState(resolveProgram(program, wafer), depthsOf(timing));
   loadImages(m, options.inputs ?? []);
-  const engine = createEngine(m, timing, options.order);
+  const path = options.explain === true ? createCriticalPath(m, timing) : undefined;
+  const engine = createEngine(m, timing, options.order, path);
   const maxCycles = options.maxCycles ?? 1e9;
   const every = options.progressEvery ?? 10_000;
   let reported = 0;
@@ -56,6 +63,7 @@ export function simulate(program: MachineProgram, wafer: Wafer, options: Simulat
   return {
     cycles: cycles(engine.end),
     counts: engine.counts,
+    ...(path === undefined ? {} : { breakdown: path.breakdown(engine.end) }),
     busy: engine.busy,
     load: engine.load,
     read: (x, y, object) => readObject(m, y * m.resolved.width + x, object),

@@ -3,6 +3,7 @@
 import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { addressOf, bankWidth, isPacked, operandMemory } from '../../wafer/machine/index.ts';
+import { furthestWake } from './wake.ts';
 import type { Depths, MachineState, VectorCode } from '../../wafer/machine/index.ts';
 
 export interface Timing {
@@ -24,11 +25,16 @@ export const execute = 1;
 
 /** @throws IngotError WAFER_TIMING for a wafer whose links this engine cannot model */
 export function timingOf(wafer: Wafer): Timing {
-  if (wafer.linkRate !== 1 || wafer.hop < 1 || wafer.ramp < 1)
+  if (
+    wafer.linkRate !== 1 ||
+    wafer.hop < 1 ||
+    wafer.ramp < 1 ||
+    Math.max(wafer.hop, wafer.ramp + execute) > furthestWake
+  )
     fail({
       code: 'WAFER_TIMING',
       message: `the cycle simulator cannot run ${wafer.name}`,
-      expected: 'one wavelet per link and cycle, hop and ramp of at least one cycle',
+      expected: 'one wavelet per link and cycle, hop and ramp of 1 to 30 cycles',
       found: `link rate ${wafer.linkRate}, hop ${wafer.hop}, ramp ${wafer.ramp}`,
     });
   return {

@@ -1,10 +1,16 @@
 // Who has to be looked at in which cycle: a ring of lists, one per cycle of the near future. Costs follow the
 // number of wavelets and instructions in flight, not the size of the mesh.
 
+/** Cycles ahead that the ring holds: the bits of a word, one per cycle, say in which cycles an id is listed. */
+const size = 32;
+const mask = size - 1;
+/** Furthest cycle ahead; what is due later is looked at earlier too, finds nothing to do, and is listed again. */
+export const furthestWake = size - 1;
+
 export interface WakeRing {
-  /** Look at `id` in cycle `at`, later than the one last taken and within the span. */
+  /** Look at `id` in cycle `at`, later than the one last taken. */
   wake(id: number, at: number): void;
-  /** Number of entries for the cycle, which then stand at the start of `taken`; one id may be there twice. */
+  /** Number of entries for the cycle, which then stand at the start of `taken`, each id once. */
   take(at: number): number;
   /** Valid until the next `take`. */
   readonly taken: Int32Array;
@@ -12,32 +18,35 @@ export interface WakeRing {
   readonly pending: number;
 }
 
-/** @param ids how many there are @param span furthest cycle ahead that anything is scheduled for */
-export function createWakeRing(ids: number, span: number): WakeRing {
-  const size = 2 ** Math.ceil(Math.log2(span + 1));
-  const mask = size - 1;
+export function createWakeRing(ids: number): WakeRing {
   const lists = Array.from({ length: size }, () => new Int32Array(16));
   const counts = new Int32Array(size);
-  // The cycle of each id's latest entry: the common case of several reasons for one cycle costs one entry.
-  const latest = new Int32Array(ids).fill(-1);
+  const listed = new Int32Array(ids);
+  let now = -1;
   let taken = new Int32Array(16);
   let pending = 0;
+
+  function enlarge(slot: number): Int32Array<ArrayBuffer> {
+    const list = new Int32Array(2 * lists[slot].length);
+    list.set(lists[slot]);
+    lists[slot] = list;
+    return list;
+  }
+
   return {
     wake(id, at) {
-      if (latest[id] === at) return;
-      latest[id] = at;
-      const slot = at & mask;
+      const slot = (at - now > furthestWake ? now + furthestWake : at) & mask;
+      const word = listed[id];
+      if ((word >>> slot) & 1) return;
+      listed[id] = word | (1 << slot);
       const count = counts[slot]++;
       let list = lists[slot];
-      if (count === list.length) {
-        list = new Int32Array(2 * count);
-        list.set(lists[slot]);
-        lists[slot] = list;
-      }
+      if (count === list.length) list = enlarge(slot);
       list[count] = id;
       pending++;
     },
     take(at) {
+      now = at;
       const slot = at & mask;
       const count = counts[slot];
       if (count === 0) return 0;
@@ -46,6 +55,8 @@ export function createWakeRing(ids: number, span: number): WakeRing {
       taken = list;
       counts[slot] = 0;
       pending -= count;
+      const keep = ~(1 << slot);
+      for (let i = 0; i < count; i++) listed[list[i]] &= keep;
       return count;
     },
     get taken() {

@@ -6,7 +6,7 @@ import type { LineShape } from './collective.ts';
 import { lineRole } from './line-role.ts';
 import type { Step, Trigger } from './line-role.ts';
 
-/** A collective as a PE-level program. Every PE's values are in its object `x`. */
+/** A collective as a PE-level program. Every PE's values are in its object `x`; an odd number of fp16 is padded to whole wavelets. */
 export interface LoweredCollective {
   readonly program: MachineProgram;
   /** Positions along the line whose `x` holds the outcome at the end. */

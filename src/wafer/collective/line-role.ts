@@ -35,9 +35,11 @@ export function lineRole(
   type: VectorType,
   wafer: Wafer,
 ): Role {
-  const packed = type === 'fp16' && values > 1;
+  // Messages are whole wavelets, so that one instruction can run over several of them.
+  const packed = type === 'fp16';
   const head = packed ? 2 : 1;
-  const rest = values - head;
+  const length = head * Math.ceil(values / head);
+  const rest = length - head;
   const incoming = [
     ...new Set(steps.flatMap((s) => (s.do === 'add' || s.do === 'relay' || s.do === 'take' ? [s.color] : []))),
   ];
@@ -46,10 +48,10 @@ export function lineRole(
       steps.flatMap((s) => (s.do === 'send' || s.do === 'advance' ? [s.color] : s.do === 'relay' ? [s.to] : [])),
     ),
   ];
-  const dsds: Record<string, Dsd> = { x: { kind: 'memory', object: 'x', extents: [values] } };
+  const dsds: Record<string, Dsd> = { x: { kind: 'memory', object: 'x', extents: [length] } };
   const driven = trigger === 'driven' && incoming.length > 0;
-  for (const color of incoming) dsds[`in${color}`] = { kind: 'fabricIn', color, length: values };
-  for (const color of outgoing) dsds[`out${color}`] = { kind: 'fabricOut', color, length: values };
+  for (const color of incoming) dsds[`in${color}`] = { kind: 'fabricIn', color, length };
+  for (const color of outgoing) dsds[`out${color}`] = { kind: 'fabricOut', color, length };
   if (driven) {
     dsds['xHead'] = { kind: 'memory', object: 'x', extents: [head] };
     if (packed) dsds['head'] = { kind: 'memory', object: 'head', extents: [2] };
@@ -80,8 +82,8 @@ export function lineRole(
         const messages = step.messages ?? 1;
         if (messages === 1) return [vector('add', 'x', 'x', `in${step.color}`)];
         // One instruction over all messages: x again and again.
-        dsds['xAgain'] = { kind: 'memory', object: 'x', extents: [messages, values], strides: [0, 1] };
-        dsds[`in${step.color}All`] = { kind: 'fabricIn', color: step.color, length: messages * values };
+        dsds['xAgain'] = { kind: 'memory', object: 'x', extents: [messages, length], strides: [0, 1] };
+        dsds[`in${step.color}All`] = { kind: 'fabricIn', color: step.color, length: messages * length };
         return [vector('add', 'xAgain', 'xAgain', `in${step.color}All`)];
       }
       case 'switch':
@@ -112,10 +114,10 @@ export function lineRole(
 
   const tasks: Task[] = [];
   const start: string[] = [];
-  if (!driven) {
+  if (!driven && steps.length > 0) {
     tasks.push({ name: 'main', kind: 'local', id: 8, code: steps.flatMap(perform) });
     start.push('main');
-  } else {
+  } else if (driven) {
     // Steps that wait for nothing join the task before them; those before the first message are the start.
     const groups: Step[][] = [[]];
     for (const step of steps) {
@@ -143,10 +145,11 @@ export function lineRole(
     });
   }
   return {
+    // x and head are read together, so they start in different banks.
     memory: allocate(
       [
-        { name: 'x', dtype: type, length: values },
-        ...(driven && packed ? [{ name: 'head', dtype: type, length: 2 } as const] : []),
+        { name: 'x', dtype: type, length, bank: 0 },
+        ...(driven && packed ? [{ name: 'head', dtype: type, length: 2, bank: wafer.sramBanks / 2 } as const] : []),
       ],
       wafer,
     ),

@@ -25,10 +25,9 @@ const codeOf = (m: MachineState, pe: number): readonly Code[] => m.resolved.role
 export const vectorOf = (m: MachineState, pe: number, thread: number): VectorCode | undefined =>
   m.vector[pe * m.threads + thread];
 
-/** How a task was started: not at all, by an activation, or by taking a wavelet from an input queue. */
-export const startedNone = 0;
-export const startedLocal = 1;
-export const startedByWavelet = 2;
+/** What `startTask` answers when it started none, or one that was activated; else the FIFO that it took a wavelet from. */
+export const startedNone = -2;
+export const startedLocal = -1;
 
 /**
  * If the main thread is idle, start one runnable task, in turn: an activated local task, a data task whose
@@ -57,14 +56,14 @@ export function startTask(m: MachineState, pe: number): number {
       if (isPacked(task.dtype)) m.registers[register + 1] = fromBits(task.dtype, payload(m, entry) >>> 16);
       pop(m, fifo);
       begin(m, pe, index, task.entry);
-      return startedByWavelet;
+      return fifo;
     }
     for (let q = 0; q < inputColors.length; q++) {
       const entry = readyHead(m, queueFirst[pe] + q);
       if (entry < 0 || !isControl(m, entry) || controlTask(payload(m, entry)) !== task.id) continue;
       pop(m, queueFirst[pe] + q);
       begin(m, pe, index, task.entry);
-      return startedByWavelet;
+      return queueFirst[pe] + q;
     }
   }
   return startedNone;

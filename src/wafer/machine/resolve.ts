@@ -35,6 +35,8 @@ export interface ResolvedProgram {
   readonly routeFirst: Int32Array;
   readonly routeColor: Uint8Array;
   readonly routeRule: Int32Array;
+  /** First channel of each route; its channels follow in order of port. */
+  readonly routeChannel: Int32Array;
   /** FIFO that each output port of a route writes, at route * 5 + port, or -1. */
   readonly down: Int32Array;
   readonly channelFirst: Int32Array;
@@ -90,8 +92,7 @@ export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedP
   const routeRule = new Int32Array(routes);
   const channelRoute = new Int32Array(channels);
   const channelPort = new Uint8Array(channels);
-  /** First channel of a route; its channels follow in order of port. */
-  const firstOf = new Int32Array(routes);
+  const routeChannel = new Int32Array(routes);
   const queueFirst = new Int32Array(pes);
   const outputFirst = new Int32Array(pes + 1);
   let fifos = channels;
@@ -103,7 +104,7 @@ export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedP
       if (rule < 0) continue;
       routeColor[route] = color;
       routeRule[route] = rule;
-      firstOf[route] = channel;
+      routeChannel[route] = channel;
       for (let port = 0; port < 5; port++) {
         if (((anyRx[rule] >>> port) & 1) === 0) continue;
         channelRoute[channel] = route;
@@ -124,7 +125,7 @@ export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedP
   const channelAt = (pe: number, color: number, port: number): number => {
     const r = routeAt(pe, color);
     const inputs = anyRx[routeRule[r]];
-    let c = firstOf[r];
+    let c = routeChannel[r];
     for (let p = 0; p < port; p++) c += (inputs >>> p) & 1;
     return c;
   };
@@ -159,6 +160,7 @@ export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedP
     routeFirst,
     routeColor,
     routeRule,
+    routeChannel,
     down,
     channelFirst,
     channelRoute,

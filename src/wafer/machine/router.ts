@@ -3,7 +3,20 @@
 import { commandAdvance, commandReset, commandTeardown, controlTask, firstCommand, popCommand } from './control.ts';
 import { ramp } from './layout.ts';
 import { popAlways, popOnAdvance } from './resolve.ts';
-import { hasRoom, isControl, payload, pop, portAt, push, readyHead, routeAt, setPosition, tornDown } from './state.ts';
+import {
+  filteredBit,
+  hasRoom,
+  isControl,
+  onlyDownAt,
+  outputsAt,
+  payload,
+  pop,
+  push,
+  readyHead,
+  routeAt,
+  setPosition,
+  tornDown,
+} from './state.ts';
 import type { MachineState } from './state.ts';
 
 /** Port mask of `canForward` when nothing may move. */
@@ -11,20 +24,26 @@ export const cannotMove = 0;
 /** Bit set beside the output ports of a wavelet that moves; a wavelet dropped at the ramp has no other bit. */
 export const moves = 32;
 const rampBit = 1 << ramp;
+const ports = 31;
 
 /**
  * Output ports (with `moves`) through which the head of a channel can leave now: it is ready, the switch
  * position takes its input, and every FIFO that it would enter has room. A multicast moves whole or not at all.
  */
 export function canForward(m: MachineState, channel: number): number {
+  const { fifo, record } = m;
+  const r = channel * record;
+  const outputs = fifo[r + outputsAt];
+  if (outputs === 0) return cannotMove;
   const entry = readyHead(m, channel);
   if (entry < 0) return cannotMove;
-  const r = channel * m.record;
-  const route = m.fifo[r + routeAt];
-  if (((m.rx[route] >>> m.fifo[r + portAt]) & 1) === 0) return cannotMove;
-  let out = m.tx[route];
-  if ((out & rampBit) !== 0 && (isControl(m, entry) || m.filtered[route] !== 0) && isDropped(m, route, entry))
-    out &= ~rampBit;
+  if ((outputs & (rampBit | filteredBit)) === 0) {
+    const only = fifo[r + onlyDownAt];
+    if (only >= 0) return hasRoom(m, only) ? outputs | moves : cannotMove;
+  }
+  let out = outputs & ports;
+  const route = fifo[r + routeAt];
+  if ((out & rampBit) !== 0 && (isControl(m, entry) || outputs !== out) && isDropped(m, route, entry)) out &= ~rampBit;
   const { down } = m.resolved;
   for (let rest = out; rest !== 0; rest &= rest - 1)
     if (!hasRoom(m, down[route * 5 + 31 - Math.clz32(rest & -rest)])) return cannotMove;
@@ -36,13 +55,21 @@ export function canForward(m: MachineState, channel: number): number {
  * @returns whether it was a control wavelet, which may have turned the switch
  */
 export function forward(m: MachineState, channel: number, out: number, hopReady: number, rampReady: number): boolean {
-  const route = m.fifo[channel * m.record + routeAt];
+  const { fifo } = m;
+  const r = channel * m.record;
+  const outputs = fifo[r + outputsAt];
   const entry = readyHead(m, channel);
   let bits = payload(m, entry);
   const control = isControl(m, entry);
   pop(m, channel);
+  const route = fifo[r + routeAt];
   if (control) bits = obey(m, route, bits);
-  else if (m.filtered[route] !== 0) count(m, route);
+  else if ((outputs & filteredBit) !== 0) count(m, route);
+  const only = fifo[r + onlyDownAt];
+  if (only >= 0) {
+    if ((out & ports) !== 0) push(m, only, bits, control ? 1 : 0, (out & rampBit) === 0 ? hopReady : rampReady);
+    return control;
+  }
   const { down } = m.resolved;
   for (let rest = out & (rampBit - 1); rest !== 0; rest &= rest - 1)
     push(m, down[route * 5 + 31 - Math.clz32(rest & -rest)], bits, control ? 1 : 0, hopReady);

@@ -34,9 +34,14 @@ const pushedAt = 0;
 const poppedAt = 1;
 const popStampAt = 2;
 const depthAt = 3;
-/** Of a channel; unused by CE queues. */
+/** Of a channel: its route, its port, and the outputs that the switch in force gives it (see `outputsOf`). */
 export const routeAt = 4;
-export const portAt = 5;
+const portAt = 5;
+export const outputsAt = 6;
+/** Its only output's FIFO, or -1 when it has none or several. */
+export const onlyDownAt = 7;
+/** Beside the port bits in `outputsAt`: a filter stands before the ramp. */
+export const filteredBit = 64;
 /** Entries of two words: payload, then ready cycle * 2 + control bit. */
 const entriesAt = 8;
 
@@ -85,11 +90,8 @@ export function createState(resolved: ResolvedProgram, depths: Depths) {
     fifo,
     record,
     slotMask: slots - 1,
-    // Routers, per route: the switch position and the port masks that are in force
+    // Routers, per route
     position: new Uint8Array(routeRule.length),
-    rx: Uint8Array.from(routeRule, (rule) => rules[rule].rx[0]),
-    tx: Uint8Array.from(routeRule, (rule) => rules[rule].tx[0]),
-    filtered: Uint8Array.from(routeRule, (rule) => (rules[rule].filter === undefined ? 0 : 1)),
     filterCount: Int32Array.from(routeRule, (rule) => {
       const filter = rules[rule].filter;
       return filter?.kind === 'counter' ? filter.init : 0;
@@ -128,6 +130,7 @@ export function createState(resolved: ResolvedProgram, depths: Depths) {
     state.registers.set(role.registers, pe * registers);
     state.dsdLength.set(role.dynamicLengths, pe * dynamics);
   }
+  for (let route = 0; route < routeRule.length; route++) putInForce(state, route);
   return state;
 }
 
@@ -162,6 +165,15 @@ export function headReadyAt(m: MachineState, f: number): number {
   return m.fifo[r + pushedAt] === popped ? -1 : m.fifo[r + entriesAt + 2 * (popped & m.slotMask) + 1] >> 1;
 }
 
+/** Slots of a FIFO by number, for those who keep something beside each entry. */
+export const lastPushedSlot = (m: MachineState, f: number): number =>
+  (m.fifo[f * m.record + pushedAt] - 1) & m.slotMask;
+export const lastPoppedSlot = (m: MachineState, f: number): number =>
+  (m.fifo[f * m.record + poppedAt] - 1) & m.slotMask;
+export function headSlot(m: MachineState, f: number): { readonly slot: number; readonly ready: number } {
+  return { slot: m.fifo[f * m.record + poppedAt] & m.slotMask, ready: headReadyAt(m, f) };
+}
+
 /** Payload and control bit of the entry that `readyHead` found. */
 export const payload = (m: MachineState, entry: number): number => m.fifo[entry];
 export const isControl = (m: MachineState, entry: number): boolean => (m.fifo[entry + 1] & 1) !== 0;
@@ -191,13 +203,22 @@ export function setPosition(m: MachineState, route: number, position: number): v
 /** Between cycles: the switches that were told to turn do. */
 export function turnSwitches(m: MachineState): void {
   if (m.turning.length === 0) return;
-  const { rules, routeRule } = m.resolved;
-  for (const route of m.turning) {
-    const position = m.position[route];
-    m.rx[route] = position === tornDown ? 0 : rules[routeRule[route]].rx[position];
-    m.tx[route] = position === tornDown ? 0 : rules[routeRule[route]].tx[position];
-  }
+  for (const route of m.turning) putInForce(m, route);
   m.turning.length = 0;
+}
+
+/** Give each channel of a route the outputs of the route's switch position: none where it is not the input. */
+function putInForce(m: Pick<MachineState, 'fifo' | 'record' | 'position' | 'resolved'>, route: number): void {
+  const { rules, routeRule, routeChannel, channelRoute, channels, down } = m.resolved;
+  const rule = rules[routeRule[route]];
+  const position = m.position[route];
+  for (let c = routeChannel[route]; c < channels && channelRoute[c] === route; c++) {
+    const r = c * m.record;
+    const isInput = position !== tornDown && ((rule.rx[position] >>> m.fifo[r + portAt]) & 1) === 1;
+    const tx = isInput ? rule.tx[position] : 0;
+    m.fifo[r + outputsAt] = tx === 0 || rule.filter === undefined ? tx : tx | filteredBit;
+    m.fifo[r + onlyDownAt] = tx !== 0 && (tx & (tx - 1)) === 0 ? down[route * 5 + 31 - Math.clz32(tx)] : -1;
+  }
 }
 
 /** Element at a byte offset into all SRAM. */

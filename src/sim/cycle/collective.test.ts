@@ -1,0 +1,220 @@
+// Collectives, cycle by cycle: right sums, the order that is promised, the counts that are stated.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createRng } from '../../core/index.ts';
+import { publishedRows } from '../../spec/index.ts';
+import { collectives, reduceInOrder, waveletsOf } from '../../wafer/index.ts';
+import type { LineShape } from '../../wafer/index.ts';
+import { interpret } from '../../wafer/machine/index.ts';
+import type { MemoryImage } from '../../wafer/machine/index.ts';
+import { collectiveCycles } from '../analytic/collective-cost.ts';
+import { simulateCollective } from './simulate-collective.ts';
+import { simulate } from './simulate.ts';
+import { wse2 } from './testing/programs.ts';
+
+const { taskStart, vectorStartup } = wse2;
+const execute = 1;
+
+const shapes = fc.record({
+  parts: fc.integer({ min: 1, max: 40 }),
+  values: fc.integer({ min: 1, max: 30 }),
+  type: fc.constantFrom('fp32', 'fp16'),
+  group: fc.integer({ min: 1, max: 9 }),
+});
+
+const inputsOf = ({ parts, values }: LineShape, seed: number, draw: (u: number) => number): MemoryImage[] => {
+  const rng = createRng(seed);
+  return Array.from({ length: parts }, (_, x) => ({
+    x,
+    y: 0,
+    object: 'x',
+    values: Array.from({ length: values }, () => draw(rng.uniform())),
+  }));
+};
+
+/** Small integers are summed exactly in every type and order. */
+const integers = (u: number): number => Math.floor(u * 21) - 10;
+
+describe.each(Object.values(collectives))('$id', (collective) => {
+  it('leaves the right values where it says, untimed and timed, within its colors', () => {
+    fc.assert(
+      fc.property(shapes, fc.integer(), (line, seed) => {
+        const { program, results } = collective.lower(line, wse2);
+        const inputs = inputsOf(line, seed, integers);
+        const root = line.parts >> 1;
+        const expected = Array.from({ length: line.values }, (_, i) =>
+          collective.id === 'broadcast'
+            ? inputs[root].values[i]
+            : inputs.reduce((sum, { values }) => sum + values[i], 0),
+        );
+        for (const run of [
+          simulate(program, wse2, { inputs }),
+          interpret(program, wse2, { inputs, rng: createRng(seed) }),
+        ])
+          for (const x of results) expect([...run.read(x, 0, 'x')].slice(0, line.values)).toEqual(expected);
+        expect(new Set(program.routes.map((rule) => rule.color)).size).toBeLessThanOrEqual(collective.colors);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('runs the same program, in shape, on a line of any length', () => {
+    const size = (parts: number): number =>
+      Object.keys(collective.lower({ parts, values: 4, type: 'fp32', group: 8 }, wse2).program.roles).length;
+    // Roles are the different kinds of PEs; only a tree has more of them on a longer line (one kind per depth).
+    expect(size(512)).toBeLessThanOrEqual(collective.id === 'tree' ? 2 * 9 + 1 : size(64));
+  });
+
+  it('accounts for every cycle of its critical path', () => {
+    fc.assert(
+      fc.property(shapes, (line) => {
+        const { cycles, breakdown } = simulateCollective(collective.id, line, wse2);
+        const { compute, link, ramp, task, stall } = breakdown;
+        expect(compute + link + ramp + task + stall).toBe(cycles);
+        expect(Math.min(compute, link, ramp, task, stall)).toBeGreaterThanOrEqual(0);
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+describe('order of addition', () => {
+  it('two-level adds in the order of reduceInOrder, bit for bit', () => {
+    fc.assert(
+      fc.property(shapes, fc.integer(), (line, seed) => {
+        const single: LineShape = { ...line, type: 'fp32' };
+        const { program, results } = collectives['two-level'].lower(single, wse2);
+        const inputs = inputsOf(single, seed, (u) => Math.fround((u - 0.5) * 10 ** (10 * u)));
+        const sums = Array.from({ length: single.values }, (_, i) =>
+          reduceInOrder(
+            { tile: 1, parts: single.parts, group: single.group },
+            (part) => inputs[part].values[i],
+            Math.fround,
+          ),
+        );
+        expect([...simulate(program, wse2, { inputs }).read(results[0], 0, 'x')]).toEqual(sums);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+/** Simulated cycles beyond the closed form. */
+const beyond = (id: string, line: LineShape): number =>
+  simulateCollective(id, line, wse2).cycles - collectiveCycles(collectives[id], line, wse2);
+
+describe('phases() against the simulation', () => {
+  // The closed form of a posted collective begins when all operations are posted. The simulation begins when
+  // the tasks are activated, so it has one task start more, and one vector start-up per instruction in turn.
+  const line = fc.record({
+    parts: fc.integer({ min: 2, max: 64 }),
+    values: fc.integer({ min: 1, max: 100 }),
+    type: fc.constantFrom('fp32', 'fp16'),
+  });
+
+  it('chain: exact, with one task start and one start-up', () => {
+    fc.assert(
+      fc.property(line, (l) => {
+        expect(beyond('chain', { ...l, group: l.parts })).toBe(taskStart + vectorStartup);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('two-phase: exact for whole groups, with one task start and two start-ups', () => {
+    fc.assert(
+      fc.property(line, fc.integer({ min: 2, max: 8 }), fc.integer({ min: 2, max: 8 }), (l, group, groups) => {
+        const setUp = taskStart + 2 * vectorStartup;
+        expect(beyond('two-phase', { ...l, parts: group * groups, group })).toBe(setUp);
+        // A short last group begins the second phase early: it saves time, or competes with the first for links.
+        expect(beyond('two-phase', { ...l, group })).toBeLessThanOrEqual(setUp + waveletsOf(l.values, l.type));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('star: exact, with one task start and one start-up; short messages hide start-ups in the buffers', () => {
+    fc.assert(
+      fc.property(line, (l) => {
+        expect(beyond('star', { ...l, values: l.values + 16, group: 1 })).toBe(taskStart + vectorStartup);
+        expect(beyond('star', { ...l, group: 1 })).toBeLessThanOrEqual(taskStart + vectorStartup);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('tree: exact for powers of two, with one task start and one cycle per turned switch; never more', () => {
+    fc.assert(
+      fc.property(line, fc.integer({ min: 1, max: 6 }), (l, rounds) => {
+        expect(beyond('tree', { ...l, parts: 2 ** rounds, group: 1 })).toBe(taskStart + rounds - 1);
+        expect(beyond('tree', { ...l, group: 1 })).toBeLessThanOrEqual(taskStart + Math.ceil(Math.log2(l.parts)) - 1);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('broadcast: exact but for the cycle in which the first word executes', () => {
+    fc.assert(
+      fc.property(line, (l) => {
+        expect(beyond('broadcast', { ...l, group: 1 })).toBe(execute);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  // Driven by tasks: a stage executes its first word (one cycle more than counted, and two stores where a
+  // wavelet holds two values), and the words behind the first are a second instruction.
+  it('pipeline: exact, with a cycle or three per stage and the second instructions', () => {
+    fc.assert(
+      fc.property(line, (l) => {
+        const values = l.values + 2;
+        const stores = l.type === 'fp16' ? 2 * l.parts : 0;
+        const stages = l.parts - 1;
+        expect(beyond('pipeline', { ...l, values, group: 1 })).toBe(
+          stages + stores + taskStart + 4 * vectorStartup + execute,
+        );
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('two-level: at least the closed form, and at most the same per stage and five instructions per level more', () => {
+    fc.assert(
+      fc.property(line, fc.integer({ min: 1, max: 9 }), (l, group) => {
+        const shape = { ...l, group };
+        const stages = collectives['two-level'].phases(shape).reduce((n, phase) => n + phase.tasks, 0);
+        const perStage = l.type === 'fp16' ? 3 : 1;
+        const more = beyond('two-level', shape);
+        expect(more).toBeGreaterThanOrEqual(0);
+        expect(more).toBeLessThanOrEqual(stages * perStage + 2 * (2 * taskStart + 5 * (vectorStartup + execute)));
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('published rows', () => {
+  const rows = publishedRows.filter((row) => row.group === 'collective' && row.conditions['machine'] === 'wse2');
+  const lineOf = ({ conditions }: (typeof rows)[number]): LineShape => ({
+    parts: (conditions['shape'] as number[])[0],
+    values: Number(conditions['words']),
+    type: 'fp32',
+    group: Number(conditions['groupSize']),
+  });
+
+  it('has them', () => expect(rows.map((row) => row.id)).toEqual(['C01', 'C02', 'C04', 'C06']));
+
+  // Measured by others on the vendor's cycle simulator; no constant was chosen on these rows. C01 is simulated
+  // (2 million hops). The others are two-phase with whole groups, for which the law above gives the simulated
+  // cycles exactly.
+  it('C01 (chain) is within 3 %', () => {
+    const { cycles } = simulate(collectives['chain'].lower(lineOf(rows[0]), wse2).program, wse2);
+    expect(cycles).toBe(collectiveCycles(collectives['chain'], lineOf(rows[0]), wse2) + taskStart + vectorStartup);
+    expect(Math.abs(cycles / rows[0].value - 1)).toBeLessThan(0.03);
+  });
+
+  it.each(rows.slice(1))('$id (two-phase) is within 3 %', (row) => {
+    const cycles = collectiveCycles(collectives['two-phase'], lineOf(row), wse2) + taskStart + 2 * vectorStartup;
+    expect(Math.abs(cycles / row.value - 1)).toBeLessThan(0.03);
+  });
+});

@@ -1,0 +1,147 @@
+// Where the cycles of a run went. Every wavelet in a FIFO and every thread of a CE carries the cost of the
+// chain of events that led to it: cycles on links, on ramps, executing, and starting tasks. A CE step
+// continues the chain of whichever of its causes came last (its thread, its own previous action, a wavelet).
+// What a chain's time exceeds its costs by was spent waiting: for a contended link, for room, for another
+// thread. At the end, the chain of the last CE action is the run's critical path, and its parts add up to the
+// cycles exactly.
+
+import {
+  headSlot,
+  lastPoppedSlot,
+  lastPushedSlot,
+  operandFabricIn,
+  operandFabricOut,
+} from '../../wafer/machine/index.ts';
+import type { MachineState, VectorCode } from '../../wafer/machine/index.ts';
+import type { Timing } from './timing.ts';
+import { execute } from './timing.ts';
+
+/** Cycles on the critical path; the parts add up to the run's cycles. */
+export interface Breakdown {
+  /** Executing instructions and vector elements, start-ups included. */
+  readonly compute: number;
+  readonly link: number;
+  readonly ramp: number;
+  /** From activation to the first instruction of a task. */
+  readonly task: number;
+  /** Waiting for a link, for room in a buffer, or for another thread. */
+  readonly stall: number;
+}
+
+const parts = 4;
+const [link, ramp, compute, task] = [0, 1, 2, 3];
+
+export interface CriticalPath {
+  /** A router moved the head of `channel`; the link targets and CE queue of `out` hold a copy. */
+  moved(channel: number, out: number): void;
+  /** A task started; `queue` is the FIFO whose wavelet it took, or -1. */
+  started(pe: number, queue: number): void;
+  issued(pe: number, begun: VectorCode | undefined): void;
+  /** Before the step: settles on its cause. */
+  stepping(pe: number, thread: number, v: VectorCode): void;
+  stepped(pe: number, thread: number, v: VectorCode, cycles: number): void;
+  breakdown(cycles: number): Breakdown;
+}
+
+export function createCriticalPath(m: MachineState, timing: Timing): CriticalPath {
+  const { pes, fifos, channelRoute, down, queueFirst, outputFirst, outputChannel } = m.resolved;
+  const slots = m.slotMask + 1;
+  // Chains, in one array: one per FIFO slot, then one per CE, then one per thread, then the last one.
+  const firstCe = fifos * slots;
+  const firstThread = firstCe + pes;
+  const last = firstThread + pes * m.threads;
+  const cost = new Int32Array((last + 1) * parts);
+  /** When a CE's and a thread's chain ended. */
+  const endOf = new Int32Array(last + 1);
+  let cause = last;
+
+  const copy = (from: number, to: number): void => {
+    if (from !== to) cost.copyWithin(to * parts, from * parts, from * parts + parts);
+  };
+  const slotOf = (fifo: number, slot: number): number => fifo * slots + slot;
+  /** The later of two chains; the first on a tie. */
+  const later = (a: number, b: number): number => (endOf[b] > endOf[a] ? b : a);
+  const finish = (chain: number, at: number): void => {
+    endOf[chain] = at;
+    if (at >= endOf[last]) {
+      copy(chain, last);
+      endOf[last] = at;
+    }
+  };
+  const thread = (pe: number, t: number): number => firstThread + pe * m.threads + t;
+
+  return {
+    moved(channel, out) {
+      const from = slotOf(channel, lastPoppedSlot(m, channel));
+      const route = channelRoute[channel];
+      for (let port = 0; port < 5; port++) {
+        if (((out >>> port) & 1) === 0) continue;
+        const fifo = down[route * 5 + port];
+        const to = slotOf(fifo, lastPushedSlot(m, fifo));
+        copy(from, to);
+        if (port < 4) cost[to * parts + link] += timing.hop;
+        else cost[to * parts + ramp] += timing.ramp;
+      }
+    },
+    started(pe, queue) {
+      const main = thread(pe, 0);
+      const from = queue < 0 ? later(firstCe + pe, main) : slotOf(queue, lastPoppedSlot(m, queue));
+      copy(from, main);
+      cost[main * parts + task] += timing.taskStart;
+      endOf[main] = m.now + timing.taskStart;
+    },
+    issued(pe, begun) {
+      const ce = firstCe + pe;
+      const main = thread(pe, 0);
+      copy(later(main, ce), ce);
+      if (begun !== undefined) {
+        const running = thread(pe, begun.thread);
+        copy(ce, running);
+        cost[running * parts + compute] += timing.vectorStartup;
+        endOf[running] = m.now + timing.vectorStartup;
+      }
+      cost[ce * parts + compute] += execute;
+      finish(ce, m.now + execute);
+      if (begun === undefined || begun.thread !== 0) {
+        copy(ce, main);
+        endOf[main] = endOf[ce];
+      }
+    },
+    stepping(pe, t, v) {
+      cause = later(thread(pe, t), firstCe + pe);
+      let latest = endOf[cause];
+      for (const o of [v.a, v.b, v.c]) {
+        if (o.kind !== operandFabricIn) continue;
+        const fifo = queueFirst[pe] + o.queue;
+        const { slot, ready } = headSlot(m, fifo);
+        if (ready <= latest) continue;
+        latest = ready;
+        cause = slotOf(fifo, slot);
+      }
+    },
+    stepped(pe, t, v, cycles) {
+      const ce = firstCe + pe;
+      copy(cause, ce);
+      cost[ce * parts + compute] += cycles;
+      finish(ce, m.now + cycles);
+      copy(ce, thread(pe, t));
+      endOf[thread(pe, t)] = endOf[ce];
+      if (v.dst.kind !== operandFabricOut) return;
+      const fifo = outputChannel[outputFirst[pe] + v.dst.queue];
+      const to = slotOf(fifo, lastPushedSlot(m, fifo));
+      copy(ce, to);
+      cost[to * parts + ramp] += timing.ramp;
+    },
+    breakdown(cycles) {
+      const at = last * parts;
+      const known = cost[at + compute] + cost[at + link] + cost[at + ramp] + cost[at + task];
+      return {
+        compute: cost[at + compute],
+        link: cost[at + link],
+        ramp: cost[at + ramp],
+        task: cost[at + task],
+        stall: cycles - known,
+      };
+    },
+  };
+}
