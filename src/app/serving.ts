@@ -80,10 +80,12 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
       async close() {
         await engine.close();
         await executor.close();
+        // Not before: the executor reads rows of the embedding table where they lie.
+        checkpoint.close();
       },
     };
-  } finally {
-    // The executor has its own copy of the weights by now.
+  } catch (error) {
     checkpoint.close();
+    throw error;
   }
 }

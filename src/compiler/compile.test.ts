@@ -92,14 +92,29 @@ describe('compile', () => {
 
   it('accepts exactly the KV tokens that it promises', () => {
     const mesh = { width: 513, height: 513 };
-    const program = compile(options('llama-3.2-1b', { mesh, kvTokens: 64 }));
-    expect(program.prefillChunk).toBe(64);
-    const most = compile(options('llama-3.2-1b', { mesh, kvTokens: 64 })).stages[0].memory.kvTokens;
+    const roomy = compile(options('llama-3.2-1b', { mesh, kvTokens: 64 }));
+    const most = roomy.stages[0].memory.kvTokens;
     const tight = compile(options('llama-3.2-1b', { mesh, kvTokens: most, maxWafers: 1 }));
-    expect(tight.prefillChunk).toBe(64);
+    expect(tight.prefillChunk).toBe(roomy.prefillChunk);
+    // One more token takes a smaller chunk, and beyond the smallest chunk there is nothing.
     const more = compile(options('llama-3.2-1b', { mesh, kvTokens: most + 1, maxWafers: 1 }));
-    expect(more.prefillChunk).toBeLessThan(64);
+    expect(more.prefillChunk).toBeLessThan(roomy.prefillChunk);
     expect(more.stages[0].memory.kvTokens).toBeGreaterThan(most);
+  });
+
+  it('refuses the first KV token too many, and says by how few bytes', () => {
+    const mesh = { width: 513, height: 513 };
+    const at = (kvTokens: number): string =>
+      codeOf(() => compile(options('llama-3.2-1b', { mesh, kvTokens, maxWafers: 1 })));
+    let [low, high] = [64, 10_000_000];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (at(middle) === 'no error') low = middle;
+      else high = middle;
+    }
+    const last = compile(options('llama-3.2-1b', { mesh, kvTokens: low, maxWafers: 1 }));
+    expect(last.stages[0].memory.kvTokens).toBe(low);
+    expect(at(high)).toBe('PROGRAM_DOES_NOT_FIT');
   });
 
   it('takes the mesh that the cost function likes best', () => {

@@ -24,8 +24,11 @@ export interface CompileOptions {
   readonly cost: (mesh: Mesh) => number;
 }
 
-/** Prompt tokens per prefill chunk, largest first; the largest that leaves room for the KV cache is taken. */
-const prefillChunks = [64, 32, 16, 8, 4, 2, 1];
+/**
+ * Prompt tokens per prefill chunk, most wanted first. Sixteen already share most of what a step pays for its
+ * hops and tasks; more would take SRAM, hence a larger mesh, hence slower decode.
+ */
+const prefillChunks = [16, 8, 4, 2, 1];
 /** A bound on the search, far above the largest model that anyone serves. */
 const waferLimit = 1024;
 
@@ -113,13 +116,8 @@ function overflow(
 ): number {
   let over = -Infinity;
   for (const content of stages) {
-    const plan = memory.stage(content, chunk);
-    const missing = options.kvTokens - plan.kvTokens;
-    over = Math.max(
-      over,
-      Math.ceil(options.kvTokens / memory.mesh.height) * plan.kvPerToken - plan.kv,
-      Math.sign(missing),
-    );
+    const { kv, kvPerToken } = memory.stage(content, chunk);
+    over = Math.max(over, Math.ceil(options.kvTokens / memory.kvRows) * kvPerToken - kv);
   }
   return over;
 }

@@ -51,19 +51,34 @@ export function sectionWeights(ops: readonly Op[], mesh: Mesh, numerics: Numeric
   return ops.reduce((sum, op) => sum + weightsOnPe(op, axes.get(op) ?? 'y', mesh, numerics), 0);
 }
 
-/** Every value of a layer has a buffer of its own for each token of a chunk, and one more to receive into. */
+/**
+ * Bytes of the values of a layer that are alive at once, where most are, and of one more of the largest to
+ * receive into. A value lives from its op to its last reader; `x` enters the section alive.
+ */
 function activationsPerToken(ops: readonly Op[], mesh: Mesh, numerics: Numerics): number {
   const axes = inputAxes(ops, 'y');
-  let sum = 0;
+  const lastRead = new Map<string, number>();
+  ops.forEach((op, i) => {
+    for (const { name } of definitionOf(op).inputs(op)) lastRead.set(name, i);
+  });
+  const alive = new Map<string, number>();
+  let peak = 0;
   let largest = 0;
-  for (const op of ops) {
+  ops.forEach((op, i) => {
     const axis = axes.get(op) ?? 'y';
-    const outAxis = op.kind === 'linear' ? other(axis) : axis;
-    const values = Math.ceil(definitionOf(op).width(op) / span(outAxis, mesh));
-    sum += values;
+    if (i === 0)
+      for (const { name, width } of definitionOf(op).inputs(op)) alive.set(name, Math.ceil(width / span(axis, mesh)));
+    const values = Math.ceil(definitionOf(op).width(op) / span(op.kind === 'linear' ? other(axis) : axis, mesh));
     largest = Math.max(largest, values);
-  }
-  return (sum + largest) * bytesOf(numerics.activations);
+    // The residual is read again later under the name that the last op writes: both live at the end.
+    alive.set(i === ops.length - 1 ? `${op.out} out` : op.out, values);
+    peak = Math.max(
+      peak,
+      [...alive.values()].reduce((sum, n) => sum + n, 0),
+    );
+    for (const name of alive.keys()) if ((lastRead.get(name) ?? ops.length) <= i) alive.delete(name);
+  });
+  return (peak + largest) * bytesOf(numerics.activations);
 }
 
 /** KV bytes of one cached token of one layer on each PE of its row, and the score it needs while attended to. */
@@ -86,7 +101,7 @@ function kvOnPe(ops: readonly Op[], mesh: Mesh, numerics: Numerics): { cache: nu
 }
 
 /** Rows over which cached positions are spread: the axis across the attention's channels. */
-function kvRows(graph: Graph, mesh: Mesh): number {
+function rowsOfKv(graph: Graph, mesh: Mesh): number {
   const layer = graph.layers[0] ?? [];
   const attention = layer.find((op) => op.kind === 'attention');
   const axis = attention === undefined ? 'y' : (inputAxes(layer, 'y').get(attention) ?? 'y');
@@ -114,6 +129,8 @@ interface LayerBytes {
 /** Answers how a mesh would be filled; layers that are alike are sized once. */
 export interface MemoryModel {
   readonly mesh: Mesh;
+  /** Rows of PEs that share the cached tokens evenly. */
+  readonly kvRows: number;
   /**
    * The memory of a stage. `kv` is negative when weights and activations alone do not fit.
    * @param chunk tokens that prefill processes together
@@ -146,11 +163,12 @@ export function createMemoryModel(graph: Graph, mesh: Mesh, wafer: Wafer, numeri
         numerics,
       )
     : head;
-  const rows = kvRows(graph, mesh);
+  const rows = rowsOfKv(graph, mesh);
   const logits = Math.ceil(graph.shape.vocab / mesh.width) * bytesOf(numerics.activations);
 
   return {
     mesh,
+    kvRows: rows,
     stage(content, chunk) {
       let [weights, cache, score, activations] = [0, 0, 0, 0];
       for (let i = content.from; i < content.to; i++) {

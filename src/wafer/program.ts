@@ -40,7 +40,7 @@ export interface MemoryPlan {
   /** Code, stack and system buffers. */
   readonly reserved: number;
   readonly weights: number;
-  /** Values of one layer for a prefill chunk, and receive buffers. */
+  /** Values of one layer alive at once for a prefill chunk, and receive buffers. */
   readonly activations: number;
   /** What is left for the KV cache. */
   readonly kv: number;
