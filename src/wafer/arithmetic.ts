@@ -54,16 +54,17 @@ export function roundToBf16(x: number): number {
 
 /** Nearest IEEE half of an fp32 value, ties to even; infinite from 65520 up. */
 export function roundToF16(x: number): number {
+  const sign = x < 0 || Object.is(x, -0) ? -1 : 1;
   const magnitude = Math.abs(x);
-  if (!(magnitude < 65520)) return Math.sign(x) * Infinity;
+  if (!(magnitude < 65520)) return sign * Infinity;
   // A half has 11 significant bits, and no bit below 2^-24. Powers of two scale exactly in float64.
   const exponent = magnitude < 2 ** -14 ? -14 : Math.floor(Math.log2(magnitude));
   const unit = 2 ** (exponent - 10);
-  const scaled = x / unit;
+  const scaled = magnitude / unit;
   const floor = Math.floor(scaled);
   const rest = scaled - floor;
   const up = rest > 0.5 || (rest === 0.5 && floor % 2 !== 0);
-  return (up ? floor + 1 : floor) * unit;
+  return sign * (up ? floor + 1 : floor) * unit;
 }
 
 /** int8 values and the fp32 value of one step: x ≈ q · scale. */

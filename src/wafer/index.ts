@@ -9,3 +9,5 @@ export { heldMatrix, heldTable, requireExecutableProgram, requireWeight } from '
 export * from './orders.ts';
 export * from './interpret.ts';
 export * from './defect/index.ts';
+// For tests of other parts; nothing that ships calls it.
+export { tinyProgram, tinyShape, type TinyMesh, type TinyShape } from './testing/tiny-program.ts';

@@ -1,8 +1,8 @@
 // Small programs for tests: shapes whose tiles do not divide, on meshes chosen by hand.
 
-import { graphOf } from '../../../model/index.ts';
-import type { LlmShape } from '../../../spec/index.ts';
-import type { Numerics, Program } from '../../../wafer/index.ts';
+import { graphOf } from '../../model/index.ts';
+import type { LlmShape } from '../../spec/index.ts';
+import type { Numerics, Program } from '../program.ts';
 
 export interface TinyShape {
   readonly arch?: string;
