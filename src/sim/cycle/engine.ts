@@ -6,13 +6,17 @@
 // (see state.ts), so the order among PEs is free. `order` lets a test shuffle it.
 
 import {
-  canForward,
+  contended,
   canIssue,
   canStep,
   cannotMove,
   forward,
   isMainIdle,
+  hasMadeRoom,
+  holdsMore,
   madeRoom,
+  ports,
+  wasControl,
   turnSwitches,
   issue,
   headReadyAt,
@@ -82,12 +86,16 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
 
   for (let pe = 0; pe < pes; pe++) if (roleOf[pe] >= 0) ces.wake(pe, 0);
 
-  /** Something left a FIFO; if it was full, whoever writes it may go on in the next cycle. */
-  function taken(fifo: number, pe: number): void {
-    if (!madeRoom(m, fifo)) return;
+  /** A FIFO is no longer full: whoever writes it may go on in the next cycle. */
+  function mayWrite(fifo: number, pe: number): void {
     if (fifo >= channels) routers.wake(pe, m.now + 1);
     else if (channelPort[fifo] === 4) ces.wake(pe, m.now + 1);
     else routers.wake(pe + beyond[channelPort[fifo]], m.now + 1);
+  }
+
+  /** The CE took a wavelet. */
+  function taken(queue: number, pe: number): void {
+    if (hasMadeRoom(m, queue)) mayWrite(queue, pe);
   }
 
   function visitRouter(pe: number): number {
@@ -96,28 +104,27 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
     const now = m.now;
     let used = 0;
     let denied = -1;
-    let moved = 0;
+    let done = 0;
     let next = favoured[pe];
     for (let n = 0; n < inputs; n++) {
       const channel = first + next;
       const self = next;
       next = next + 1 === inputs ? 0 : next + 1;
-      const out = canForward(m, channel);
+      const out = forward(m, channel, used, now + hop, now + rampCycles);
       if (out === cannotMove) {
         const ready = headReadyAt(m, channel);
         if (ready > now) routers.wake(pe, ready);
         continue;
       }
-      const links = out & 31;
-      if ((links & used) !== 0) {
+      if (out === contended) {
         counts.contended++;
         if (denied < 0) denied = self;
         continue;
       }
+      done++;
+      const links = out & ports;
       used |= links;
-      const control = forward(m, channel, out, now + hop, now + rampCycles);
       path?.moved(channel, links);
-      moved++;
       for (let rest = links & 15; rest !== 0; rest &= rest - 1) {
         routers.wake(pe + beyond[31 - Math.clz32(rest & -rest)], now + hop);
         counts.hops++;
@@ -127,18 +134,16 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
         ces.wake(pe, now + rampCycles);
         counts.delivered++;
       }
-      taken(channel, pe);
-      const ready = headReadyAt(m, channel);
-      if (ready >= 0) routers.wake(pe, ready > now ? ready : now + 1);
-      // A switch may have opened for another input of the color.
-      if (control) routers.wake(pe, now + 1);
+      if ((out & madeRoom) !== 0) mayWrite(channel, pe);
+      // More to send, or a switch that may open for another input of the color.
+      if ((out & (holdsMore | wasControl)) !== 0) routers.wake(pe, now + 1);
     }
     if (denied >= 0) {
       // The first that lost goes first in the next cycle: two take turns, and nobody starves.
       favoured[pe] = denied;
       routers.wake(pe, now + 1);
     }
-    return moved;
+    return done;
   }
 
   function visitCe(pe: number): number {

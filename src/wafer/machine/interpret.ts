@@ -7,7 +7,7 @@ import { canIssue, canStep, isMainIdle, issue, startTask, startedNone, step, vec
 import { findDeadlock } from './deadlock.ts';
 import type { MachineProgram } from './pe-program.ts';
 import { resolveProgram } from './resolve.ts';
-import { canForward, cannotMove, forward } from './router.ts';
+import { cannotMove, forward } from './router.ts';
 import { createState, readObject, turnSwitches, writeObject } from './state.ts';
 import type { MachineState } from './state.ts';
 
@@ -71,9 +71,7 @@ function visit(m: MachineState, pe: number): number {
   const { channelFirst, roleOf } = m.resolved;
   let actions = 0;
   for (let channel = channelFirst[pe]; channel < channelFirst[pe + 1]; channel++) {
-    const out = canForward(m, channel);
-    if (out === cannotMove) continue;
-    forward(m, channel, out, 0, 0);
+    if (forward(m, channel, 0, 0, 0) === cannotMove) continue;
     nextInstant(m);
     actions++;
   }

@@ -4,77 +4,111 @@ import { commandAdvance, commandReset, commandTeardown, controlTask, firstComman
 import { ramp } from './layout.ts';
 import { popAlways, popOnAdvance } from './resolve.ts';
 import {
+  depthAt,
+  entriesAt,
   filteredBit,
   hasRoom,
   isControl,
+  occupancy,
   onlyDownAt,
   outputsAt,
   payload,
   pop,
+  popStampAt,
+  poppedAt,
   push,
-  readyHead,
+  pushedAt,
   routeAt,
   setPosition,
   tornDown,
 } from './state.ts';
 import type { MachineState } from './state.ts';
 
-/** Port mask of `canForward` when nothing may move. */
+// What `forward` answers, beside the ports (bits 0 to 4) through which the wavelet went.
 export const cannotMove = 0;
-/** Bit set beside the output ports of a wavelet that moves; a wavelet dropped at the ramp has no other bit. */
-export const moves = 32;
+/** It moved; one that the ramp dropped leaves by no port. */
+export const moved = 32;
+/** It could move, but a port that it needs is taken in this cycle. */
+export const contended = 64;
+/** The channel was full before. */
+export const madeRoom = 128;
+/** The channel holds more. */
+export const holdsMore = 256;
+/** It was a control wavelet, which may have told the switch to turn. */
+export const wasControl = 512;
+export const ports = 31;
 const rampBit = 1 << ramp;
-const ports = 31;
 
 /**
- * Output ports (with `moves`) through which the head of a channel can leave now: it is ready, the switch
- * position takes its input, and every FIFO that it would enter has room. A multicast moves whole or not at all.
+ * Move the head of a channel if it can leave now: it is ready, the switch position takes its input, every FIFO
+ * that it would enter has room, and no output port is among `used`. A multicast moves whole or not at all.
+ * @param hopReady when a wavelet sent now is ready at the next router
+ * @param rampReady when it is ready in the CE
+ * @returns `cannotMove`, `contended`, or `moved` with the ports and what the engine needs to know
  */
-export function canForward(m: MachineState, channel: number): number {
-  const { fifo, record } = m;
+export function forward(m: MachineState, channel: number, used: number, hopReady: number, rampReady: number): number {
+  const { fifo, record, slotMask, now } = m;
   const r = channel * record;
   const outputs = fifo[r + outputsAt];
-  if (outputs === 0) return cannotMove;
-  const entry = readyHead(m, channel);
-  if (entry < 0) return cannotMove;
-  if ((outputs & (rampBit | filteredBit)) === 0) {
-    const only = fifo[r + onlyDownAt];
-    if (only >= 0) return hasRoom(m, only) ? outputs | moves : cannotMove;
-  }
-  let out = outputs & ports;
-  const route = fifo[r + routeAt];
-  if ((out & rampBit) !== 0 && (isControl(m, entry) || outputs !== out) && isDropped(m, route, entry)) out &= ~rampBit;
-  const { down } = m.resolved;
-  for (let rest = out; rest !== 0; rest &= rest - 1)
-    if (!hasRoom(m, down[route * 5 + 31 - Math.clz32(rest & -rest)])) return cannotMove;
-  return out | moves;
+  const popped = fifo[r + poppedAt];
+  const held = fifo[r + pushedAt] - popped;
+  if (outputs === 0 || held === 0) return cannotMove;
+  const entry = r + entriesAt + 2 * (popped & slotMask);
+  const word = fifo[entry + 1];
+  if (word >> 1 > now) return cannotMove;
+  const only = fifo[r + onlyDownAt];
+  if (only < 0 || (word & 1) !== 0 || outputs >= filteredBit)
+    return forwardAny(m, channel, entry, used, hopReady, rampReady);
+  // A data wavelet for one output: nearly all traffic, hence written out.
+  const d = only * record;
+  const pushed = fifo[d + pushedAt];
+  if (pushed - fifo[d + poppedAt] + (fifo[d + popStampAt] === now ? 1 : 0) >= fifo[d + depthAt]) return cannotMove;
+  if ((outputs & used) !== 0) return contended;
+  fifo[r + poppedAt] = popped + 1;
+  fifo[r + popStampAt] = now;
+  const to = d + entriesAt + 2 * (pushed & slotMask);
+  fifo[to] = fifo[entry];
+  fifo[to + 1] = 2 * (outputs === rampBit ? rampReady : hopReady);
+  fifo[d + pushedAt] = pushed + 1;
+  return outputs | moved | (held >= fifo[r + depthAt] ? madeRoom : 0) | (held > 1 ? holdsMore : 0);
 }
 
-/**
- * Move the head of a channel to `out`, the answer of `canForward` in this cycle.
- * @returns whether it was a control wavelet, which may have turned the switch
- */
-export function forward(m: MachineState, channel: number, out: number, hopReady: number, rampReady: number): boolean {
+/** The same for any wavelet and any outputs; its head is known to be ready. */
+function forwardAny(
+  m: MachineState,
+  channel: number,
+  entry: number,
+  used: number,
+  hopReady: number,
+  rampReady: number,
+): number {
   const { fifo } = m;
   const r = channel * m.record;
-  const outputs = fifo[r + outputsAt];
-  const entry = readyHead(m, channel);
-  let bits = payload(m, entry);
-  const control = isControl(m, entry);
-  pop(m, channel);
   const route = fifo[r + routeAt];
-  if (control) bits = obey(m, route, bits);
-  else if ((outputs & filteredBit) !== 0) count(m, route);
-  const only = fifo[r + onlyDownAt];
-  if (only >= 0) {
-    if ((out & ports) !== 0) push(m, only, bits, control ? 1 : 0, (out & rampBit) === 0 ? hopReady : rampReady);
-    return control;
-  }
   const { down } = m.resolved;
-  for (let rest = out & (rampBit - 1); rest !== 0; rest &= rest - 1)
-    push(m, down[route * 5 + 31 - Math.clz32(rest & -rest)], bits, control ? 1 : 0, hopReady);
-  if ((out & rampBit) !== 0) push(m, down[route * 5 + ramp], bits, control ? 1 : 0, rampReady);
-  return control;
+  const outputs = fifo[r + outputsAt];
+  let out = outputs & ports;
+  if ((out & rampBit) !== 0 && isDropped(m, route, entry)) out &= ~rampBit;
+  for (let rest = out; rest !== 0; rest &= rest - 1)
+    if (!hasRoom(m, down[route * 5 + 31 - Math.clz32(rest & -rest)])) return cannotMove;
+  if ((out & used) !== 0) return contended;
+  let bits = payload(m, entry);
+  const control = isControl(m, entry) ? 1 : 0;
+  const held = occupancy(m, channel);
+  pop(m, channel);
+  if (control !== 0) bits = obey(m, route, bits);
+  else if ((outputs & filteredBit) !== 0) count(m, route);
+  for (let rest = out; rest !== 0; rest &= rest - 1) {
+    const port = 31 - Math.clz32(rest & -rest);
+    push(m, down[route * 5 + port], bits, control, port === ramp ? rampReady : hopReady);
+  }
+  return (
+    out |
+    moved |
+    (held >= fifo[r + depthAt] ? madeRoom : 0) |
+    (held > 1 ? holdsMore : 0) |
+    (control === 0 ? 0 : wasControl)
+  );
 }
 
 /** Does the ramp drop this wavelet: a filter, or a control wavelet that CEs ignore? */

@@ -30,10 +30,10 @@ export interface Depths {
 export const tornDown = 255;
 
 /** Fields of a FIFO's record. Counts run on and wrap; their difference is the occupancy. */
-const pushedAt = 0;
-const poppedAt = 1;
-const popStampAt = 2;
-const depthAt = 3;
+export const pushedAt = 0;
+export const poppedAt = 1;
+export const popStampAt = 2;
+export const depthAt = 3;
 /** Of a channel: its route, its port, and the outputs that the switch in force gives it (see `outputsOf`). */
 export const routeAt = 4;
 const portAt = 5;
@@ -43,7 +43,7 @@ export const onlyDownAt = 7;
 /** Beside the port bits in `outputsAt`: a filter stands before the ramp. */
 export const filteredBit = 64;
 /** Entries of two words: payload, then ready cycle * 2 + control bit. */
-const entriesAt = 8;
+export const entriesAt = 8;
 
 /** All SRAM that programs use lives in one buffer whose byte offsets are unsigned 32-bit. */
 const memoryCeiling = 2 ** 32 - 8;
@@ -146,7 +146,8 @@ export function hasRoom(m: MachineState, f: number): boolean {
 }
 
 /** Was this FIFO full before the one pop of this cycle? Then its writer may have been waiting. */
-export const madeRoom = (m: MachineState, f: number): boolean => occupancy(m, f) === m.fifo[f * m.record + depthAt] - 1;
+export const hasMadeRoom = (m: MachineState, f: number): boolean =>
+  occupancy(m, f) === m.fifo[f * m.record + depthAt] - 1;
 
 /** Place in `fifo` of the head entry when it is ready, else -1. */
 export function readyHead(m: MachineState, f: number): number {
