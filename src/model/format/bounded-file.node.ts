@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -5,6 +6,7 @@ import { fail, formatCount, IngotError, nearest } from '../../core/index.ts';
 
 /** One call of the system reads at most 2³¹ − 1 bytes on some platforms. */
 const MAX_READ_BYTES = 2 ** 30;
+const HASH_CHUNK_BYTES = 2 ** 20;
 
 export interface OpenFile {
   readonly path: string;
@@ -90,6 +92,23 @@ export function readText(dir: string, name: string, maxBytes: number, suggestion
     const bytes = new Uint8Array(file.bytes);
     file.read(bytes, 0);
     return new TextDecoder().decode(bytes);
+  } finally {
+    file.close();
+  }
+}
+
+/** Hexadecimal SHA-256 of a file in the folder, read in pieces. */
+export function sha256(dir: string, name: string): string {
+  const file = openFile(dir, name);
+  try {
+    const hash = createHash('sha256');
+    const chunk = new Uint8Array(HASH_CHUNK_BYTES);
+    for (let at = 0; at < file.bytes; at += chunk.length) {
+      const part = chunk.subarray(0, Math.min(chunk.length, file.bytes - at));
+      file.read(part, at);
+      hash.update(part);
+    }
+    return hash.digest('hex');
   } finally {
     file.close();
   }

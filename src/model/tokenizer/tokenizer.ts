@@ -60,6 +60,8 @@ export interface TokenizerFiles {
   readonly chatTemplate?: string;
   /** What the files are called in messages. */
   readonly where: string;
+  /** Text to ids where the public library lacks the model; then `tokenizer` says only what tokens stand for. */
+  readonly encoder?: (text: string, addSpecial: boolean) => number[];
 }
 
 /**
@@ -67,10 +69,11 @@ export interface TokenizerFiles {
  * spaces that the model wrote, and servers that stream cannot take them back.
  * @throws IngotError TOKENIZER_INVALID, TOKENIZER_UNSUPPORTED
  */
-export function createTokenizer({ tokenizer, config, chatTemplate, where }: TokenizerFiles): Tokenizer {
+export function createTokenizer(files: TokenizerFiles): Tokenizer {
+  const { tokenizer, config, chatTemplate, where } = files;
   const vocabulary = readVocabulary(tokenizer, where);
   const rule = resolveByteRule(tokenizer['decoder'], where);
-  const library = openLibrary(tokenizer, config, where);
+  const toIds = files.encoder ?? libraryEncoder(openLibrary(tokenizer, config, where));
   const vocabSize = vocabulary.tokens.length;
   const bytes: (Uint8Array | undefined)[] = Array.from({ length: vocabSize });
   const nothing = new Uint8Array(0);
@@ -110,7 +113,7 @@ export function createTokenizer({ tokenizer, config, chatTemplate, where }: Toke
     eosIds: eosId === undefined ? [] : [eosId],
     specialIds: vocabulary.special,
     encode(text, { addSpecial = true } = {}) {
-      const ids: number[] = library.encode(text, { add_special_tokens: addSpecial }).ids;
+      const ids = toIds(text, addSpecial);
       if (ids.every((id) => vocabulary.tokens[id] !== undefined)) return ids;
       return fail({
         code: 'TOKENIZER_TEXT_REFUSED',
@@ -245,6 +248,11 @@ function openLibrary(tokenizer: JsonObject, config: JsonObject, where: string): 
     );
   }
 }
+
+const libraryEncoder =
+  (library: Library) =>
+  (text: string, addSpecial: boolean): number[] =>
+    library.encode(text, { add_special_tokens: addSpecial }).ids;
 
 /** A special token stands in tokenizer_config.json as text, or as an object with `content`. */
 const specialText = (value: unknown): string | undefined => {

@@ -1,0 +1,72 @@
+// A GGUF file as the parts of a checkpoint. Pure: bytes come from the caller.
+
+import type { LlmShape } from '../../spec/index.ts';
+import { graphOf } from '../arch/index.ts';
+import type { Graph, WeightSource } from '../graph.ts';
+import type { Tokenizer } from '../tokenizer/index.ts';
+import { checkTensors, checkTokenizer } from './cross-checks.ts';
+import { readGeneration, type GenerationDefaults } from './generation.ts';
+import { ggufConfig, ROPE_DIVISORS } from './gguf-config.ts';
+import type { ByteSource } from './gguf-cursor.ts';
+import { ggufName } from './gguf-names.ts';
+import { ggufTokenizer } from './gguf-tokenizer.ts';
+import { ggufWeights } from './gguf-weights.ts';
+import { readGgufHeader } from './gguf.ts';
+import type { JsonObject } from './json.ts';
+
+export interface GgufModel {
+  /** The metadata as config.json of the same model. */
+  readonly config: JsonObject;
+  readonly shape: LlmShape;
+  readonly graph: Graph;
+  /** Under Hugging Face names; tensors in block formats present themselves as f32. */
+  readonly weights: WeightSource;
+  readonly tokenizer: Tokenizer;
+  readonly bosId: number | undefined;
+  readonly generation: GenerationDefaults;
+}
+
+/**
+ * @param source the whole file; the header is read now, tensors when `weights` is asked for them
+ * @param where name of the file, for messages
+ * @throws IngotError GGUF_*, CONFIG_*, ARCH_*, CHECKPOINT_TENSOR_*, TOKENIZER_*, CHECKPOINT_GENERATION_INVALID
+ */
+export function readGgufModel(source: ByteSource, where: string): GgufModel {
+  const { metadata, tensors } = readGgufHeader(source, where);
+  const { config, shape, bosTokenId, interleaved } = ggufConfig(
+    metadata,
+    tensors,
+    (tensor) => ggufWeights(source, [tensor], undefined).read(tensor.name),
+    where,
+  );
+  const rotaryHeadDim = interleaved && shape.attention.kind === 'gqa' ? shape.attention.headDim : undefined;
+  const weights = ggufWeights(
+    source,
+    tensors.filter(({ name }) => name !== ROPE_DIVISORS),
+    rotaryHeadDim,
+  );
+  checkTensors(weights, shape, {
+    where,
+    config: 'the metadata',
+    architectureKey: 'general.architecture',
+    nameOf: ggufName,
+  });
+  const { tokenizer, eosIds } = ggufTokenizer(metadata, where);
+  checkTokenizer(tokenizer, shape, where);
+  const sampling = (key: string): unknown => metadata.get(`general.sampling.${key}`);
+  const generation = readGeneration(
+    { temperature: sampling('temp'), top_p: sampling('top_p'), top_k: sampling('top_k') },
+    where,
+    shape.vocab,
+    { eosIds, tokenizerEosIds: tokenizer.eosIds },
+  );
+  return {
+    config,
+    shape,
+    graph: graphOf(shape),
+    weights,
+    tokenizer,
+    bosId: tokenizer.bosId ?? bosTokenId,
+    generation,
+  };
+}

@@ -1,0 +1,59 @@
+// Tensors of a GGUF file by the names of Hugging Face checkpoints, which all of Ingot uses.
+// Names: gguf-py/gguf/constants.py (TENSOR_NAMES) of https://github.com/ggml-org/llama.cpp
+
+/** Module of the whole model: as in GGUF, as in Hugging Face. */
+const modelModules: readonly (readonly [string, string])[] = [
+  ['token_embd', 'model.embed_tokens'],
+  ['output_norm', 'model.norm'],
+  ['output', 'lm_head'],
+];
+/** Module of a layer: blk.N.… and model.layers.N.… */
+const layerModules: readonly (readonly [string, string])[] = [
+  ['attn_norm', 'input_layernorm'],
+  ['attn_q', 'self_attn.q_proj'],
+  ['attn_k', 'self_attn.k_proj'],
+  ['attn_v', 'self_attn.v_proj'],
+  ['attn_q_norm', 'self_attn.q_norm'],
+  ['attn_k_norm', 'self_attn.k_norm'],
+  ['attn_output', 'self_attn.o_proj'],
+  ['ffn_norm', 'post_attention_layernorm'],
+  ['ffn_gate', 'mlp.gate_proj'],
+  ['ffn_up', 'mlp.up_proj'],
+  ['ffn_down', 'mlp.down_proj'],
+];
+const turned = (pairs: readonly (readonly [string, string])[]): ReadonlyMap<string, string> =>
+  new Map(pairs.map(([a, b]) => [b, a]));
+const toHuggingFace = { model: new Map(modelModules), layer: new Map(layerModules) };
+const toGguf = { model: turned(modelModules), layer: turned(layerModules) };
+
+const ggufLayer = /^blk\.(0|[1-9]\d*)\.(\w+)\.(weight|bias)$/;
+const huggingFaceLayer = /^model\.layers\.(\d+)\.([\w.]+)\.(weight|bias)$/;
+const anyModule = /^([\w.]+)\.(weight|bias)$/;
+
+/** Undefined for a name that no architecture here has. */
+export function huggingFaceName(name: string): string | undefined {
+  const [, layer, part, kind] = ggufLayer.exec(name) ?? [];
+  if (layer !== undefined) {
+    const module = toHuggingFace.layer.get(part);
+    return module === undefined ? undefined : `model.layers.${layer}.${module}.${kind}`;
+  }
+  const [, whole, wholeKind] = anyModule.exec(name) ?? [];
+  const module = toHuggingFace.model.get(whole ?? '');
+  return module === undefined ? undefined : `${module}.${wholeKind}`;
+}
+
+/** What GGUF calls a tensor; a name without a counterpart stays as it is. */
+export function ggufName(name: string): string {
+  const [, layer, part, kind] = huggingFaceLayer.exec(name) ?? [];
+  const layerModule = toGguf.layer.get(part ?? '');
+  if (layerModule !== undefined) return `blk.${layer}.${layerModule}.${kind}`;
+  const [, whole, wholeKind] = anyModule.exec(name) ?? [];
+  const module = toGguf.model.get(whole ?? '');
+  return module === undefined ? name : `${module}.${wholeKind}`;
+}
+
+/**
+ * Weights and biases whose rows llama.cpp's converter reorders for architectures that rotate neighbours: within each
+ * head, rows i and i + headDim / 2 of Hugging Face stand at 2i and 2i + 1 (`permute` in convert_hf_to_gguf.py).
+ */
+export const isRotary = (huggingFace: string): boolean => /\.self_attn\.[qk]_proj\.(weight|bias)$/.test(huggingFace);
