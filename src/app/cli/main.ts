@@ -39,6 +39,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'print published measurements against what Ingot predicts',
     load: async () => (await import('./validate.ts')).validateCommand,
   },
+  yield: {
+    summary: 'draw or read defects of a wafer, repair it, and say what that costs',
+    load: async () => (await import('./yield.ts')).yieldCommand,
+  },
   models: {
     summary: 'list the models that Ingot knows by name',
     load: async () => (await import('./models.ts')).models,

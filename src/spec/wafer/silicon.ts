@@ -183,7 +183,7 @@ export const silicon: Readonly<Record<string, SiliconFacts>> = { wse1, wse2, wse
 export const gpuPartArea: Fact = {
   value: 6,
   unit: 'mm²',
-  basis: 'one streaming multiprocessor of an H100, "about 6"',
+  basis: 'one streaming multiprocessor of an H100',
   source: source.yield,
   standing: 'published',
 };

@@ -3,7 +3,7 @@ export { createDefectMap } from './defect-map.ts';
 export type { DefectMap, LinkSide, PhysLink } from './defect-map.ts';
 export { drawDefects, expectedDefects } from './draw.ts';
 export type { DefectProcess } from './draw.ts';
-export { MAX_MAP_CHARACTERS, parseDefectMap, toFile } from './map-file.ts';
+export { MAX_MAP_BYTES, parseDefectMap, toFile } from './map-file.ts';
 export type { DefectMapFile } from './map-file.ts';
 export { repair } from './repair.ts';
 export type { Repair } from './repair.ts';

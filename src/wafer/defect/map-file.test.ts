@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { IngotError } from '../../core/index.ts';
-import { MAX_MAP_CHARACTERS, parseDefectMap, toFile } from './map-file.ts';
+import { MAX_MAP_BYTES, parseDefectMap, toFile } from './map-file.ts';
 import { defectsOf, wafersWith } from './testing/arbitrary.ts';
 
 const sound = {
@@ -88,7 +88,7 @@ describe('defect map files', () => {
     expect(refusal('{').code).toBe('DEFECT_MAP_INVALID');
     expect(refusal('[]').code).toBe('DEFECT_MAP_INVALID');
     expect(refusal('{"width": 1, "width": 2}').message).toContain('stands twice');
-    expect(refusal(' '.repeat(MAX_MAP_CHARACTERS + 1)).code).toBe('DEFECT_MAP_TOO_LARGE');
+    expect(refusal(' '.repeat(MAX_MAP_BYTES + 1)).code).toBe('DEFECT_MAP_TOO_LARGE');
   });
 
   it('of any text are read or refused, never a crash', () => {

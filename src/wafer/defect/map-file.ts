@@ -5,8 +5,8 @@ import { parseJsonObject } from '../../model/index.ts';
 import { createDefectMap, type DefectMap, type PhysLink } from './defect-map.ts';
 import type { PhysPe } from './structure.ts';
 
-/** Room for every PE of the largest wafer below to be listed, and no more. */
-export const MAX_MAP_CHARACTERS = 2 ** 24;
+/** Room for every PE of the largest wafer known to be listed; the form needs no character of more than a byte. */
+export const MAX_MAP_BYTES = 2 ** 24;
 /** Along an axis. The largest wafer known has 1,260 rows of PEs. */
 export const MAX_MAP_SIDE = 4096;
 const MAX_PROBLEMS = 8;
@@ -41,13 +41,13 @@ export const toFile = ({ width, height, deadPes, deadLinks }: DefectMap): Defect
  * @throws IngotError DEFECT_MAP_TOO_LARGE, DEFECT_MAP_INVALID
  */
 export function parseDefectMap(text: string, where: string): DefectMap {
-  if (text.length > MAX_MAP_CHARACTERS) {
+  if (text.length > MAX_MAP_BYTES) {
     throw new IngotError({
       code: 'DEFECT_MAP_TOO_LARGE',
       message: 'the defect map is larger than Ingot reads',
       where,
-      expected: `at most ${formatCount(MAX_MAP_CHARACTERS)} characters`,
-      found: `${formatCount(text.length)} characters`,
+      expected: `at most ${formatCount(MAX_MAP_BYTES)} B`,
+      found: `${formatCount(text.length)} B`,
     });
   }
   const file = parseJsonObject(text, where, { code: 'DEFECT_MAP_INVALID' });

@@ -95,7 +95,14 @@ function refuse(
   const rest = retiredRows.length - named.length;
   // With spare columns for all but the worst rows, the spare rows would do.
   const worst = [...damaged.keys()].map(dead).sort((a, b) => b - a);
-  const columnsNeeded = worst[spareRows(structure)];
+  const columns = worst[spareRows(structure)];
+  const rows = retiredRows.length;
+  const remedies = [
+    rows < structure.height ? `${formatCount(rows)} spare rows in place of ${formatCount(spareRows(structure))}` : '',
+    columns < structure.width
+      ? `${formatCount(columns)} spare columns in place of ${formatCount(spareColumns(structure))}`
+      : '',
+  ].filter((remedy) => remedy !== '');
   fail({
     code: 'DEFECTS_UNREPAIRABLE',
     message: 'more rows are given up than there are spare rows',
@@ -105,8 +112,7 @@ function refuse(
       'dead PEs, the spare columns',
     found: `${formatCount(retiredRows.length)} such rows`,
     suggestion:
-      `${formatCount(retiredRows.length)} spare rows would do, ` +
-      `or ${formatCount(columnsNeeded)} spare columns in place of ${formatCount(spareColumns(structure))}`,
+      remedies.length === 0 ? 'no number of spares would do' : `of the same PEs, ${remedies.join(', or ')} would do`,
   });
 }
 
@@ -151,13 +157,16 @@ function extraHops(
   const extraEast = new Map<number, readonly number[]>();
   const extraSouth = new Map<number, readonly number[]>();
   const unreachable: Diagnostic[] = [];
-  const line = (length: number, y: number, dx: number, dy: number): number[] =>
-    Array.from({ length }, (_, x) => {
+  const line = (length: number, y: number, dx: number, dy: number): number[] => {
+    const extra: number[] = [];
+    for (let x = 0; x < length; x++) {
       const [from, to] = [physOf(x, y), physOf(x + dx, y + dy)];
       const hops = obstacles.hops(from, to);
       if (hops === undefined && unreachable.length < MAX_NAMED) unreachable.push(noWay(from, to));
-      return (hops ?? 1) - 1;
-    });
+      extra.push((hops ?? 1) - 1);
+    }
+    return extra;
+  };
   const keep = (into: Map<number, readonly number[]>, y: number, extra: readonly number[]): void => {
     if (extra.some((hops) => hops > 0)) into.set(y, extra);
   };

@@ -1,0 +1,136 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+
+import { Option } from 'commander';
+
+import { fail, formatCount, IngotError } from '../../core/index.ts';
+import { wafers } from '../../spec/index.ts';
+import { MAX_MAP_BYTES, parseDefectMap, toFile } from '../../wafer/index.ts';
+import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
+import { drawYield } from './report/yield-picture.ts';
+import { renderYield } from './report/yield-text.ts';
+import { reportYield, type YieldReport } from './report/yield.ts';
+
+interface YieldOptions {
+  readonly wafer: string;
+  readonly density?: number;
+  readonly clustering?: number;
+  readonly seed?: number;
+  readonly wafers?: number;
+  readonly map?: string;
+  readonly spareColumns?: number;
+  readonly spareRows?: number;
+  readonly picture?: string;
+  readonly json?: boolean;
+}
+
+export const yieldCommand: CliCommand<YieldOptions> = {
+  declare(command) {
+    command
+      .description(
+        'Draw the defects of a wafer, or read them from a file; repair it by spare columns, spare rows and detours; ' +
+          'and report what that costs in hops, cycles and capacity, and the yield by density and size of the part ' +
+          'that a defect takes with it. How the real machine is repaired is not published: what is assumed is marked so.',
+      )
+      .addOption(new Option('--wafer <id>', `wafer: ${Object.keys(wafers).join(', ')}`).default('wse3', 'wse3'))
+      .addOption(numberOption('--density <D>', 'killer defects per mm² (default: of the wafer)', { min: 0, max: 10 }))
+      .addOption(
+        numberOption(
+          '--clustering <A>',
+          'parameter of the negative-binomial distribution of defects per die; the smaller, the more they cluster ' +
+            '(default: independent defects)',
+          { min: 0, max: 1000, aboveMin: true },
+        ),
+      )
+      .addOption(wholeOption('--seed <N>', 'draw other defects (default: 1)', 0, 2 ** 32 - 1))
+      .addOption(
+        wholeOption('--wafers <N>', 'draw so many wafers and add statistics; the first repaired is shown', 1, 10_000),
+      )
+      .addOption(
+        new Option(
+          '--map <file>',
+          'JSON file with the defects, as --json prints it under "defectMap"; at most ' +
+            `${formatCount(MAX_MAP_BYTES / 2 ** 20)} MiB`,
+        ).conflicts(['seed', 'wafers']),
+      )
+      .addOption(wholeOption('--spare-columns <N>', 'columns made besides the fabric (default: assumed)', 0, 1000))
+      .addOption(wholeOption('--spare-rows <N>', 'rows made besides the fabric (default: assumed)', 0, 1000))
+      .option('--picture <file>', 'write a picture of the wafer as SVG')
+      .addOption(jsonOption());
+    addExamples(command, [
+      ['one wafer at the published density', 'ingot yield'],
+      ['a hundred wafers, ten times the defects, clustered', 'ingot yield --density 0.01 --clustering 2 --wafers 100'],
+      ['what if there were one spare column and one spare row?', 'ingot yield --spare-columns 1 --spare-rows 1'],
+      ['your own map', 'ingot yield --map defects.json --picture wafer.svg'],
+    ]);
+  },
+
+  async run(io, options) {
+    const { wafer, density, clustering, spareColumns, spareRows, map: file, seed = 1, wafers: count = 1 } = options;
+    const report = reportYield({
+      wafer,
+      ...(density === undefined ? {} : { density }),
+      ...(clustering === undefined ? {} : { clustering }),
+      ...(spareColumns === undefined ? {} : { spareColumns }),
+      ...(spareRows === undefined ? {} : { spareRows }),
+      defects: file === undefined ? { seed, wafers: count } : { map: parseDefectMap(readMap(file), file), file },
+    });
+    if (options.picture !== undefined) writePicture(options.picture, drawYield(report));
+    if (options.json === true) printJson(io, documentOf(report));
+    else io.out(renderYield(report, io.paint));
+    if (options.picture !== undefined) io.err(`picture written to ${options.picture}\n`);
+    return 0;
+  },
+};
+
+/** The report without what can be computed from its map, and with the map in the form that --map reads. */
+function documentOf(report: YieldReport) {
+  const { map, repaired, figures, ...rest } = report;
+  const { worstRow: _row, worstColumn: _column, ...counts } = figures;
+  return { ...rest, figures: counts, retiredRows: repaired.retiredRows, defectMap: toFile(map) };
+}
+
+/** @throws IngotError DEFECT_MAP_UNREADABLE, DEFECT_MAP_TOO_LARGE */
+function readMap(file: string): string {
+  try {
+    const stat = statSync(file);
+    // A device or a pipe has no size to check beforehand.
+    if (!stat.isFile()) unreadable(file, 'not a plain file');
+    if (stat.size > MAX_MAP_BYTES) {
+      fail({
+        code: 'DEFECT_MAP_TOO_LARGE',
+        message: 'the defect map is larger than Ingot reads',
+        where: file,
+        expected: `at most ${formatCount(MAX_MAP_BYTES)} B`,
+        found: `${formatCount(stat.size)} B`,
+      });
+    }
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error instanceof IngotError) throw error;
+    return unreadable(file, (error as NodeJS.ErrnoException).code ?? String(error));
+  }
+}
+
+const unreadable = (file: string, found: string): never =>
+  fail({
+    code: 'DEFECT_MAP_UNREADABLE',
+    message: 'the defect map cannot be read',
+    where: file,
+    found,
+    suggestion: 'check the path; "ingot yield --json" prints a map under "defectMap"',
+  });
+
+/** @throws IngotError PICTURE_UNWRITABLE */
+function writePicture(file: string, svg: string): void {
+  try {
+    writeFileSync(file, svg);
+  } catch (error) {
+    fail({
+      code: 'PICTURE_UNWRITABLE',
+      message: 'the picture cannot be written',
+      where: file,
+      found: (error as NodeJS.ErrnoException).code ?? String(error),
+      suggestion: 'choose a file in a folder that exists',
+    });
+  }
+}
