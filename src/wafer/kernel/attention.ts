@@ -1,8 +1,7 @@
 import type { AttentionOp } from '../../model/index.ts';
-import { allReduce } from '../collective/index.ts';
 import { phase, waveletsOf } from '../phase.ts';
 import type { Phase } from '../phase.ts';
-import { across, along } from './kernel.ts';
+import { across, allReduceOf, along } from './kernel.ts';
 import type { Kernel, KernelContext } from './kernel.ts';
 import type { Axis } from '../reduction.ts';
 
@@ -28,15 +27,14 @@ export const attention: Kernel<AttentionOp> = {
     const headParts = Math.max(1, Math.min(channels, Math.ceil(op.headDim / tiles.k)));
     const scores = tokens * tiles.queriesPerKv * positions;
     const sums = tokens * tiles.queriesPerKv;
-    const rowGroup = context.group(rows);
-    const overRows = (values: number): readonly Phase[] => allReduce({ parts: rows, values, type, group: rowGroup });
+    const overRows = (values: number): readonly Phase[] => allReduceOf(rows, values, context);
     const outputs = tokens * tiles.queriesPerKv * tiles.v;
     return [
       phase('append', { hops: 1, ramps: 2, wavelets: waveletsOf(tokens * (tiles.k + tiles.v), type) }),
       phase('scores', {
         vectors: [{ count: tokens * tiles.queriesPerKv * tiles.k, length: positions, type, looped: true }],
       }),
-      ...allReduce({ parts: headParts, values: scores, type, group: context.group(headParts) }),
+      ...allReduceOf(headParts, scores, context),
       phase('maximum', { vectors: [{ count: 1, length: scores, type }] }),
       ...overRows(sums),
       phase('exponential', { vectors: [{ count: context.expVectors + 2, length: scores, type }] }),

@@ -1,4 +1,6 @@
 import type { Op } from '../../model/index.ts';
+import { allReduce } from '../collective/index.ts';
+import type { LineShape } from '../collective/index.ts';
 import type { Phase, VectorType } from '../phase.ts';
 import type { Axis } from '../reduction.ts';
 
@@ -15,7 +17,13 @@ export interface KernelContext {
   readonly group: (parts: number) => number;
   /** Vector instructions of one exponential: 10 for a range reduction and a degree-6 polynomial. */
   readonly expVectors: number;
+  /** Another all-reduce than `allReduce`: the counts of what a lowered kernel runs. */
+  readonly allReduce?: (line: LineShape) => readonly Phase[];
 }
+
+/** The all-reduce of `values` over `parts` PEs of a line. */
+export const allReduceOf = (parts: number, values: number, context: KernelContext): readonly Phase[] =>
+  (context.allReduce ?? allReduce)({ parts, values, type: context.type, group: context.group(parts) });
 
 /**
  * PE code for one op on a region. Vectors lie cut along one axis and replicated on the other, so that a

@@ -1,8 +1,7 @@
 import type { LinearOp } from '../../model/index.ts';
-import { allReduce } from '../collective/index.ts';
 import { phase } from '../phase.ts';
 import type { Phase } from '../phase.ts';
-import { across, along } from './kernel.ts';
+import { across, allReduceOf, along } from './kernel.ts';
 import type { Kernel, KernelContext } from './kernel.ts';
 import type { Axis } from '../reduction.ts';
 
@@ -33,7 +32,7 @@ export function matrix(
   const values = tokens * nTile;
   return [
     phase('multiply', { vectors: [overTokens.count < overOutputs.count ? overTokens : overOutputs] }),
-    ...allReduce({ parts, values, type, group: context.group(parts) }),
+    ...allReduceOf(parts, values, context),
     ...(bias ? [phase('bias', { vectors: [{ count: 1, length: values, type }] })] : []),
   ];
 }

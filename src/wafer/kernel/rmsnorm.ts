@@ -1,7 +1,6 @@
 import type { RmsNormOp } from '../../model/index.ts';
-import { allReduce } from '../collective/index.ts';
 import { phase } from '../phase.ts';
-import { along } from './kernel.ts';
+import { allReduceOf, along } from './kernel.ts';
 import type { Kernel } from './kernel.ts';
 
 /** Sum of squares on each PE, all-reduced along the axis (per head: only over the PEs of the head), then scaled. */
@@ -15,7 +14,7 @@ export const rmsnorm: Kernel<RmsNormOp> = {
     const values = tokens * tile;
     return [
       phase('squares', { vectors: [{ count: 1, length: values, type }] }),
-      ...allReduce({ parts: partsPerGroup, values: tokens * sumsPerPe, type, group: context.group(partsPerGroup) }),
+      ...allReduceOf(partsPerGroup, tokens * sumsPerPe, context),
       // A square root and a division per sum, then by the inverse and by the weight.
       phase('scale', { divisions: 2 * tokens * sumsPerPe, vectors: [{ count: 2, length: values, type }] }),
     ];

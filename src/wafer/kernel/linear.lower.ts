@@ -1,0 +1,107 @@
+import type { Wafer } from '../../spec/index.ts';
+import type { Collective, LineShape } from '../collective/index.ts';
+import type { Dsd, Instruction, MemoryImage } from '../machine/index.ts';
+import type { VectorType } from '../phase.ts';
+import type { Axis } from '../reduction.ts';
+import { across, along } from './kernel.ts';
+import { lowerAllReduce } from './lower/all-reduce.ts';
+import { matrix } from './linear.ts';
+import { cutAlong, gatherAlong, loweredContext, pesOfMesh, positionAlong } from './lower/lowering.ts';
+import type { LoweredKernel, Placement } from './lower/lowering.ts';
+import { everywhere, sequence } from './lower/sequence.ts';
+
+export interface LinearSpec extends Placement {
+  readonly k: number;
+  readonly n: number;
+  readonly bias: boolean;
+  /** Sums along the input axis. */
+  readonly collective: Collective;
+  /** PEs per group of the collective. */
+  readonly group: number;
+}
+
+/**
+ * y = W x (+ bias) for one token: x [k] cut along the axis, y [n] along the other, W [n, k] along both.
+ *
+ * The multiplication is a list of instructions, not a loop: one scalar load and one vector instruction for each
+ * input element, as the closed form's loop turn of one cycle says. A loop of the CE's scalar instructions takes
+ * four cycles a turn (load, DSD step, count, branch).
+ */
+export function lowerLinear(spec: LinearSpec, wafer: Wafer): LoweredKernel {
+  const { k, n, axis, type, bias } = spec;
+  const other: Axis = axis === 'x' ? 'y' : 'x';
+  const parts = along(axis, spec);
+  const kTile = Math.ceil(k / parts);
+  const nTile = Math.ceil(n / across(axis, spec));
+  const pitch = columnPitch(nTile, type);
+  const line: LineShape = { parts, values: nTile, type, group: spec.group };
+  const summed = lowerAllReduce(spec.collective, line, axis, spec, 'y', wafer);
+
+  const y: Dsd = { kind: 'memory', object: 'y', extents: [nTile] };
+  const columns = Object.fromEntries(
+    Array.from({ length: kTile }, (_, i): [string, Dsd] => [
+      `w${i}`,
+      { kind: 'memory', object: 'w', offset: i * pitch, extents: [nTile] },
+    ]),
+  );
+  const input = { register: 2 };
+  const multiply = Array.from({ length: kTile }, (_, i): Instruction[] => [
+    { kind: 'load', object: 'x', index: i, dst: input },
+    // The first product starts the sum.
+    i === 0
+      ? { kind: 'vector', op: 'mul', dtype: type, dst: 'y', src: ['w0', input] }
+      : { kind: 'vector', op: 'mac', dtype: type, dst: 'y', src: ['y', `w${i}`, input] },
+  ]).flat();
+  const program = sequence(
+    spec,
+    [
+      { name: 'y', dtype: type, length: nTile, bank: 0 },
+      { name: 'w', dtype: type, length: kTile * pitch, bank: weightBank[type] },
+      { name: 'x', dtype: type, length: kTile },
+      ...(bias ? [{ name: 'bias', dtype: type, length: nTile, bank: 4 }] : []),
+    ],
+    [
+      everywhere(spec, { y, ...columns }, multiply),
+      ...summed.stages,
+      ...(bias
+        ? [
+            everywhere(spec, { y, bias: { kind: 'memory', object: 'bias', extents: [nTile] } }, [
+              { kind: 'vector', op: 'add', dtype: type, dst: 'y', src: ['y', 'bias'] },
+            ]),
+          ]
+        : []),
+    ],
+    wafer,
+  );
+  return {
+    program,
+    phases: matrix(k, [n], bias, axis, loweredContext(spec, summed.phases)),
+    *inputs(tensors) {
+      yield* cutAlong(tensors['x'], 'x', axis, spec);
+      if (bias) yield* cutAlong(tensors['bias'], 'bias', other, spec);
+      for (const [px, py] of pesOfMesh(spec)) {
+        const firstK = positionAlong(axis, px, py) * kTile;
+        const firstN = positionAlong(other, px, py) * nTile;
+        yield weightTile(tensors['w'], px, py, firstK, firstN);
+      }
+    },
+    readback: (memory) => gatherAlong(memory, 'y', other, spec, n),
+  };
+
+  function weightTile(w: ArrayLike<number>, x: number, y: number, firstK: number, firstN: number): MemoryImage {
+    const values = new Float64Array(kTile * pitch);
+    for (let i = 0; i < Math.min(kTile, k - firstK); i++)
+      for (let j = 0; j < Math.min(nTile, n - firstN); j++) values[i * pitch + j] = w[(firstN + j) * k + firstK + i];
+    return { x, y, object: 'w', values };
+  }
+}
+
+/**
+ * From one column of a tile to the next, in elements, so that no column meets y in a bank: y starts in bank 0,
+ * fp32 columns in odd banks, fp16 columns (two words a step) in banks 2 and 6.
+ */
+const columnPitch = (nTile: number, type: VectorType): number => {
+  const multiple = type === 'fp32' ? 2 : 8;
+  return Math.ceil(nTile / multiple) * multiple;
+};
+const weightBank: Readonly<Record<VectorType, number>> = { fp32: 1, fp16: 2 };

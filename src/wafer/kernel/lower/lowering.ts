@@ -1,0 +1,77 @@
+// What every lowered kernel is, whichever op it does.
+
+import type { MachineProgram, MemoryImage, MemoryReader } from '../../machine/index.ts';
+import type { Phase, VectorType } from '../../phase.ts';
+import type { Axis } from '../../reduction.ts';
+import { along } from '../kernel.ts';
+import type { KernelContext } from '../kernel.ts';
+import type { Mesh } from './sequence.ts';
+
+/** Tensors by name, row-major. */
+export type Tensors = Readonly<Record<string, ArrayLike<number>>>;
+
+/** A kernel as a PE-level program, with how its tensors lie over the PEs and its counts. */
+export interface LoweredKernel {
+  readonly program: MachineProgram;
+  /** The counts of the kernel's closed form for the same shape. */
+  readonly phases: readonly Phase[];
+  /** What the PEs' memory holds at the start. */
+  inputs(tensors: Tensors): Iterable<MemoryImage>;
+  /** The outcome, from the PEs' memory at the end. */
+  readback(memory: MemoryReader): Float64Array;
+}
+
+/** Where and in what type a kernel runs. */
+export interface Placement extends Mesh {
+  /** Along which the op's input is cut. */
+  readonly axis: Axis;
+  readonly type: VectorType;
+}
+
+/** The context in which a kernel's closed form counts one token of what a lowered kernel runs. */
+export const loweredContext = (placement: Placement, allReduce: readonly Phase[]): KernelContext => ({
+  width: placement.width,
+  height: placement.height,
+  tokens: 1,
+  cached: 0,
+  type: placement.type,
+  // The phases are given: no group is asked for.
+  group: () => 1,
+  expVectors: 0,
+  allReduce: () => allReduce,
+});
+
+/** Position of PE (x, y) along an axis. */
+export const positionAlong = (axis: Axis, x: number, y: number): number => (axis === 'x' ? x : y);
+
+export function* pesOfMesh({ width, height }: Mesh): Generator<readonly [x: number, y: number]> {
+  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) yield [x, y];
+}
+
+/** Piece `index` of a vector cut in tiles; zeros past its end. */
+export const pieceOf = (vector: ArrayLike<number>, index: number, tile: number): Float64Array =>
+  Float64Array.from({ length: tile }, (_, i) => vector[index * tile + i] ?? 0);
+
+/** The same piece of a vector on all PEs at one position along `axis`. */
+export function* cutAlong(vector: ArrayLike<number>, object: string, axis: Axis, mesh: Mesh): Generator<MemoryImage> {
+  const tile = Math.ceil(vector.length / along(axis, mesh));
+  for (const [x, y] of pesOfMesh(mesh))
+    yield { x, y, object, values: pieceOf(vector, positionAlong(axis, x, y), tile) };
+}
+
+/** A vector that lies cut along `axis`, from the first PE at each position. */
+export function gatherAlong(
+  memory: MemoryReader,
+  object: string,
+  axis: Axis,
+  mesh: Mesh,
+  length: number,
+): Float64Array {
+  const tile = Math.ceil(length / along(axis, mesh));
+  const vector = new Float64Array(length);
+  for (let from = 0, i = 0; from < length; from += tile, i++) {
+    const piece = axis === 'x' ? memory.read(i, 0, object) : memory.read(0, i, object);
+    vector.set(piece.subarray(0, Math.min(tile, length - from)), from);
+  }
+  return vector;
+}
