@@ -12,7 +12,8 @@ import {
   operandFabricIn,
   operandFabricOut,
 } from '../../wafer/machine/index.ts';
-import type { MachineState, VectorCode } from '../../wafer/machine/index.ts';
+import type { MachineState } from '../../wafer/machine/index.ts';
+import type { Observer } from './observer.ts';
 import type { Timing } from './timing.ts';
 import { execute } from './timing.ts';
 
@@ -31,15 +32,7 @@ export interface Breakdown {
 const parts = 4;
 const [link, ramp, compute, task] = [0, 1, 2, 3];
 
-export interface CriticalPath {
-  /** A router moved the head of `channel`; the link targets and CE queue of `out` hold a copy. */
-  moved(channel: number, out: number): void;
-  /** A task started; `queue` is the FIFO whose wavelet it took, or -1. */
-  started(pe: number, queue: number): void;
-  issued(pe: number, begun: VectorCode | undefined): void;
-  /** Before the step: settles on its cause. */
-  stepping(pe: number, thread: number, v: VectorCode): void;
-  stepped(pe: number, thread: number, v: VectorCode, cycles: number): void;
+export interface CriticalPath extends Observer {
   breakdown(cycles: number): Breakdown;
 }
 

@@ -3,3 +3,4 @@ export * from './simulate-collective.ts';
 export * from './engine.ts';
 export * from './timing.ts';
 export * from './critical-path.ts';
+export * from './observer.ts';

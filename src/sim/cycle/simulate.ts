@@ -4,11 +4,13 @@ import { IngotError, cycles, fail } from '../../core/index.ts';
 import type { Cycles } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { createState, findDeadlock, loadImages, readObject, resolveProgram } from '../../wafer/machine/index.ts';
-import type { MachineProgram, MemoryImage, MemoryReader } from '../../wafer/machine/index.ts';
+import type { MachineProgram, MachineState, MemoryImage, MemoryReader } from '../../wafer/machine/index.ts';
 import { createCriticalPath } from './critical-path.ts';
 import type { Breakdown } from './critical-path.ts';
 import { createEngine } from './engine.ts';
 import type { Counts, Order } from './engine.ts';
+import { together } from './observer.ts';
+import type { Observer } from './observer.ts';
 import { depthsOf, timingOf } from './timing.ts';
 
 export interface SimulateOptions {
@@ -22,6 +24,8 @@ export interface SimulateOptions {
   readonly order?: Order;
   /** Follow the critical path (costs time and memory). */
   readonly explain?: boolean;
+  /** Watches the run; given the machine before its first cycle. */
+  readonly observe?: (m: MachineState) => readonly Observer[];
 }
 
 export interface Simulation extends MemoryReader {
@@ -45,7 +49,8 @@ export function simulate(program: MachineProgram, wafer: Wafer, options: Simulat
   const m = createState(resolveProgram(program, wafer), depthsOf(timing));
   loadImages(m, options.inputs ?? []);
   const path = options.explain === true ? createCriticalPath(m, timing) : undefined;
-  const engine = createEngine(m, timing, options.order, path);
+  const watchers = [...(path === undefined ? [] : [path]), ...(options.observe?.(m) ?? [])];
+  const engine = createEngine(m, timing, options.order, together(watchers));
   const maxCycles = options.maxCycles ?? 1e9;
   const every = options.progressEvery ?? 10_000;
   let reported = 0;
