@@ -4,9 +4,9 @@
 import { describe, expect, it } from 'vitest';
 import { createVirtualClock } from '../core/index.ts';
 import { randomWeights } from '../model/index.ts';
+import { tinyProgram, tinyShape } from '../wafer/index.ts';
 import { createEngine } from './engine.ts';
 import type { EngineRequest } from './engine-request.ts';
-import { tinyProgram, tinyShape } from './executor/testing/tiny-program.ts';
 import { createProgramExecutor } from './index.node.ts';
 
 const requests: readonly EngineRequest[] = [3, 17, 1, 40, 9].map((length, i) => ({

@@ -126,7 +126,9 @@ describe.each(kinds)('%s tokenizer', (_, json, encoderPrefix) => {
 
   it('gives back the text it was given', () => {
     fc.assert(
-      fc.property(text, (t) => {
+      fc.property(text, (given) => {
+        // The mark that stands for a space in such vocabularies cannot be told from one.
+        const t = encoderPrefix === ' ' ? given.replaceAll('\u2581', '') : given;
         const ids = tokenizer.encode(t, { addSpecial: false });
         expect(tokenizer.decode(ids, { skipSpecial: false })).toBe(t);
       }),
