@@ -17,8 +17,8 @@ const CHUNK_BYTES = 2 ** 18;
 export interface Cursor {
   /** Byte of the file that comes next. */
   readonly position: number;
-  /** For messages: the file and the next byte. */
-  readonly here: string;
+  /** For messages: the file and a byte of it, the next if none is given. */
+  at(position?: number): string;
   /** The next bytes, to be used or copied before the next call. @throws IngotError GGUF_TRUNCATED, GGUF_LIMIT */
   take(count: number): Uint8Array;
   u32(): number;
@@ -37,7 +37,7 @@ export function createCursor(source: ByteSource, where: string): Cursor {
   let chunkStart = 0;
   let chunkEnd = 0;
   let position = 0;
-  const here = (): string => `${where}, byte ${position}`;
+  const at = (place = position): string => `${where}, byte ${place}`;
 
   const requireBytes = (count: number): void => {
     if (position + count <= limit) return;
@@ -45,7 +45,7 @@ export function createCursor(source: ByteSource, where: string): Cursor {
       fail({
         code: 'GGUF_TRUNCATED',
         message: 'the file ends within its header',
-        where: here(),
+        where: at(),
         expected: `${formatCount(count)} more bytes`,
         found: `${formatCount(source.bytes - position)} bytes`,
         suggestion: 'fetch the file again',
@@ -54,7 +54,7 @@ export function createCursor(source: ByteSource, where: string): Cursor {
     fail({
       code: 'GGUF_LIMIT',
       message: 'the header is larger than Ingot reads',
-      where: here(),
+      where: at(),
       expected: `at most ${formatCount(MAX_HEADER_BYTES)} bytes`,
     });
   };
@@ -83,13 +83,13 @@ export function createCursor(source: ByteSource, where: string): Cursor {
     return low + u32() * 2 ** 32;
   };
   const count = (what: string, most: number, unitBytes: number): number => {
-    const at = here();
+    const start = position;
     const stated = u64();
     if (stated > most) {
       fail({
         code: 'GGUF_LIMIT',
         message: `the header states more ${what} than Ingot reads`,
-        where: at,
+        where: at(start),
         expected: `at most ${formatCount(most)}`,
         found: formatCount(stated),
         suggestion: 'check that the file is whole and was written by a known tool',
@@ -102,9 +102,7 @@ export function createCursor(source: ByteSource, where: string): Cursor {
     get position() {
       return position;
     },
-    get here() {
-      return here();
-    },
+    at,
     take,
     u32,
     u64,
@@ -114,7 +112,7 @@ export function createCursor(source: ByteSource, where: string): Cursor {
       try {
         return text.decode(bytes);
       } catch {
-        return fail({ code: 'GGUF_MALFORMED', message: `${what} is not UTF-8 text`, where: here() });
+        return fail({ code: 'GGUF_MALFORMED', message: `${what} is not UTF-8 text`, where: at() });
       }
     },
   };

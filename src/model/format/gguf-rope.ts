@@ -26,7 +26,7 @@ type Scaling = NonNullable<RopeShape['scaling']>;
 export function llama3Scaling(theta: number, divisors: Float32Array, where: string): Scaling | undefined {
   const headDim = 2 * divisors.length;
   if (divisors.every((divisor) => divisor === 1)) return undefined;
-  const factor = rounded(divisors.reduce((a, b) => Math.max(a, b), 0));
+  const factor = divisors.reduce((a, b) => Math.max(a, b), 0);
   const frequencies = ropeInverseFrequencies({ theta }, headDim).map((radians) => radians / (2 * Math.PI));
   const between = [...divisors].flatMap((divisor, i) => {
     if (!(divisor > 1 && divisor < factor * (1 - RELATIVE_TOLERANCE))) return [];

@@ -129,13 +129,12 @@ function readMetadata(cursor: Cursor, count: number): Map<string, GgufValue> {
   const numbers = ({ bytes, array }: NumberType, length: number): NumericArray =>
     new array(cursor.take(length * bytes).slice().buffer);
   const bool = (): boolean => {
-    const at = cursor.here;
     const byte = cursor.take(1)[0];
     if (byte <= 1) return byte === 1;
     return fail({
       code: 'GGUF_MALFORMED',
       message: 'a truth value is neither 0 nor 1',
-      where: at,
+      where: cursor.at(cursor.position - 1),
       found: String(byte),
     });
   };
@@ -151,7 +150,7 @@ function readMetadata(cursor: Cursor, count: number): Map<string, GgufValue> {
     return fail({
       code: 'GGUF_MALFORMED',
       message: 'a metadata value has a type that the format does not have',
-      where: cursor.here,
+      where: cursor.at(),
       expected: 'a type from 0 to 12',
       found: String(type),
     });
@@ -161,7 +160,7 @@ function readMetadata(cursor: Cursor, count: number): Map<string, GgufValue> {
       fail({
         code: 'GGUF_LIMIT',
         message: 'arrays of metadata are nested too deep or too often',
-        where: cursor.here,
+        where: cursor.at(),
         expected: `at most ${MAX_ARRAY_DEPTH} levels, and ${formatCount(MAX_NESTED_ARRAYS)} arrays within arrays`,
       });
     }
@@ -176,13 +175,13 @@ function readMetadata(cursor: Cursor, count: number): Map<string, GgufValue> {
   };
 
   for (let i = 0; i < count; i++) {
-    const at = cursor.here;
+    const start = cursor.position;
     const key = cursor.string('a metadata key', MAX_KEY_BYTES);
     if (metadata.has(key)) {
       fail({
         code: 'GGUF_DUPLICATE',
         message: 'a metadata key stands twice in the file',
-        where: at,
+        where: cursor.at(start),
         found: key.slice(0, 100),
       });
     }
@@ -216,10 +215,15 @@ function readEntries(cursor: Cursor, count: number, where: string): Entry[] {
   const entries: Entry[] = [];
   const names = new Set<string>();
   for (let i = 0; i < count; i++) {
-    const at = cursor.here;
+    const start = cursor.position;
     const name = cursor.string('a tensor name', MAX_TENSOR_NAME_BYTES);
     if (names.has(name)) {
-      fail({ code: 'GGUF_DUPLICATE', message: 'a tensor stands twice in the header', where: at, found: name });
+      fail({
+        code: 'GGUF_DUPLICATE',
+        message: 'a tensor stands twice in the header',
+        where: cursor.at(start),
+        found: name,
+      });
     }
     names.add(name);
     const dimensions = cursor.u32();
