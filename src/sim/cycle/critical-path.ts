@@ -15,7 +15,6 @@ import {
 import type { MachineState } from '../../wafer/machine/index.ts';
 import type { Observer } from './observer.ts';
 import type { Timing } from './timing.ts';
-import { execute } from './timing.ts';
 
 /** Cycles on the critical path; the parts add up to the run's cycles. */
 export interface Breakdown {
@@ -83,7 +82,7 @@ export function createCriticalPath(m: MachineState, timing: Timing): CriticalPat
       cost[main * parts + task] += timing.taskStart;
       endOf[main] = m.now + timing.taskStart;
     },
-    issued(pe, begun) {
+    issued(pe, begun, cycles) {
       const ce = firstCe + pe;
       const main = thread(pe, 0);
       copy(later(main, ce), ce);
@@ -93,8 +92,8 @@ export function createCriticalPath(m: MachineState, timing: Timing): CriticalPat
         cost[running * parts + compute] += timing.vectorStartup;
         endOf[running] = m.now + timing.vectorStartup;
       }
-      cost[ce * parts + compute] += execute;
-      finish(ce, m.now + execute);
+      cost[ce * parts + compute] += cycles;
+      finish(ce, m.now + cycles);
       if (begun === undefined || begun.thread !== 0) {
         copy(ce, main);
         endOf[main] = endOf[ce];

@@ -28,7 +28,7 @@ import {
 } from '../../wafer/machine/index.ts';
 import type { MachineState } from '../../wafer/machine/index.ts';
 import type { CriticalPath } from './critical-path.ts';
-import { execute, lanesOf, stepCycles } from './timing.ts';
+import { issueCycles, lanesOf, stepCycles } from './timing.ts';
 import type { Timing } from './timing.ts';
 import { createWakeRing, furthestWake } from './wake.ts';
 
@@ -200,10 +200,11 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
       const code = issue(m, pe);
       if (code === undefined) return 0;
       counts.instructions++;
-      path?.issued(pe, code.kind === 'vector' ? code : undefined);
+      const cycles = issueCycles(code, timing);
+      path?.issued(pe, code.kind === 'vector' ? code : undefined, cycles);
       if (code.kind === 'vector') threadReady[pe * threads + code.thread] = now + vectorStartup;
       if (code.kind === 'switch') routers.wake(pe, now + 1);
-      return execute;
+      return cycles;
     }
     if (threadReady[t] > now) return 0;
     const count = canStep(m, pe, thread, v, lanesOf(timing, v));

@@ -8,8 +8,8 @@ export interface Observer {
   moved(channel: number, out: number): void;
   /** A task started; `queue` is the FIFO whose wavelet it took, or negative. */
   started(pe: number, queue: number): void;
-  /** The main thread executed an instruction; `begun` when it was a vector instruction, which it only begins. */
-  issued(pe: number, begun: VectorCode | undefined): void;
+  /** The main thread executed an instruction in `cycles`; `begun` when it was a vector instruction, which it only begins. */
+  issued(pe: number, begun: VectorCode | undefined, cycles: number): void;
   /** Before a step of a thread's vector instruction. */
   stepping(pe: number, thread: number, v: VectorCode): void;
   /** After it. The thread is idle again when that was the last element. */
@@ -26,8 +26,8 @@ export function together(observers: readonly Observer[]): Observer | undefined {
     started(pe, queue) {
       for (const each of observers) each.started(pe, queue);
     },
-    issued(pe, begun) {
-      for (const each of observers) each.issued(pe, begun);
+    issued(pe, begun, cycles) {
+      for (const each of observers) each.issued(pe, begun, cycles);
     },
     stepping(pe, thread, v) {
       for (const each of observers) each.stepping(pe, thread, v);

@@ -2,9 +2,9 @@
 
 import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { addressOf, bankWidth, isPacked, operandMemory } from '../../wafer/machine/index.ts';
+import { addressOf, bankWidth, isDivision, isPacked, operandMemory } from '../../wafer/machine/index.ts';
 import { furthestWake } from './wake.ts';
-import type { Depths, MachineState, VectorCode } from '../../wafer/machine/index.ts';
+import type { Code, Depths, MachineState, VectorCode } from '../../wafer/machine/index.ts';
 
 export interface Timing {
   /** Router to router, cycles. */
@@ -13,6 +13,8 @@ export interface Timing {
   readonly ramp: number;
   readonly vectorStartup: number;
   readonly taskStart: number;
+  /** A scalar division or square root. */
+  readonly division: number;
   readonly fp16Lanes: number;
   readonly fp32Lanes: number;
   readonly banks: number;
@@ -42,6 +44,7 @@ export function timingOf(wafer: Wafer): Timing {
     ramp: wafer.ramp,
     vectorStartup: wafer.vectorStartup,
     taskStart: wafer.taskStart,
+    division: wafer.division,
     fp16Lanes: wafer.fp16Lanes,
     fp32Lanes: wafer.fp32Lanes,
     banks: wafer.sramBanks,
@@ -55,6 +58,10 @@ export const depthsOf = (timing: Timing): Depths => ({
   inject: timing.ramp + execute + 1,
   deliver: timing.ramp + 1,
 });
+
+/** Cycles of the main thread's next instruction; a vector instruction is only begun. */
+export const issueCycles = (code: Code, timing: Timing): number =>
+  code.kind === 'scalar' && isDivision(code.op) ? timing.division : execute;
 
 /** Elements that one step of a vector instruction handles at most. */
 export const lanesOf = (timing: Timing, v: VectorCode): number =>

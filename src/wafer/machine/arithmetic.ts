@@ -2,7 +2,7 @@
 // Values travel as JavaScript numbers that are exactly representable in their type. `mac` rounds once
 // (product and sum in double, then to the type). Overflow of integers wraps, of floats goes to infinity.
 
-import type { Dtype, VectorOp } from './pe-program.ts';
+import type { Dtype, ScalarOp, VectorOp } from './pe-program.ts';
 
 export const dtypeCode = { fp32: 0, fp16: 1, i32: 2, i16: 3 } as const satisfies Record<Dtype, number>;
 export const opCode = {
@@ -14,7 +14,12 @@ export const opCode = {
   max: 5,
   min: 6,
   convert: 0,
-} as const satisfies Record<VectorOp, number>;
+  div: 7,
+  sqrt: 8,
+} as const satisfies Record<VectorOp | ScalarOp, number>;
+
+/** Operations that take the wafer's division time. */
+export const isDivision = (op: number): boolean => op === opCode.div || op === opCode.sqrt;
 
 /** Two elements of the type share a wavelet. */
 export const isPacked = (dtype: number): boolean => dtype === dtypeCode.fp16 || dtype === dtypeCode.i16;
@@ -114,6 +119,10 @@ export function compute(op: number, dtype: number, a: number, b: number, c: numb
       return dtype === dtypeCode.i32 ? (a + Math.imul(b, c)) | 0 : roundTo(dtype, a + b * c);
     case opCode.max:
       return Math.max(a, b);
+    case opCode.div:
+      return roundTo(dtype, a / b);
+    case opCode.sqrt:
+      return roundTo(dtype, Math.sqrt(a));
     default:
       return Math.min(a, b);
   }

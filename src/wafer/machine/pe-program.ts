@@ -61,6 +61,8 @@ export interface MemoryObject {
   readonly length: number;
   /** Byte address in the PE's SRAM; bank = (address / 4) mod banks. See `allocate`. */
   readonly address: number;
+  /** The object whose bytes this one reads as another type, from the same address on. */
+  readonly over?: string;
 }
 
 export type Dsd =
@@ -90,6 +92,9 @@ export type VectorSource = string | ScalarSource;
 /** mov a · add a+b · sub a−b · mul a·b · mac a+b·c rounded once · max · min · convert `from` → dtype. */
 export type VectorOp = 'mov' | 'add' | 'sub' | 'mul' | 'mac' | 'max' | 'min' | 'convert';
 
+/** As the vector operations; div a/b and sqrt a take as long as the wafer's division. */
+export type ScalarOp = 'mov' | 'add' | 'sub' | 'mul' | 'max' | 'min' | 'div' | 'sqrt';
+
 /** Runs beside the main thread on microthread `thread`; at its end activates or unblocks a task. */
 export interface Async {
   readonly thread: number;
@@ -111,7 +116,7 @@ export type Instruction =
     }
   | {
       readonly kind: 'scalar';
-      readonly op: 'mov' | 'add' | 'sub' | 'mul' | 'max' | 'min';
+      readonly op: ScalarOp;
       readonly dtype: Dtype;
       readonly dst: Register;
       readonly src: readonly ScalarSource[];

@@ -128,6 +128,16 @@ function verifyMemory(role: Role, wafer: Wafer, report: Report): void {
       report('MEMORY_SHAPE', 'length must be a positive integer and the address an integer', where);
     if (object.address % size !== 0)
       report('MEMORY_ALIGN', `${object.dtype} needs an address divisible by ${size}`, where);
+    if (object.over !== undefined) {
+      const under = role.memory.find((o) => o.name === object.over);
+      if (
+        under === undefined ||
+        object.address !== under.address ||
+        object.length * size > under.length * dtypeBytes(under.dtype)
+      )
+        report('MEMORY_OVER', `the object does not lie inside "${object.over}", from its address on`, where);
+      continue;
+    }
     if (object.address < end) report('MEMORY_OVERLAP', 'the object overlaps the one before it', where);
     end = Math.max(end, object.address + object.length * size);
   }
