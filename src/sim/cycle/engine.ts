@@ -27,7 +27,7 @@ import {
   step,
 } from '../../wafer/machine/index.ts';
 import type { MachineState } from '../../wafer/machine/index.ts';
-import type { CriticalPath } from './critical-path.ts';
+import type { Observer } from './observer.ts';
 import { issueCycles, lanesOf, stepCycles } from './timing.ts';
 import type { Timing } from './timing.ts';
 import { createWakeRing, furthestWake } from './wake.ts';
@@ -65,12 +65,14 @@ export interface Engine {
 /** Called for every list of PEs of a cycle before it is worked through; may reorder it. */
 export type Order = (pes: Int32Array) => void;
 
-export function createEngine(m: MachineState, timing: Timing, order?: Order, path?: CriticalPath): Engine {
+export function createEngine(m: MachineState, timing: Timing, order?: Order, observer?: Observer): Engine {
   const { pes, width, channelFirst, channelPort, channels, roleOf, queueFirst } = m.resolved;
   const { hop, ramp: rampCycles, vectorStartup, taskStart } = timing;
   const threads = m.threads;
   const routers = createWakeRing(pes);
   const ces = createWakeRing(pes);
+  const wakeRouter = routers.wake;
+  const wakeCe = ces.wake;
   /** Channel with first choice, relative to the PE's first. */
   const favoured = new Uint8Array(pes);
   const nextThread = new Uint8Array(pes);
@@ -84,13 +86,13 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
   let cycle = -1;
   let end = 0;
 
-  for (let pe = 0; pe < pes; pe++) if (roleOf[pe] >= 0) ces.wake(pe, 0);
+  for (let pe = 0; pe < pes; pe++) if (roleOf[pe] >= 0) wakeCe(pe, 0);
 
   /** A FIFO is no longer full: whoever writes it may go on in the next cycle. */
   function mayWrite(fifo: number, pe: number): void {
-    if (fifo >= channels) routers.wake(pe, m.now + 1);
-    else if (channelPort[fifo] === 4) ces.wake(pe, m.now + 1);
-    else routers.wake(pe + beyond[channelPort[fifo]], m.now + 1);
+    if (fifo >= channels) wakeRouter(pe, m.now + 1);
+    else if (channelPort[fifo] === 4) wakeCe(pe, m.now + 1);
+    else wakeRouter(pe + beyond[channelPort[fifo]], m.now + 1);
   }
 
   /** The CE took a wavelet. */
@@ -113,7 +115,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
       const out = forward(m, channel, used, now + hop, now + rampCycles);
       if (out === cannotMove) {
         const ready = headReadyAt(m, channel);
-        if (ready > now) routers.wake(pe, ready);
+        if (ready > now) wakeRouter(pe, ready);
         continue;
       }
       if (out === contended) {
@@ -124,24 +126,24 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
       done++;
       const links = out & ports;
       used |= links;
-      path?.moved(channel, links);
+      observer?.moved(channel, links);
       for (let rest = links & 15; rest !== 0; rest &= rest - 1) {
-        routers.wake(pe + beyond[31 - Math.clz32(rest & -rest)], now + hop);
+        wakeRouter(pe + beyond[31 - Math.clz32(rest & -rest)], now + hop);
         counts.hops++;
         load[pe]++;
       }
       if (links >= 16) {
-        ces.wake(pe, now + rampCycles);
+        wakeCe(pe, now + rampCycles);
         counts.delivered++;
       }
       if ((out & madeRoom) !== 0) mayWrite(channel, pe);
       // More to send, or a switch that may open for another input of the color.
-      if ((out & (holdsMore | wasControl)) !== 0) routers.wake(pe, now + 1);
+      if ((out & (holdsMore | wasControl)) !== 0) wakeRouter(pe, now + 1);
     }
     if (denied >= 0) {
       // The first that lost goes first in the next cycle: two take turns, and nobody starves.
       favoured[pe] = denied;
-      routers.wake(pe, now + 1);
+      wakeRouter(pe, now + 1);
     }
     return done;
   }
@@ -149,7 +151,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
   function visitCe(pe: number): number {
     const now = m.now;
     if (freeAt[pe] > now) {
-      ces.wake(pe, freeAt[pe]);
+      wakeCe(pe, freeAt[pe]);
       return 0;
     }
     let started = 0;
@@ -160,12 +162,12 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
         counts.tasks++;
         mainReady[pe] = now + taskStart;
         if (now + taskStart > end) end = now + taskStart;
-        ces.wake(pe, now + Math.max(taskStart, 1));
-        path?.started(pe, how);
+        wakeCe(pe, now + Math.max(taskStart, 1));
+        observer?.started(pe, how);
         if (how >= 0) {
           taken(how, pe);
           // Taking the wavelet is this CE's action of the cycle.
-          ces.wake(pe, now + 1);
+          wakeCe(pe, now + 1);
           return started;
         }
       }
@@ -180,13 +182,13 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
       freeAt[pe] = now + cycles;
       busy[pe] += cycles;
       if (now + cycles > end) end = now + cycles;
-      ces.wake(pe, now + cycles);
+      wakeCe(pe, now + cycles);
       return started + 1;
     }
     // Nothing to execute now: come back when a start-up ends; the fabric wakes the rest.
     for (let t = pe * threads; t < (pe + 1) * threads; t++)
-      if (m.vector[t] !== undefined && threadReady[t] > now) ces.wake(pe, threadReady[t]);
-    if (mainReady[pe] > now) ces.wake(pe, mainReady[pe]);
+      if (m.vector[t] !== undefined && threadReady[t] > now) wakeCe(pe, threadReady[t]);
+    if (mainReady[pe] > now) wakeCe(pe, mainReady[pe]);
     return started;
   }
 
@@ -201,9 +203,9 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
       if (code === undefined) return 0;
       counts.instructions++;
       const cycles = issueCycles(code, timing);
-      path?.issued(pe, code.kind === 'vector' ? code : undefined, cycles);
+      observer?.issued(pe, code.kind === 'vector' ? code : undefined, cycles);
       if (code.kind === 'vector') threadReady[pe * threads + code.thread] = now + vectorStartup;
-      if (code.kind === 'switch') routers.wake(pe, now + 1);
+      if (code.kind === 'switch') wakeRouter(pe, now + 1);
       return cycles;
     }
     if (threadReady[t] > now) return 0;
@@ -211,15 +213,15 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
     if (count === 0) return 0;
     const cycles = stepCycles(m, pe, v, m.done[t], count, timing);
     const outReady = now + cycles + rampCycles;
-    path?.stepping(pe, thread, v);
+    observer?.stepping(pe, thread, v);
     step(m, pe, thread, v, count, outReady);
-    path?.stepped(pe, thread, v, cycles);
+    observer?.stepped(pe, thread, v, cycles);
     counts.vectorSteps++;
     if (v.perWavelet > 0) {
       if (v.a.kind === operandFabricIn) taken(queueFirst[pe] + v.a.queue, pe);
       if (v.b.kind === operandFabricIn) taken(queueFirst[pe] + v.b.queue, pe);
       if (v.c.kind === operandFabricIn) taken(queueFirst[pe] + v.c.queue, pe);
-      if (v.dst.kind === operandFabricOut) routers.wake(pe, outReady);
+      if (v.dst.kind === operandFabricOut) wakeRouter(pe, outReady);
     }
     return cycles;
   }
@@ -235,7 +237,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
     busy,
     load,
     get scheduled() {
-      return routers.pending + ces.pending > 0;
+      return routers.pending() + ces.pending() > 0;
     },
     tick() {
       for (let ahead = 1; ahead <= furthestWake; ahead++) {
@@ -245,8 +247,8 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, pat
         if (routersDue + cesDue === 0) continue;
         cycle = at;
         m.now = at;
-        const routerList = routers.taken;
-        const ceList = ces.taken;
+        const routerList = routers.taken();
+        const ceList = ces.taken();
         order?.(routerList.subarray(0, routersDue));
         order?.(ceList.subarray(0, cesDue));
         let progress = 0;

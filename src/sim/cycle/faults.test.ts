@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { IngotError } from '../../core/index.ts';
 import { allocate, interpret, verify } from '../../wafer/machine/index.ts';
-import type { MachineProgram, RouteRule } from '../../wafer/machine/index.ts';
+import type { Instruction, MachineProgram, RouteRule } from '../../wafer/machine/index.ts';
 import { simulate } from './simulate.ts';
 import { eastward, machine, main, queues, receiver, role, sender, wse2 } from './testing/programs.ts';
 
@@ -104,6 +104,56 @@ describe('verify', () => {
         dsds: { bad: { kind: 'memory', object: 'x', offset: 2, extents: [4], strides: [2] } },
       })[0],
     ).toMatch(/^DSD_BOUNDS element 8 of "x", address 48/);
+  });
+
+  it('refuses instructions that cannot mean anything', () => {
+    const alone = (...code: Instruction[]): string[] =>
+      codes(
+        machine(
+          1,
+          1,
+          [{ on: at(0), color: 2, positions: [{ rx: ['R'], tx: ['E'] }] }],
+          [
+            [
+              0,
+              0,
+              role({
+                memory: allocate(
+                  [
+                    { name: 'x', dtype: 'fp32', length: 4 },
+                    { name: 'h', dtype: 'fp16', length: 4 },
+                  ],
+                  wse2,
+                ),
+                outputs: queues(2),
+                dsds: {
+                  x: { kind: 'memory', object: 'x', extents: [4] },
+                  xx: { kind: 'memory', object: 'x', extents: [2, 2] },
+                  x3: { kind: 'memory', object: 'x', extents: [3] },
+                  h: { kind: 'memory', object: 'h', extents: [4] },
+                  out: { kind: 'fabricOut', color: 2, length: 4 },
+                  turn: { kind: 'fabricOut', color: 2, length: 4, control: true },
+                },
+                ...main(...code),
+              }),
+            ],
+          ],
+        ),
+      ).filter((code) => code !== 'ROUTE_OFF_MESH');
+    const vector = { kind: 'vector', op: 'mov', dtype: 'fp32', dst: 'x', src: [0] } as const;
+    expect(alone(vector)).toEqual([]);
+    expect(alone({ ...vector, dst: 'h' })).toEqual(['DTYPE_MISMATCH']);
+    expect(alone({ ...vector, src: ['x3'] })).toEqual(['LENGTH_MISMATCH']);
+    expect(alone({ ...vector, src: ['out'] })).toEqual(['OPERAND_KIND']);
+    expect(alone({ ...vector, src: [] })).toEqual(['OPERAND_COUNT']);
+    expect(alone({ ...vector, dst: 'turn' })).toEqual(['DTYPE_MISMATCH']);
+    expect(alone({ ...vector, src: [{ register: 16 }] })).toEqual(['REGISTER']);
+    expect(alone({ ...vector, async: { thread: 8 } })).toEqual(['MICROTHREAD']);
+    expect(alone({ kind: 'dsd', set: 'shift', dsd: 'out', value: 1 })).toEqual(['OPERAND_KIND']);
+    expect(alone({ kind: 'dsd', set: 'length', dsd: 'xx', value: 1 })).toEqual(['OPERAND_KIND']);
+    expect(alone({ kind: 'switch', color: 2, position: 1 })).toEqual(['SWITCH_POSITIONS']);
+    expect(alone({ kind: 'store', object: 'x', index: 4, src: 0 })).toEqual(['MEMORY_BOUNDS']);
+    expect(alone({ kind: 'jump', to: 'nowhere' })).toEqual(['NAME_UNKNOWN']);
   });
 
   it('suggests the nearest name', () => {

@@ -82,9 +82,7 @@ export function stepCycles(
   count: number,
   timing: Timing,
 ): number {
-  const reads =
-    (v.a.kind === operandMemory ? 1 : 0) + (v.b.kind === operandMemory ? 1 : 0) + (v.c.kind === operandMemory ? 1 : 0);
-  if (reads === 0 || (reads === 1 && count === 1)) return 1;
+  if (v.memoryReads === 0 || (v.memoryReads === 1 && count === 1)) return 1;
   bankUse.fill(0, 0, timing.banks);
   let most = 1;
   let words = 0;

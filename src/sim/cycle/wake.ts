@@ -10,12 +10,12 @@ export const furthestWake = size - 1;
 export interface WakeRing {
   /** Look at `id` in cycle `at`, later than the one last taken. */
   wake(id: number, at: number): void;
-  /** Number of entries for the cycle, which then stand at the start of `taken`, each id once. */
+  /** Number of entries for the cycle, which then stand at the start of `taken()`, each id once. */
   take(at: number): number;
-  /** Valid until the next `take`. */
-  readonly taken: Int32Array;
+  /** The list last taken; valid until the next `take`. */
+  taken(): Int32Array;
   /** Entries not yet taken. */
-  readonly pending: number;
+  pending(): number;
 }
 
 export function createWakeRing(ids: number): WakeRing {
@@ -59,11 +59,7 @@ export function createWakeRing(ids: number): WakeRing {
       for (let i = 0; i < count; i++) listed[list[i]] &= keep;
       return count;
     },
-    get taken() {
-      return taken;
-    },
-    get pending() {
-      return pending;
-    },
+    taken: () => taken,
+    pending: () => pending,
   };
 }

@@ -142,7 +142,7 @@ export function issue(m: MachineState, pe: number): Code | undefined {
         if (m.resolved.routeColor[r] === step.color) setPosition(m, r, step.position);
       break;
     case 'timestamp':
-      m.i32[(m.memoryFirst[pe] + step.address) >>> 2] = m.now;
+      m.i32[(m.memoryFirst[pe] + step.address) >> 2] = m.now;
       break;
     case 'end':
       next = -1;
@@ -276,7 +276,7 @@ function take(m: MachineState, pe: number, o: Operand): number {
 function fetch(m: MachineState, pe: number, o: Operand, i: number, e: number, word: number): number {
   switch (o.kind) {
     case operandMemory:
-      return loadElement(m, o.dtype, addressOf(m, pe, o, i));
+      return loadElement(m, o.dtype, o.plain ? m.memoryFirst[pe] + o.address + i * o.stride : addressOf(m, pe, o, i));
     case operandFabricIn:
       return fromBits(o.dtype, e === 0 ? word : word >>> 16);
     case operandScalar:
@@ -327,7 +327,12 @@ export function step(
     );
     switch (dst.kind) {
       case operandMemory:
-        storeElement(m, dtype, addressOf(m, pe, dst, i), value);
+        storeElement(
+          m,
+          dtype,
+          dst.plain ? m.memoryFirst[pe] + dst.address + i * dst.stride : addressOf(m, pe, dst, i),
+          value,
+        );
         break;
       case operandFabricOut:
         out |= e === 0 ? toBits(dtype, value) : toBits(dtype, value) << 16;

@@ -39,6 +39,8 @@ export interface Operand {
   /** Fabric: local number of the queue. FIFO: slot of its head and count. */
   readonly queue: number;
   readonly control: boolean;
+  /** Memory: one extent and never changed, so that element i lies at address + i * stride. */
+  readonly plain: boolean;
   readonly source: Source;
 }
 
@@ -58,6 +60,8 @@ export interface VectorCode {
   /** Elements of one wavelet when an operand is on the fabric, else 0. */
   readonly perWavelet: number;
   readonly hasFifo: boolean;
+  /** Sources in memory. */
+  readonly memoryReads: number;
 }
 
 export type Code =
@@ -142,6 +146,7 @@ const operandOf = (o: Partial<Operand>): Operand => ({
   dynamic: o.dynamic ?? -1,
   queue: o.queue ?? 0,
   control: o.control ?? false,
+  plain: o.kind === operandMemory && o.dynamic === -1 && o.extents?.length === 0,
   source: o.source ?? { register: -1, value: 0 },
 });
 const none = operandOf({});
@@ -265,6 +270,7 @@ export function resolveRole(name: string, role: Role): RoleCode {
           unblock: async?.unblock === undefined ? 0 : bitOf(async.unblock),
           perWavelet: fabric ? 4 / dtypeBytes(dtype) : 0,
           hasFifo: all.some((o) => o.kind === operandFifo),
+          memoryReads: sources.filter((o) => o.kind === operandMemory).length,
         };
       }
       case 'scalar':

@@ -45,8 +45,8 @@ export const filteredBit = 64;
 /** Entries of two words: payload, then ready cycle * 2 + control bit. */
 export const entriesAt = 8;
 
-/** All SRAM that programs use lives in one buffer whose byte offsets are unsigned 32-bit. */
-const memoryCeiling = 2 ** 32 - 8;
+/** All SRAM that programs use lives in one buffer whose byte offsets are signed 32-bit words. */
+const memoryCeiling = 2 ** 31 - 8;
 
 export type MachineState = ReturnType<typeof createState>;
 
@@ -71,17 +71,20 @@ export function createState(resolved: ResolvedProgram, depths: Depths) {
   const registers = most((role) => role.registers.length);
   const dynamics = most((role) => role.dynamicLengths.length);
   const rings = most((role) => role.fifos);
-  const memoryFirst = new Float64Array(pes + 1);
-  for (let pe = 0; pe < pes; pe++)
-    memoryFirst[pe + 1] = memoryFirst[pe] + (roleOf[pe] < 0 ? 0 : Math.ceil(roles[roleOf[pe]].memoryBytes / 8) * 8);
-  if (memoryFirst[pes] > memoryCeiling)
+  const memoryFirst = new Int32Array(pes);
+  let memoryBytes = 0;
+  for (let pe = 0; pe < pes; pe++) {
+    memoryFirst[pe] = memoryBytes;
+    memoryBytes += roleOf[pe] < 0 ? 0 : Math.ceil(roles[roleOf[pe]].memoryBytes / 8) * 8;
+  }
+  if (memoryBytes > memoryCeiling)
     fail({
       code: 'MACHINE_MEMORY',
-      message: `the PEs' memory objects take ${memoryFirst[pes]} B together, more than one simulation holds`,
+      message: `the PEs' memory objects take ${memoryBytes} B together, more than one simulation holds`,
       expected: `at most ${memoryCeiling} B`,
       suggestion: 'simulate fewer PEs or shorter tensors',
     });
-  const memory = new ArrayBuffer(memoryFirst[pes]);
+  const memory = new ArrayBuffer(memoryBytes);
 
   const state = {
     resolved,
@@ -226,11 +229,11 @@ function putInForce(m: Pick<MachineState, 'fifo' | 'record' | 'position' | 'reso
 export function loadElement(m: MachineState, dtype: number, at: number): number {
   switch (dtype) {
     case dtypeCode.fp32:
-      return m.f32[at >>> 2];
+      return m.f32[at >> 2];
     case dtypeCode.i32:
-      return m.i32[at >>> 2];
+      return m.i32[at >> 2];
     default:
-      return fromBits(dtype, m.u16[at >>> 1]);
+      return fromBits(dtype, m.u16[at >> 1]);
   }
 }
 
@@ -238,13 +241,13 @@ export function loadElement(m: MachineState, dtype: number, at: number): number 
 export function storeElement(m: MachineState, dtype: number, at: number, value: number): void {
   switch (dtype) {
     case dtypeCode.fp32:
-      m.f32[at >>> 2] = value;
+      m.f32[at >> 2] = value;
       return;
     case dtypeCode.i32:
-      m.i32[at >>> 2] = value;
+      m.i32[at >> 2] = value;
       return;
     default:
-      m.u16[at >>> 1] = toBits(dtype, value);
+      m.u16[at >> 1] = toBits(dtype, value);
   }
 }
 

@@ -79,8 +79,14 @@ export function verifyRole(name: string, role: Role, wafer: Wafer): Diagnostic[]
       }
       if (instruction.kind === 'switch' && !(instruction.color >= 0 && instruction.color < wafer.colors))
         report('COLOR_NUMBER', `color ${instruction.color} does not exist`, at);
-      if (instruction.kind === 'dsd' && role.dsds[instruction.dsd] === undefined)
-        unknown('DSD', instruction.dsd, Object.keys(role.dsds), at);
+      if (instruction.kind === 'dsd') {
+        const dsd = role.dsds[instruction.dsd];
+        if (dsd === undefined) unknown('DSD', instruction.dsd, Object.keys(role.dsds), at);
+        else if (instruction.set !== 'length' && dsd.kind !== 'memory')
+          report('OPERAND_KIND', `"${instruction.dsd}" has no offset: it is not in memory`, at);
+        else if (instruction.set === 'length' && dsd.kind === 'memory' && dsd.extents.length > 1)
+          report('OPERAND_KIND', `"${instruction.dsd}" has several extents, so no single length`, at);
+      }
       if (instruction.kind === 'load' || instruction.kind === 'store' || instruction.kind === 'timestamp') {
         const object = objects.get(instruction.object);
         if (object === undefined) unknown('memory object', instruction.object, objects.keys(), at);
@@ -267,6 +273,8 @@ function verifyVector(
     return dsd;
   };
   const dst = check(vector.dst, vector.dtype, true);
+  if (dst?.kind === 'fabricOut' && dst.control === true && vector.dtype !== 'i32')
+    report('DTYPE_MISMATCH', 'the payload of a control wavelet is an i32', where, { found: vector.dtype });
   if (vector.op === 'convert' && vector.from !== undefined && dtypeBytes(vector.from) !== dtypeBytes(vector.dtype)) {
     // One wavelet would hold two elements of one side and one of the other.
     if ([vector.dst, ...vector.src].some((n) => typeof n === 'string' && role.dsds[n]?.kind.startsWith('fabric')))

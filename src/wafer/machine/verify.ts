@@ -6,7 +6,7 @@ import { peLimits } from '../../spec/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { insideMesh, layOut, neighbour, opposite, peName, portMask, portNames, ramp } from './layout.ts';
 import type { Layout } from './layout.ts';
-import type { MachineProgram, RouteRule } from './pe-program.ts';
+import type { MachineProgram, Role, RouteRule } from './pe-program.ts';
 import { verifyRole } from './verify-role.ts';
 
 /** Enough to see the pattern; a wrong rule over a whole wafer would report every PE. */
@@ -132,8 +132,16 @@ function verifyRoutes(program: MachineProgram, layout: Layout): Diagnostic[] {
       found.push({ code, message, where: `${peName(pe, width)}, color ${color}`, expected });
   };
 
+  const switches = roleNames.map((name) => switchesOf(program.roles[name]));
+
   for (let pe = 0; pe < pes; pe++) {
     const role = roleOf[pe];
+    if (role >= 0)
+      for (const { color, position } of switches[role]) {
+        const index = ruleAt[pe * colors + color];
+        if (index < 0 || position < 0 || position >= routes[index].positions.length)
+          report('SWITCH_POSITIONS', `the CE turns a switch to position ${position}, which is not there`, pe, color);
+      }
     for (let color = 0; color < colors; color++) {
       const index = ruleAt[pe * colors + color];
       const listens = role >= 0 && (inputs[role] >>> color) & 1;
@@ -192,6 +200,9 @@ function verifyRoutes(program: MachineProgram, layout: Layout): Diagnostic[] {
   }
   return found.length > 0 ? found : loops(program, layout);
 }
+
+const switchesOf = (role: Role): readonly { readonly color: number; readonly position: number }[] =>
+  role.tasks.flatMap((task) => task.code.filter((instruction) => instruction.kind === 'switch'));
 
 /** A color whose fixed routes lead back to a router that they passed can never drain. */
 function loops(program: MachineProgram, layout: Layout): Diagnostic[] {
