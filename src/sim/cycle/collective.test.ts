@@ -10,7 +10,7 @@ import type { MemoryImage } from '../../wafer/machine/index.ts';
 import { collectiveCycles } from '../analytic/collective-cost.ts';
 import { simulateCollective } from './simulate-collective.ts';
 import { simulate } from './simulate.ts';
-import { wse2 } from './testing/programs.ts';
+import { shuffle, wse2 } from './testing/programs.ts';
 
 const { taskStart, vectorStartup } = wse2;
 const execute = 1;
@@ -63,6 +63,21 @@ describe.each(Object.values(collectives))('$id', (collective) => {
       Object.keys(collective.lower({ parts, values: 4, type: 'fp32', group: 8 }, wse2).program.roles).length;
     // Roles are the different kinds of PEs; only a tree has more of them on a longer line (one kind per depth).
     expect(size(512)).toBeLessThanOrEqual(collective.id === 'tree' ? 2 * 9 + 1 : size(64));
+  });
+
+  it('does not depend on the order in which PEs are visited', () => {
+    fc.assert(
+      fc.property(shapes, fc.integer(), (line, seed) => {
+        const { program } = collective.lower(line, wse2);
+        const inputs = inputsOf(line, seed, (u) => u - 0.5);
+        const plain = simulate(program, wse2, { inputs });
+        const shuffled = simulate(program, wse2, { inputs, order: shuffle(createRng(seed)) });
+        expect(shuffled.cycles).toBe(plain.cycles);
+        expect(shuffled.counts).toEqual(plain.counts);
+        for (let x = 0; x < line.parts; x++) expect(shuffled.read(x, 0, 'x')).toEqual(plain.read(x, 0, 'x'));
+      }),
+      { numRuns: 20 },
+    );
   });
 
   it('accounts for every cycle of its critical path', () => {

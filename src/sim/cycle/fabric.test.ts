@@ -7,7 +7,7 @@ import type { MemoryReader } from '../../wafer/machine/index.ts';
 import { simulate } from './simulate.ts';
 import { traffic } from './testing/random-traffic.ts';
 import type { Traffic } from './testing/random-traffic.ts';
-import { wse2 } from './testing/programs.ts';
+import { shuffle, wse2 } from './testing/programs.ts';
 
 const runs = { numRuns: 120 };
 
@@ -39,13 +39,7 @@ describe('fabric', () => {
   it('does not depend on the order in which PEs are visited within a cycle; the same run twice is the same', () => {
     fc.assert(
       fc.property(traffic, fc.integer(), (t, seed) => {
-        const rng = createRng(seed);
-        const order = (pes: Int32Array): void => {
-          for (let i = pes.length - 1; i > 0; i--) {
-            const j = rng.u32() % (i + 1);
-            [pes[i], pes[j]] = [pes[j], pes[i]];
-          }
-        };
+        const order = shuffle(createRng(seed));
         const plain = simulate(t.program, wse2, t);
         for (const again of [simulate(t.program, wse2, { ...t, order }), simulate(t.program, wse2, t)]) {
           expect(again.cycles).toBe(plain.cycles);

@@ -1,6 +1,8 @@
 // Small programs for tests: a role from what matters, and straight lines of PEs.
+import type { Rng } from '../../../core/index.ts';
 import { findWafer, resolveWafer } from '../../../spec/index.ts';
 import type { MachineProgram, Queue, Role, RouteRule, Task } from '../../../wafer/machine/index.ts';
+import type { Order } from '../engine.ts';
 
 export const wse2 = resolveWafer(findWafer('wse2'));
 
@@ -52,6 +54,16 @@ export const eastward = (color: number, from: number, to: number, y = 0): RouteR
     : []),
   { on: { x: to, y, width: 1, height: 1 }, color, positions: [{ rx: ['W'], tx: ['R'] }] },
 ];
+
+/** An order of visiting PEs that differs in every cycle. */
+export const shuffle =
+  (rng: Rng): Order =>
+  (pes) => {
+    for (let i = pes.length - 1; i > 0; i--) {
+      const j = rng.u32() % (i + 1);
+      [pes[i], pes[j]] = [pes[j], pes[i]];
+    }
+  };
 
 /** Sends `length` fp32 words of `x` on `color`, the main thread waiting. */
 export const sender = (color: number, length: number): Role =>
