@@ -1,7 +1,9 @@
 // How far from what others measured. Fails when a group gets worse than it is known to be; the bounds are
 // what docs/model.md reports, rounded up.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { groupErrors, validate } from '../../src/plan/index.ts';
+import { groupErrors, validate, validationPicture } from '../../src/plan/index.ts';
 import { publishedRows } from '../../src/spec/index.ts';
 
 const lines = validate(publishedRows, true);
@@ -46,5 +48,10 @@ describe('published rows', () => {
       'D02',
       'D03',
     ]);
+  });
+
+  it('are drawn in docs/validation.svg as they are predicted now (node scripts/draw-validation.ts)', () => {
+    const file = join(import.meta.dirname, '..', '..', 'docs', 'validation.svg');
+    expect(readFileSync(file, 'utf8')).toBe(validationPicture(lines));
   });
 });
