@@ -62,12 +62,15 @@ export interface Engine {
   readonly scheduled: boolean;
 }
 
+/** Sums of periods are rounded; less than this many cycles is nothing. */
+const sliver = 1e-6;
+
 /** Called for every list of PEs of a cycle before it is worked through; may reorder it. */
 export type Order = (pes: Int32Array) => void;
 
 export function createEngine(m: MachineState, timing: Timing, order?: Order, observer?: Observer): Engine {
   const { pes, width, channelFirst, channelPort, channels, roleOf, queueFirst } = m.resolved;
-  const { hop, ramp: rampCycles, vectorStartup, taskStart } = timing;
+  const { hop, ramp: rampCycles, linkPeriod, vectorStartup, taskStart } = timing;
   const threads = m.threads;
   const routers = createWakeRing(pes);
   const ces = createWakeRing(pes);
@@ -75,6 +78,8 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, obs
   const wakeCe = ces.wake;
   /** Channel with first choice, relative to the PE's first. */
   const favoured = new Uint8Array(pes);
+  /** When each link has carried its last wavelet; only for links slower than one a cycle. */
+  const linkFree = linkPeriod > 1 ? new Float64Array(4 * pes) : undefined;
   const nextThread = new Uint8Array(pes);
   const freeAt = new Int32Array(pes);
   const mainReady = new Int32Array(pes);
@@ -100,11 +105,23 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, obs
     if (hasMadeRoom(m, queue)) mayWrite(queue, pe);
   }
 
+  /** Links that cannot begin another wavelet within this cycle. */
+  function takenLinks(free: Float64Array, pe: number, now: number): number {
+    let mask = 0;
+    for (let port = 0; port < 4; port++) if (free[4 * pe + port] > now + 1 - sliver) mask |= 1 << port;
+    return mask;
+  }
+
+  function occupy(free: Float64Array, pe: number, links: number, now: number): void {
+    for (let port = 0; port < 4; port++)
+      if ((links >>> port) & 1) free[4 * pe + port] = Math.max(free[4 * pe + port], now) + linkPeriod;
+  }
+
   function visitRouter(pe: number): number {
     const first = channelFirst[pe];
     const inputs = channelFirst[pe + 1] - first;
     const now = m.now;
-    let used = 0;
+    let used = linkFree === undefined ? 0 : takenLinks(linkFree, pe, now);
     let denied = -1;
     let done = 0;
     let next = favoured[pe];
@@ -132,6 +149,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, obs
         counts.hops++;
         load[pe]++;
       }
+      if (linkFree !== undefined) occupy(linkFree, pe, links, now);
       if (links >= 16) {
         wakeCe(pe, now + rampCycles);
         counts.delivered++;

@@ -11,9 +11,10 @@ const execute = 1;
 const cyclesOf = (program: MachineProgram, inputs?: readonly MemoryImage[]): number =>
   simulate(program, wse2, { inputs }).cycles;
 
-/** Done in cycle `at` and not before: the run is refused when it may only last to `at` − 1. */
+/** Done at cycle `at`: still running when given one cycle less, and not a cycle later. */
 function exactly(program: MachineProgram, at: number, wafer = wse2): void {
-  expect(simulate(program, wafer).cycles).toBe(at);
+  expect(simulate(program, wafer, { maxCycles: at }).cycles).toBe(at);
+  expect(() => simulate(program, wafer, { maxCycles: at - 1 })).toThrow(/RUN_TOO_LONG/);
 }
 
 /** First wavelet leaves the sender's CE at this cycle. */
@@ -42,6 +43,22 @@ describe('links and ramps', () => {
     // Streams stay at one word a cycle: buffers grow with the latency that they cover.
     exactly(line(10, 50), firstIssue + message(9) + 49 + 9, slowHop);
     exactly(line(10, 50), firstIssue + message(9) + 49 + 2, slowRamp);
+  });
+});
+
+describe('link rate', () => {
+  it.each([
+    [1 / 2, 2],
+    [3 / 4, 4 / 3],
+    [8 / 9, 9 / 8],
+  ])('at %f wavelets a cycle a stream takes %f cycles a word', (linkRate, period) => {
+    const words = 73;
+    // Word n begins on the first link n periods after the first, in the cycle that holds that instant.
+    exactly(line(5, words), firstIssue + message(4) + Math.floor((words - 1) * period + 1e-9), { ...wse2, linkRate });
+  });
+
+  it('refuses a link faster than one wavelet a cycle', () => {
+    expect(() => simulate(line(2, 1), { ...wse2, linkRate: 2 })).toThrow(/WAFER_TIMING/);
   });
 });
 

@@ -11,6 +11,8 @@ export interface Timing {
   readonly hop: number;
   /** Router to CE or back, cycles. */
   readonly ramp: number;
+  /** Cycles that a link is taken by one wavelet; at least 1, not necessarily whole. */
+  readonly linkPeriod: number;
   readonly vectorStartup: number;
   readonly taskStart: number;
   /** A scalar division or square root. */
@@ -28,7 +30,7 @@ export const execute = 1;
 /** @throws IngotError WAFER_TIMING for a wafer whose links this engine cannot model */
 export function timingOf(wafer: Wafer): Timing {
   if (
-    wafer.linkRate !== 1 ||
+    !(wafer.linkRate > 0 && wafer.linkRate <= 1) ||
     wafer.hop < 1 ||
     wafer.ramp < 1 ||
     Math.max(wafer.hop, wafer.ramp + execute) > furthestWake
@@ -36,12 +38,13 @@ export function timingOf(wafer: Wafer): Timing {
     fail({
       code: 'WAFER_TIMING',
       message: `the cycle simulator cannot run ${wafer.name}`,
-      expected: 'one wavelet per link and cycle, hop and ramp of 1 to 30 cycles',
+      expected: 'at most one wavelet per link and cycle, hop and ramp of 1 to 30 cycles',
       found: `link rate ${wafer.linkRate}, hop ${wafer.hop}, ramp ${wafer.ramp}`,
     });
   return {
     hop: wafer.hop,
     ramp: wafer.ramp,
+    linkPeriod: 1 / wafer.linkRate,
     vectorStartup: wafer.vectorStartup,
     taskStart: wafer.taskStart,
     division: wafer.division,
