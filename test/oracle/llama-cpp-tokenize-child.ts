@@ -1,4 +1,4 @@
-// In a process of its own, like llama-cpp-child.ts. stdin: a `TokenizeJob` as JSON; stdout: ids of each text as JSON.
+// In a process of its own, like llama-cpp-child.ts. stdin: a `TokenizeJob` as JSON; stdout: ids of each text of each vocabulary as JSON.
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -20,6 +20,9 @@ const { getLlama, LlamaLogLevel } = (await import(
   pathToFileURL(require.resolve('node-llama-cpp')).href
 )) as NodeLlamaCpp;
 const llama = await getLlama({ gpu: false, build: 'never', logLevel: LlamaLogLevel.error, maxThreads: 1 });
-const model = await llama.loadModel({ modelPath: job.file, gpuLayers: 0, vocabOnly: true });
-const ids = job.texts.map((text) => model.tokenize(text, true));
+const ids: number[][][] = [];
+for (const { file, texts } of job.vocabularies) {
+  const model = await llama.loadModel({ modelPath: file, gpuLayers: 0, vocabOnly: true });
+  ids.push(texts.map((text) => model.tokenize(text, true)));
+}
 process.stdout.write(JSON.stringify(ids), () => process.exit(0));

@@ -52,24 +52,36 @@ export const runLlamaCppFile = (
   prompt: readonly number[],
   steps: number,
 ): Promise<LlamaCppResult> =>
-  runChild('llama-cpp-child.ts', gguf, (file): LlamaCppJob => ({ oracles, file, vocab, prompt, steps }));
+  runChild('llama-cpp-child.ts', [gguf], ([file]): LlamaCppJob => ({ oracles, file, vocab, prompt, steps }));
 
 export interface TokenizeJob {
   readonly oracles: string;
-  readonly file: string;
-  readonly texts: readonly string[];
+  readonly vocabularies: readonly { readonly file: string; readonly texts: readonly string[] }[];
 }
 
-/** Ids that llama.cpp gives each text, without special tokens; only the vocabulary of the file is loaded. */
-export const tokenizeWithLlamaCpp = (gguf: Uint8Array, texts: readonly string[]): Promise<number[][]> =>
-  runChild('llama-cpp-tokenize-child.ts', gguf, (file): TokenizeJob => ({ oracles, file, texts }));
+/** Ids that llama.cpp gives each text, without BOS; only the vocabulary of each file is loaded, all in one process. */
+export const tokenizeWithLlamaCpp = (
+  vocabularies: readonly { readonly gguf: Uint8Array; readonly texts: readonly string[] }[],
+): Promise<number[][][]> =>
+  runChild(
+    'llama-cpp-tokenize-child.ts',
+    vocabularies.map(({ gguf }) => gguf),
+    (files): TokenizeJob => ({
+      oracles,
+      vocabularies: vocabularies.map(({ texts }, i) => ({ file: files[i], texts })),
+    }),
+  );
 
-async function runChild<T>(script: string, gguf: Uint8Array, jobOf: (file: string) => object): Promise<T> {
+async function runChild<T>(
+  script: string,
+  ggufs: readonly Uint8Array[],
+  jobOf: (files: readonly string[]) => object,
+): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'ingot-oracle-'));
   try {
-    const file = join(folder, 'model.gguf');
-    writeFileSync(file, gguf);
-    const job = jobOf(file);
+    const files = ggufs.map((_, i) => join(folder, `model-${i}.gguf`));
+    for (const [i, file] of files.entries()) writeFileSync(file, ggufs[i]);
+    const job = jobOf(files);
     const output = await new Promise<string>((done, refuse) => {
       const child = execFile(
         process.execPath,

@@ -68,6 +68,7 @@ export function openCheckpoint(dir: string): Checkpoint {
       where: dir,
       config: 'config.json',
       architectureKey: 'model_type',
+      mend: 'use the config.json that was published with these weights',
       nameOf: (tensor) => tensor,
     });
     const read: string[] = ['config.json'];

@@ -18,6 +18,8 @@ export interface FormatTerms {
   readonly config: string;
   /** Key of it that names the architecture. */
   readonly architectureKey: string;
+  /** What to do where it contradicts the tensors. */
+  readonly mend: string;
   /** What the format calls a tensor. */
   nameOf(tensor: string): string;
 }
@@ -57,20 +59,23 @@ export function checkTensors(weights: WeightSource, shape: LlmShape, terms: Form
         where,
         expected,
         found: `[${weights.shape(name).join(', ')}]`,
-        suggestion: `use the ${config} that was published with these weights`,
+        suggestion: terms.mend,
       });
     }
   }
-  const missing = [...wanted.keys()].filter((name) => !weights.has(name)).slice(0, MAX_CANDIDATES);
+  const missing = [...wanted.keys()]
+    .filter((name) => !weights.has(name))
+    .slice(0, MAX_CANDIDATES)
+    .map(nameOf);
   for (const name of weights.names) {
     if (wanted.has(name) || inertTensors.some(({ pattern, when }) => pattern.test(name) && when(shape))) continue;
     // A problem that is only counted needs no suggestion.
-    const near = problems.count < MAX_PROBLEMS ? nearest(name, missing) : undefined;
+    const near = problems.count < MAX_PROBLEMS ? nearest(nameOf(name), missing) : undefined;
     problems.add({
       code: 'CHECKPOINT_TENSOR_UNKNOWN',
       message: 'the checkpoint has a weight that this architecture does not use',
       where: `${terms.where}, tensor ${nameOf(name)}`,
-      suggestion: near === undefined ? `check ${terms.architectureKey} in ${config}` : `did you mean ${nameOf(near)}?`,
+      suggestion: near === undefined ? `check ${terms.architectureKey} in ${config}` : `did you mean ${near}?`,
     });
   }
   problems.throwIfAny();

@@ -49,6 +49,7 @@ export function readGgufModel(source: ByteSource, where: string): GgufModel {
     where,
     config: 'the metadata',
     architectureKey: 'general.architecture',
+    mend: 'convert the model again, or fetch another release of it',
     nameOf: ggufName,
   });
   const { tokenizer, eosIds } = ggufTokenizer(metadata, where);

@@ -74,14 +74,13 @@ interface Vocabulary {
   flag(key: string, fallback: boolean): boolean;
 }
 
-function invalid(where: string, key: string, message: string, expected: string, found: unknown): never {
-  const text = typeof found === 'string' ? JSON.stringify(found) : String(found);
+function invalid(where: string, key: string, message: string, expected: string, found: string): never {
   return fail({
     code: 'GGUF_TOKENIZER_INVALID',
     message,
     where: `${where}: ${PREFIX}${key}`,
     expected,
-    found: text.slice(0, 80),
+    found: found.slice(0, 80),
     suggestion: 'convert the model again, or fetch another release of it',
   });
 }
@@ -127,7 +126,8 @@ function readVocabulary(metadata: ReadonlyMap<string, GgufValue>, where: string)
   for (const [id, token] of tokens.entries()) {
     // Empty texts pad a vocabulary; no text becomes one of them.
     if (token === '') continue;
-    if (ids.has(token)) invalid(where, 'tokens', 'two tokens have the same text', 'every text once', token);
+    if (ids.has(token))
+      invalid(where, 'tokens', 'two tokens have the same text', 'every text once', JSON.stringify(token));
     ids.set(token, id);
   }
   const kinds = get('token_type') ?? new Uint8Array(tokens.length).fill(1);
@@ -136,7 +136,9 @@ function readVocabulary(metadata: ReadonlyMap<string, GgufValue>, where: string)
   }
   const flag = (key: string, fallback: boolean): boolean => {
     const value = get(key) ?? fallback;
-    return typeof value === 'boolean' ? value : invalid(where, key, 'the value is not true or false', 'a bool', value);
+    return typeof value === 'boolean'
+      ? value
+      : invalid(where, key, 'the value is not true or false', 'a bool', kindOf(value));
   };
   if (flag('remove_extra_whitespaces', false))
     unsupported(where, 'remove_extra_whitespaces', 'the tokenizer drops spaces', 'false', true);
@@ -152,7 +154,7 @@ function readVocabulary(metadata: ReadonlyMap<string, GgufValue>, where: string)
       const isId = typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < tokens.length;
       return isId
         ? value
-        : invalid(where, key, 'the vocabulary has no such token', `an id below ${tokens.length}`, value);
+        : invalid(where, key, 'the vocabulary has no such token', `an id below ${tokens.length}`, String(value));
     },
   };
 }
@@ -210,7 +212,7 @@ function byteLevel(vocabulary: Vocabulary, metadata: ReadonlyMap<string, GgufVal
     const space = merge.indexOf(' ', 1);
     const pair = [merge.slice(0, space), merge.slice(space + 1)];
     if (space > 0 && ids.has(pair.join(''))) return pair;
-    return invalid(where, 'merges', 'a merge does not make a token', 'two parts of a token', merge);
+    return invalid(where, 'merges', 'a merge does not make a token', 'two parts of a token', JSON.stringify(merge));
   });
   const around = (key: 'bos' | 'eos', fallback: boolean): JsonObject[] => {
     if (!flag(`add_${key}_token`, fallback)) return [];

@@ -283,7 +283,7 @@ function locateOne(
       where,
       expected: [...storageTypes.values()].map((known) => known.name).join(', '),
       found: storageTypeName(id),
-      suggestion: 'use a release in one of these types, such as Q8_0 or Q4_K without Q5_K tensors',
+      suggestion: 'use a release in these types only; most that are named Q8_0 or Q4_K_M are',
     });
     return undefined;
   }
