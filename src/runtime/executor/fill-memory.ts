@@ -28,6 +28,7 @@ export function fillTables(
   set(layout.ctlScratch, addresses.scratch);
   set(layout.ctlScratchBytes, addresses.scratchBytes);
   set(layout.ctlScoresOffset, addresses.scoresOffset);
+  set(layout.ctlValueRowsOffset, addresses.valueRowsOffset);
   set(layout.ctlPanelOffset, addresses.panelOffset);
   set(layout.ctlBody, addresses.body);
   set(layout.ctlBodyEnd, addresses.body + body.length * layout.instructionBytes);

@@ -82,6 +82,7 @@ export interface Addresses {
   readonly scratch: number;
   readonly scratchBytes: number;
   readonly scoresOffset: number;
+  readonly valueRowsOffset: number;
   readonly panelOffset: number;
   readonly body: number;
   readonly epilogue: number;
@@ -243,16 +244,23 @@ class Lowering {
   }
 
   /** Private memory of the threads: accumulators, runs of a context, scores, and a panel or a head's result. */
-  private scratch(): Pick<Addresses, 'scratch' | 'scratchBytes' | 'scoresOffset' | 'panelOffset'> {
+  private scratch(): Pick<Addresses, 'scratch' | 'scratchBytes' | 'scoresOffset' | 'valueRowsOffset' | 'panelOffset'> {
     const { map, options } = this;
     const attentions = this.allOps().filter((op) => op.kind === 'attention');
     const contextRuns = Math.max(0, ...attentions.map((op) => runListBytes(this.orders.overPositions(op, 1))));
     const scoresOffset = roundUp(layout.contextRunsOffset + contextRuns, 64);
     // A window may start anywhere in a block, so the scores can take one block more than the context.
-    const panelOffset = scoresOffset + (roundUp(options.maxContext, layout.blockTokens) + layout.blockTokens) * 4;
+    const valueRowsOffset = scoresOffset + (roundUp(options.maxContext, layout.blockTokens) + layout.blockTokens) * 4;
+    const panelOffset = valueRowsOffset + roundUp(options.maxContext * 4, 64);
     const headBytes = Math.max(0, ...attentions.map((op) => roundUp(op.headDim, 4) * 4));
     const scratchBytes = roundUp(panelOffset + Math.max(this.widestK * layout.blockRows * 4, headBytes), 64);
-    return { scratch: map.take(scratchBytes * options.threads, 'work'), scratchBytes, scoresOffset, panelOffset };
+    return {
+      scratch: map.take(scratchBytes * options.threads, 'work'),
+      scratchBytes,
+      scoresOffset,
+      valueRowsOffset,
+      panelOffset,
+    };
   }
 
   private emit(op: number, ...operands: number[]): void {

@@ -58,6 +58,36 @@ function scoreBlock(out: usize, q: usize, keys: usize, headDim: usize, scale: f3
   v128.store(out, mul(d, s), 48);
 }
 
+/** The same for two blocks, whose scores lie after each other: eight sums in flight hide the latency of addition. */
+function scoreTwoBlocks(out: usize, q: usize, keys: usize, others: usize, headDim: usize, scale: f32): void {
+  const zero = f32x4.splat(0);
+  let a = zero, b = zero, c = zero, d = zero, e = zero, f = zero, g = zero, h = zero;
+  const end = q + (headDim << 2);
+  while (q < end) {
+    const s = v128.load32_splat(q);
+    a = add(a, mul(v128.load(keys), s));
+    b = add(b, mul(v128.load(keys, 16), s));
+    c = add(c, mul(v128.load(keys, 32), s));
+    d = add(d, mul(v128.load(keys, 48), s));
+    e = add(e, mul(v128.load(others), s));
+    f = add(f, mul(v128.load(others, 16), s));
+    g = add(g, mul(v128.load(others, 32), s));
+    h = add(h, mul(v128.load(others, 48), s));
+    q += 4;
+    keys += 64;
+    others += 64;
+  }
+  const s = f32x4.splat(scale);
+  v128.store(out, mul(a, s));
+  v128.store(out, mul(b, s), 16);
+  v128.store(out, mul(c, s), 32);
+  v128.store(out, mul(d, s), 48);
+  v128.store(out, mul(e, s), 64);
+  v128.store(out, mul(f, s), 80);
+  v128.store(out, mul(g, s), 96);
+  v128.store(out, mul(h, s), 112);
+}
+
 /** Largest score, then exp(score - largest) in place; `count` is a multiple of 16, hidden scores are -infinity. */
 function softmaxTerms(scores: usize, count: i32): void {
   const end = scores + (<usize>count << 2);
@@ -68,131 +98,186 @@ function softmaxTerms(scores: usize, count: i32): void {
   for (let at = scores; at < end; at += 16) v128.store(at, exp4(f32x4.sub(v128.load(at), most)));
 }
 
-/** Sum of the terms in the order of the runs; element i of the context is at scores + 4i. */
-function sumTerms(scores: usize, runs: usize, runsEnd: usize): f32 {
-  let chain: f32 = 0, level1: f32 = 0, level2: f32 = 0, level3: f32 = 0;
-  for (let run = runs; run < runsEnd; run += runBytes) {
-    let at = scores + (load<usize>(run) << 2);
-    let tiles = load<i32>(run, 4);
-    const tileBytes = load<usize>(run, 8) << 2;
-    const code = load<i32>(run, 12);
-    do {
-      let partial: f32 = 0;
-      for (let i: usize = 0; i < tileBytes; i += 4) partial += load<f32>(at + i);
-      chain += partial;
-      at = code & runDescending ? at - tileBytes : at + tileBytes;
-    } while (--tiles);
-    const level = code & runLevelMask;
-    if (level == 0) continue;
-    level1 += chain;
-    chain = 0;
-    if (level > 1) {
-      level2 += level1;
-      level1 = 0;
-    }
-    if (level > 2) {
-      level3 += level2;
-      level2 = 0;
-    }
-  }
-  return level3;
-}
-
+/** Fold `vectors` chains at the end of a run; a level holds `vectors` of them. */
 // @ts-ignore: decorator
 @inline
-function fold(acc: usize, level: i32, c: v128): void {
-  let a = add(v128.load(acc), c);
+function fold(acc: usize, vectors: usize, level: i32, chain: v128): void {
+  v128.store(acc, add(v128.load(acc), chain));
   while (level > 1) {
+    const next = acc + (vectors << 4);
+    v128.store(next, add(v128.load(next), v128.load(acc)));
     v128.store(acc, f32x4.splat(0));
-    acc += 16;
-    a = add(v128.load(acc), a);
+    acc = next;
     level--;
   }
-  v128.store(acc, a);
 }
 
-/** Weighted values of `wide ? 16 : 4` elements of a head, divided by `sum`, to out. `values` is the offset in a block. */
-// @ts-ignore: decorator
-@inline
-function weighValues(
-  wide: bool, out: usize, scores: usize, runs: usize, runsEnd: usize, table: usize, first: i32,
-  cache: usize, blockBytes: usize, values: usize, valueBytes: usize, sum: f32, acc: usize,
-): void {
+/** Vectors that a slice keeps: its elements, and the sum of the terms in every lane of the last. */
+const wideVectors: usize = 9;
+const sliceVectors: usize = 5;
+const narrowVectors: usize = 2;
+
+/**
+ * Weighted values of 32 elements of a head, divided by the sum of the terms, where every tile is one position: the
+ * chain itself. `rows` are the addresses of the values of each position.
+ */
+function weighWide(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, acc: usize): void {
   const zero = f32x4.splat(0);
-  memory.fill(acc, 0, 192);
-  let c0 = zero, c1 = zero, c2 = zero, c3 = zero;
+  memory.fill(acc, 0, 3 * (wideVectors << 4));
+  let c0 = zero, c1 = zero, c2 = zero, c3 = zero, c4 = zero, c5 = zero, c6 = zero, c7 = zero, sum = zero;
   for (let run = runs; run < runsEnd; run += runBytes) {
-    let start = load<i32>(run);
-    let tiles = load<i32>(run, 4);
-    const tile = load<i32>(run, 8);
     const code = load<i32>(run, 12);
+    const stride: usize = code & runDescending ? -4 : 4;
+    let tiles = load<i32>(run, 4);
+    let at = load<usize>(run) << 2;
     do {
-      let p0 = zero, p1 = zero, p2 = zero, p3 = zero;
-      for (let i = start; i < start + tile; i++) {
-        const position = first + i;
-        const v = blockOf(table, position, cache, blockBytes) + values + <usize>(position & (blockTokens - 1)) * valueBytes;
-        const s = v128.load32_splat(scores + (<usize>i << 2));
-        p0 = add(p0, mul(v128.load(v), s));
-        if (wide) {
-          p1 = add(p1, mul(v128.load(v, 16), s));
-          p2 = add(p2, mul(v128.load(v, 32), s));
-          p3 = add(p3, mul(v128.load(v, 48), s));
-        }
-      }
-      c0 = add(c0, p0);
-      if (wide) {
-        c1 = add(c1, p1);
-        c2 = add(c2, p2);
-        c3 = add(c3, p3);
-      }
-      start = code & runDescending ? start - tile : start + tile;
+      const v = load<usize>(rows + at) + offset;
+      const s = v128.load32_splat(terms + at);
+      c0 = add(c0, mul(v128.load(v), s));
+      c1 = add(c1, mul(v128.load(v, 16), s));
+      c2 = add(c2, mul(v128.load(v, 32), s));
+      c3 = add(c3, mul(v128.load(v, 48), s));
+      c4 = add(c4, mul(v128.load(v, 64), s));
+      c5 = add(c5, mul(v128.load(v, 80), s));
+      c6 = add(c6, mul(v128.load(v, 96), s));
+      c7 = add(c7, mul(v128.load(v, 112), s));
+      sum = add(sum, s);
+      at += stride;
     } while (--tiles);
     const level = code & runLevelMask;
     if (level == 0) continue;
-    fold(acc, level, c0);
-    c0 = zero;
-    if (wide) {
-      fold(acc + 48, level, c1);
-      fold(acc + 96, level, c2);
-      fold(acc + 144, level, c3);
-      c1 = zero, c2 = zero, c3 = zero;
-    }
+    fold(acc, wideVectors, level, c0);
+    fold(acc + 16, wideVectors, level, c1);
+    fold(acc + 32, wideVectors, level, c2);
+    fold(acc + 48, wideVectors, level, c3);
+    fold(acc + 64, wideVectors, level, c4);
+    fold(acc + 80, wideVectors, level, c5);
+    fold(acc + 96, wideVectors, level, c6);
+    fold(acc + 112, wideVectors, level, c7);
+    fold(acc + 128, wideVectors, level, sum);
+    c0 = zero, c1 = zero, c2 = zero, c3 = zero, c4 = zero, c5 = zero, c6 = zero, c7 = zero, sum = zero;
   }
-  const divisor = f32x4.splat(sum);
-  v128.store(out, f32x4.div(v128.load(acc + 32), divisor));
-  if (wide) {
-    v128.store(out, f32x4.div(v128.load(acc + 80), divisor), 16);
-    v128.store(out, f32x4.div(v128.load(acc + 128), divisor), 32);
-    v128.store(out, f32x4.div(v128.load(acc + 176), divisor), 48);
+  acc += 2 * (wideVectors << 4);
+  const divisor = v128.load(acc, 128);
+  for (let i: usize = 0; i < 128; i += 16) v128.store(out + i, f32x4.div(v128.load(acc + i), divisor));
+}
+
+/** Weighted values of 16 elements, for tiles of any length. */
+function weighSlice(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, acc: usize): void {
+  const zero = f32x4.splat(0);
+  memory.fill(acc, 0, 3 * (sliceVectors << 4));
+  let c0 = zero, c1 = zero, c2 = zero, c3 = zero, sum = zero;
+  for (let run = runs; run < runsEnd; run += runBytes) {
+    const code = load<i32>(run, 12);
+    const tileBytes = load<usize>(run, 8) << 2;
+    const back: usize = code & runDescending ? tileBytes << 1 : 0;
+    let tiles = load<i32>(run, 4);
+    let at = load<usize>(run) << 2;
+    do {
+      let p0 = zero, p1 = zero, p2 = zero, p3 = zero, part = zero;
+      for (const end = at + tileBytes; at < end; at += 4) {
+        const v = load<usize>(rows + at) + offset;
+        const s = v128.load32_splat(terms + at);
+        p0 = add(p0, mul(v128.load(v), s));
+        p1 = add(p1, mul(v128.load(v, 16), s));
+        p2 = add(p2, mul(v128.load(v, 32), s));
+        p3 = add(p3, mul(v128.load(v, 48), s));
+        part = add(part, s);
+      }
+      c0 = add(c0, p0);
+      c1 = add(c1, p1);
+      c2 = add(c2, p2);
+      c3 = add(c3, p3);
+      sum = add(sum, part);
+      at -= back;
+    } while (--tiles);
+    const level = code & runLevelMask;
+    if (level == 0) continue;
+    fold(acc, sliceVectors, level, c0);
+    fold(acc + 16, sliceVectors, level, c1);
+    fold(acc + 32, sliceVectors, level, c2);
+    fold(acc + 48, sliceVectors, level, c3);
+    fold(acc + 64, sliceVectors, level, sum);
+    c0 = zero, c1 = zero, c2 = zero, c3 = zero, sum = zero;
+  }
+  acc += 2 * (sliceVectors << 4);
+  const divisor = v128.load(acc, 64);
+  for (let i: usize = 0; i < 64; i += 16) v128.store(out + i, f32x4.div(v128.load(acc + i), divisor));
+}
+
+/** Weighted values of 4 elements: what is left of a head. */
+function weighNarrow(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, acc: usize): void {
+  const zero = f32x4.splat(0);
+  memory.fill(acc, 0, 3 * (narrowVectors << 4));
+  let chain = zero, sum = zero;
+  for (let run = runs; run < runsEnd; run += runBytes) {
+    const code = load<i32>(run, 12);
+    const tileBytes = load<usize>(run, 8) << 2;
+    const back: usize = code & runDescending ? tileBytes << 1 : 0;
+    let tiles = load<i32>(run, 4);
+    let at = load<usize>(run) << 2;
+    do {
+      let partial = zero, part = zero;
+      for (const end = at + tileBytes; at < end; at += 4) {
+        const s = v128.load32_splat(terms + at);
+        partial = add(partial, mul(v128.load(load<usize>(rows + at) + offset), s));
+        part = add(part, s);
+      }
+      chain = add(chain, partial);
+      sum = add(sum, part);
+      at -= back;
+    } while (--tiles);
+    const level = code & runLevelMask;
+    if (level == 0) continue;
+    fold(acc, narrowVectors, level, chain);
+    fold(acc + 16, narrowVectors, level, sum);
+    chain = zero, sum = zero;
+  }
+  acc += 2 * (narrowVectors << 4);
+  v128.store(out, f32x4.div(v128.load(acc), v128.load(acc, 16)));
+}
+
+/** Addresses of the values of one KV head at `length` positions from `first` on. */
+export function listValueRows(
+  out: usize, table: usize, first: i32, length: i32, cache: usize, blockBytes: usize, values: usize, headDim: usize,
+): void {
+  const valueBytes = padded(headDim) << 2;
+  for (let position = first; position < first + length; position++, out += 4) {
+    const slot = <usize>(position & (blockTokens - 1));
+    store<usize>(out, blockOf(table, position, cache, blockBytes) + values + slot * valueBytes);
   }
 }
 
 /**
- * One query head at `position`: sees the positions from `first` on. `keys` and `values` are offsets in a block;
- * `scores` holds a context rounded out to whole blocks, then one head.
+ * One query head at `position`: sees the positions from `first` on. `keys` is the head's offset in a block, `rows`
+ * come from `listValueRows`, `singles` says that every tile is one position, `scores` has room for the context rounded out to whole blocks.
  */
 export function attendHead(
   out: usize, q: usize, headDim: usize, scale: f32, table: usize, first: i32, position: i32, cache: usize,
-  blockBytes: usize, keys: usize, values: usize, runs: usize, runsEnd: usize, scores: usize, result: usize, acc: usize,
+  blockBytes: usize, keys: usize, rows: usize, runs: usize, runsEnd: usize, singles: bool, scores: usize,
+  result: usize, acc: usize,
 ): void {
   const start = first & ~(blockTokens - 1);
   let at = scores;
-  for (let p = start; p <= position; p += blockTokens) {
+  let p = start;
+  for (; p + blockTokens <= position; p += 2 * blockTokens, at += 2 * blockTokens * 4) {
+    const one = blockOf(table, p, cache, blockBytes) + keys;
+    scoreTwoBlocks(at, q, one, blockOf(table, p + blockTokens, cache, blockBytes) + keys, headDim, scale);
+  }
+  if (p <= position) {
     scoreBlock(at, q, blockOf(table, p, cache, blockBytes) + keys, headDim, scale);
     at += blockTokens * 4;
   }
   // Positions outside the window and slots not yet written count as infinitely unlikely.
-  for (let p = start; p < first; p++) store<f32>(scores + (<usize>(p - start) << 2), -Infinity);
+  for (let hidden = start; hidden < first; hidden++) store<f32>(scores + (<usize>(hidden - start) << 2), -Infinity);
   for (let hidden = scores + (<usize>(position - start + 1) << 2); hidden < at; hidden += 4) store<f32>(hidden, -Infinity);
   softmaxTerms(scores, <i32>((at - scores) >> 2));
 
   const terms = scores + (<usize>(first - start) << 2);
-  const sum = sumTerms(terms, runs, runsEnd);
   const valueBytes = padded(headDim) << 2;
   let d: usize = 0;
-  for (; d + 64 <= valueBytes; d += 64)
-    weighValues(true, result + d, terms, runs, runsEnd, table, first, cache, blockBytes, values + d, valueBytes, sum, acc);
-  for (; d < valueBytes; d += 16)
-    weighValues(false, result + d, terms, runs, runsEnd, table, first, cache, blockBytes, values + d, valueBytes, sum, acc);
+  if (singles) for (; d + 128 <= valueBytes; d += 128) weighWide(result + d, terms, runs, runsEnd, rows, d, acc);
+  for (; d + 64 <= valueBytes; d += 64) weighSlice(result + d, terms, runs, runsEnd, rows, d, acc);
+  for (; d < valueBytes; d += 16) weighNarrow(result + d, terms, runs, runsEnd, rows, d, acc);
   memory.copy(out, result, headDim << 2);
 }

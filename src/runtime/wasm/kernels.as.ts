@@ -1,12 +1,12 @@
 // The kernels' entry: threads that run passes over a list of instructions. Every thread runs the whole list;
 // inside an instruction they take units of work from a shared counter, and a barrier ends it. No result depends
 // on which thread computed what.
-import { attendHead, cacheRow } from './attention.as';
+import { attendHead, cacheRow, listValueRows } from './attention.as';
 import { addRows, embed, glu, rmsNorm, rope } from './elementwise.as';
 import {
   blockTokens, contextRunsOffset, ctlArrived, ctlBody, ctlBodyEnd, ctlDone, ctlEpilogue, ctlEpilogueEnd, ctlGeneration, ctlNext,
   ctlPanelOffset, ctlPhase, ctlRowPosition, ctlRows, ctlRowTable, ctlRowToken, ctlScoresOffset, ctlScratch, ctlScratchBytes,
-  ctlSleepers, ctlStop, ctlThreads, ctlWanted, ctlWantedRow, instructionBytes, opAdd, opAttend, opCache, opEmbed, opGather, opGlu,
+  ctlSleepers, ctlStop, ctlThreads, ctlValueRowsOffset, ctlWanted, ctlWantedRow, instructionBytes, opAdd, opAttend, opCache, opEmbed, opGather, opGlu,
   opLinear, opLinearInt8, opNorm, opPack, opQuantize, opRope, runListHeader, tokenGroup, tokenPair,
 } from './layout';
 import { linearInt8, quantizeRows } from './linear-int8.as';
@@ -17,7 +17,7 @@ export { convert, packBlock, packBlockInt8 } from './pack.as';
 export { makeRuns } from './runs.as';
 // Exported so that each stays a function of its own: the engine optimizes whole functions, from one call to the
 // next, and what is inlined into a pass would be optimized a pass too late.
-export { attendHead, cacheRow } from './attention.as';
+export { attendHead, cacheRow, listValueRows } from './attention.as';
 export { addRows, embed, glu, rmsNorm, rope } from './elementwise.as';
 export { linearInt8, quantizeRows } from './linear-int8.as';
 export { linear, packRows } from './linear.as';
@@ -189,6 +189,7 @@ function attend(at: usize, rows: i32): void {
   const window = int(at, 11), parts = int(at, 12), group = int(at, 13);
   const share = heads / kvHeads;
   const runs = scratch + contextRunsOffset;
+  const valueRows = scratch + load<usize>(ctlValueRowsOffset);
   const scores = scratch + load<usize>(ctlScoresOffset);
   const result = scratch + load<usize>(ctlPanelOffset);
   const units = rows * kvHeads;
@@ -196,17 +197,19 @@ function attend(at: usize, rows: i32): void {
     const row = unit / kvHeads;
     const kvHead = <usize>(unit % kvHeads);
     const position = int(load<usize>(ctlRowPosition), row);
+    const table = word(load<usize>(ctlRowTable), row);
     const first = window > 0 ? max(0, position - window + 1) : 0;
     const length = position - first + 1;
-    const runsEnd = makeRuns(0, length, (length + parts - 1) / parts, parts, group, runs);
+    const tile = (length + parts - 1) / parts;
+    const runsEnd = makeRuns(0, length, tile, parts, group, runs);
     const keys = kvHead * (headDim << 6);
     const values = <usize>kvHeads * (headDim << 6) + kvHead * blockTokens * (((headDim + 3) & ~3) << 2);
+    listValueRows(valueRows, table, first, length, word(at, 8), word(at, 9), values, headDim);
     for (let h: usize = 0; h < <usize>share; h++) {
       const head = (kvHead * share + h) * (headDim << 2);
       attendHead(
-        out + <usize>row * stride + head, q + <usize>row * qStride + head, headDim, load<f32>(at + 40),
-        word(load<usize>(ctlRowTable), row), first, position, word(at, 8), word(at, 9), keys, values, runs, runsEnd,
-        scores, result, scratch,
+        out + <usize>row * stride + head, q + <usize>row * qStride + head, headDim, load<f32>(at + 40), table, first, position,
+        word(at, 8), word(at, 9), keys, valueRows, runs, runsEnd, tile == 1, scores, result, scratch,
       );
     }
   }

@@ -27,6 +27,7 @@ export const ctlScratchBytes = 456;
 /** Byte offsets inside the private memory; fold accumulators lie at its start. */
 export const ctlScoresOffset = 460;
 export const ctlPanelOffset = 464;
+export const ctlValueRowsOffset = 500;
 /** Instructions [body, bodyEnd) run on every row, [epilogue, epilogueEnd) on the wanted rows. */
 export const ctlBody = 468;
 export const ctlBodyEnd = 472;
@@ -46,10 +47,11 @@ export const ctlWanted = 516;
 
 export const controlBytes = 576;
 
-/** Accumulators of one thread at the start of its memory: three levels of sixteen fp32, padded. */
-export const foldBytes = 256;
-/** Where the runs of the current attention context start, after the fold accumulators. */
-export const contextRunsOffset = 256;
+/**
+ * Where the runs of the current attention context start in the private memory of a thread: after the accumulators,
+ * at most three levels of nine vectors.
+ */
+export const contextRunsOffset = 448;
 
 /** A run of tiles that one chain adds: first element, tiles, elements a tile, code. */
 export const runBytes = 16;
