@@ -10,6 +10,8 @@ export interface VectorWork {
   readonly type: VectorType;
   /** Inside a scalar loop: each instruction also pays the loop's own instructions. */
   readonly looped?: boolean;
+  /** Two operands lie in one bank, as when a vector is multiplied by itself: each step takes two accesses. */
+  readonly sameBank?: boolean;
 }
 
 /** Counts on the critical path of one run of the phase; `repeat` runs follow one another. */

@@ -50,7 +50,7 @@ export function price(phase: Phase, wafer: Wafer, into: Breakdown = emptyBreakdo
   let loop = 0;
   for (const work of phase.vectors) {
     startup += work.count * wafer.vectorStartup;
-    element += work.count * Math.ceil(work.length / lanes(work, wafer));
+    element += work.count * Math.ceil(work.length / lanes(work, wafer)) * (work.sameBank === true ? 2 : 1);
     if (work.looped === true) loop += work.count * wafer.loopIteration;
   }
   const hop = phase.hops * wafer.hop;

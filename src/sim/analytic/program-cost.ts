@@ -5,7 +5,7 @@ import { add, cycles, cyclesToSeconds, energy, seconds } from '../../core/index.
 import type { Cycles, Hertz, Joules, Seconds } from '../../core/index.ts';
 import type { Graph, Op } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { groupSize, sectionPhases } from '../../wafer/index.ts';
+import { expVectors, groupSize, sectionPhases } from '../../wafer/index.ts';
 import type { KernelContext, OpPhases, Program, VectorType } from '../../wafer/index.ts';
 import { emptyBreakdown, price, priceAll, total } from './price.ts';
 import type { Breakdown } from './price.ts';
@@ -18,9 +18,6 @@ export interface StepCost {
   readonly io: Seconds;
   readonly time: Seconds;
 }
-
-/** Vector instructions of the exponential that the executors compute (see `wafer/interpret.ts`). */
-export const expVectors = 10;
 
 export interface MeshShape {
   readonly width: number;

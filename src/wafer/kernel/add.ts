@@ -1,7 +1,11 @@
 import type { AddOp } from '../../model/index.ts';
+import type { Wafer } from '../../spec/index.ts';
 import { phase } from '../phase.ts';
 import { along } from './kernel.ts';
 import type { Kernel } from './kernel.ts';
+import { cutAlong, gatherAlong, loweredContext, whole } from './lower/lowering.ts';
+import type { LoweredKernel, Placement } from './lower/lowering.ts';
+import { everywhere, sequence } from './lower/sequence.ts';
 
 /** One vector addition on each PE; both operands lie alike. */
 export const add: Kernel<AddOp> = {
@@ -10,3 +14,32 @@ export const add: Kernel<AddOp> = {
     return [phase('add', { vectors: [{ count: 1, length, type: context.type }] })];
   },
 };
+
+/** y = a + b, all [size] and cut along the axis. */
+export function lowerAdd(spec: Placement & { readonly size: number }, wafer: Wafer): LoweredKernel {
+  const { axis, type, size } = spec;
+  const length = Math.ceil(size / along(axis, spec));
+  const program = sequence(
+    spec,
+    [
+      { name: 'a', dtype: type, length, bank: 0 },
+      { name: 'b', dtype: type, length, bank: 4 },
+      { name: 'y', dtype: type, length },
+    ],
+    [
+      everywhere(spec, whole(length, 'a', 'b', 'y'), [
+        { kind: 'vector', op: 'add', dtype: type, dst: 'y', src: ['a', 'b'] },
+      ]),
+    ],
+    wafer,
+  );
+  return {
+    program,
+    phases: add.phases({ kind: 'add', out: 'y', a: 'a', b: 'b', width: size }, axis, loweredContext(spec)),
+    *inputs({ a, b }) {
+      yield* cutAlong(a, 'a', axis, spec);
+      yield* cutAlong(b, 'b', axis, spec);
+    },
+    readback: (memory) => gatherAlong(memory, 'y', axis, spec, size),
+  };
+}

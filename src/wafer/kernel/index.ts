@@ -24,3 +24,7 @@ export const kernels: { readonly [K in OpKind]: Kernel<Extract<Op, { kind: K }>>
 export { matrix } from './linear.ts';
 export { shiftGemm, shiftGemmTransposed } from './shift-gemm.ts';
 export type { Kernel, KernelContext } from './kernel.ts';
+export { lowerLinear, type LinearSpec } from './linear.lower.ts';
+export { onLines } from './lower/all-reduce.ts';
+export type { LoweredKernel, Tensors } from './lower/lowering.ts';
+export { expVectors } from './lower/exponential.ts';

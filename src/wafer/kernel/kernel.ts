@@ -15,7 +15,7 @@ export interface KernelContext {
   readonly type: VectorType;
   /** PEs per group of the two-level reduce, for a line of that many PEs. */
   readonly group: (parts: number) => number;
-  /** Vector instructions of one exponential: 10 for a range reduction and a degree-6 polynomial. */
+  /** Vector instructions of one exponential, its clamps included; `expVectors` of them as kernels are lowered. */
   readonly expVectors: number;
   /** Another all-reduce than `allReduce`: the counts of what a lowered kernel runs. */
   readonly allReduce?: (line: LineShape) => readonly Phase[];

@@ -1,10 +1,11 @@
 // What every lowered kernel is, whichever op it does.
 
-import type { MachineProgram, MemoryImage, MemoryReader } from '../../machine/index.ts';
+import type { Dsd, MachineProgram, MemoryImage, MemoryReader } from '../../machine/index.ts';
 import type { Phase, VectorType } from '../../phase.ts';
 import type { Axis } from '../../reduction.ts';
 import { along } from '../kernel.ts';
 import type { KernelContext } from '../kernel.ts';
+import { expVectors } from './exponential.ts';
 import type { Mesh } from './sequence.ts';
 
 /** Tensors by name, row-major. */
@@ -29,7 +30,7 @@ export interface Placement extends Mesh {
 }
 
 /** The context in which a kernel's closed form counts one token of what a lowered kernel runs. */
-export const loweredContext = (placement: Placement, allReduce: readonly Phase[]): KernelContext => ({
+export const loweredContext = (placement: Placement, allReduce: readonly Phase[] = []): KernelContext => ({
   width: placement.width,
   height: placement.height,
   tokens: 1,
@@ -37,7 +38,7 @@ export const loweredContext = (placement: Placement, allReduce: readonly Phase[]
   type: placement.type,
   // The phases are given: no group is asked for.
   group: () => 1,
-  expVectors: 0,
+  expVectors,
   allReduce: () => allReduce,
 });
 
@@ -75,3 +76,15 @@ export function gatherAlong(
   }
   return vector;
 }
+
+/** DSDs over whole objects of one length, each with its object's name. */
+export const whole = (length: number, ...names: readonly string[]): Record<string, Dsd> =>
+  Object.fromEntries(names.map((name) => [name, { kind: 'memory', object: name, extents: [length] }]));
+
+/** A DSD that stays on one element: a vector instruction accumulates into it. */
+export const single = (object: string, length: number): Dsd => ({
+  kind: 'memory',
+  object,
+  extents: [length],
+  strides: [0],
+});
