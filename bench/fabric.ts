@@ -1,5 +1,6 @@
 // Speed of the plain cycle engine: simulated link hops per second of CPU time on one core.
-//   node bench/fabric.ts [largest mesh edge, default 256]
+//   node bench/fabric.ts [largest mesh edge, default 256] [wafer]
+// With `wafer`, also a chain reduce of 8 words on every row of the whole 750 x 994 program rectangle.
 // Two patterns on square meshes. `streams`: every row sends eastwards and every column southwards across the
 // whole mesh, so nearly all work is routers. `chain`: every row reduces to its first PE, so each hop also
 // crosses two ramps and an add. CPU time, not wall time: the machine may be shared.
@@ -101,15 +102,16 @@ function streams(n: number, words: number): MachineProgram {
 }
 
 /** The chain reduce of one row, on every row. */
-function chain(n: number, words: number): MachineProgram {
+function chain(n: number, words: number, rows = n): MachineProgram {
   const row = collectives['chain'].lower({ parts: n, values: words, type: 'fp32', group: n }, wafer).program;
-  const down = <T extends { readonly on: PeSet }>(item: T): T => ({ ...item, on: { ...item.on, height: n } });
-  return { ...row, height: n, routes: row.routes.map(down), tiles: row.tiles.map(down) };
+  const down = <T extends { readonly on: PeSet }>(item: T): T => ({ ...item, on: { ...item.on, height: rows } });
+  return { ...row, height: rows, routes: row.routes.map(down), tiles: row.tiles.map(down) };
 }
 
 interface Row {
   readonly pattern: string;
   readonly n: number;
+  readonly height: number;
   readonly cycles: number;
   readonly hops: number;
   readonly moves: number;
@@ -122,7 +124,15 @@ function measure(pattern: string, program: MachineProgram): Row {
   const used = process.cpuUsage(before);
   const { hops, delivered, vectorSteps } = run.counts;
   const seconds = (used.user + used.system) / 1e6;
-  return { pattern, n: program.width, cycles: run.cycles, hops, moves: hops + delivered + vectorSteps, seconds };
+  return {
+    pattern,
+    n: program.width,
+    height: program.height,
+    cycles: run.cycles,
+    hops,
+    moves: hops + delivered + vectorSteps,
+    seconds,
+  };
 }
 
 const rows: Row[] = [];
@@ -136,11 +146,12 @@ for (let n = 8; n <= largest; n *= 2) {
   if (rng.uniform() < 0.5) patterns.reverse();
   for (const run of patterns) rows.push(run());
 }
+if (process.argv[3] === 'wafer') rows.push(measure('chain', chain(wafer.programWidth, 8, wafer.programHeight)));
 console.log(
   renderTable<Row>(
     [
       { heading: 'pattern', text: (r) => r.pattern },
-      { heading: 'mesh', text: (r) => `${r.n}x${r.n}`, align: 'right' },
+      { heading: 'mesh', text: (r) => `${r.n}x${r.height}`, align: 'right' },
       { heading: 'cycles', text: (r) => formatCount(r.cycles), align: 'right' },
       { heading: 'hops', text: (r) => formatCount(r.hops), align: 'right' },
       { heading: 'CPU s', text: (r) => r.seconds.toFixed(2), align: 'right' },

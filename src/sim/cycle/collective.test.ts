@@ -93,6 +93,32 @@ describe.each(Object.values(collectives))('$id', (collective) => {
   });
 });
 
+describe('critical path', () => {
+  it('of a chain: every word once, and per stage one add, one link and two ramps', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 40 }), fc.integer({ min: 1, max: 100 }), (parts, values) => {
+        const line: LineShape = { parts, values, type: 'fp32', group: parts };
+        const stages = parts - 1;
+        expect(simulateCollective('chain', line, wse2).breakdown).toEqual({
+          compute: vectorStartup + values + stages * execute,
+          link: stages * wse2.hop,
+          ramp: stages * 2 * wse2.ramp,
+          task: taskStart,
+          stall: 0,
+        });
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('of a pipeline: a task start per stage on the way to the root, and one on the way back', () => {
+    const { breakdown } = simulateCollective('pipeline', { parts: 20, values: 8, type: 'fp32', group: 1 }, wse2);
+    expect(breakdown.task).toBe((1 + 19 + 1) * taskStart);
+    expect(breakdown.link).toBe(2 * 19 * wse2.hop);
+    expect(breakdown.stall).toBe(0);
+  });
+});
+
 describe('order of addition', () => {
   it('two-level adds in the order of reduceInOrder, bit for bit', () => {
     fc.assert(

@@ -7,6 +7,7 @@
 
 import {
   headSlot,
+  lastPoppedReadyAt,
   lastPoppedSlot,
   lastPushedSlot,
   operandFabricIn,
@@ -77,8 +78,9 @@ export function createCriticalPath(m: MachineState, timing: Timing): CriticalPat
     },
     started(pe, queue) {
       const main = thread(pe, 0);
-      const from = queue < 0 ? later(firstCe + pe, main) : slotOf(queue, lastPoppedSlot(m, queue));
-      copy(from, main);
+      const own = later(firstCe + pe, main);
+      const byWavelet = queue >= 0 && lastPoppedReadyAt(m, queue) > endOf[own];
+      copy(byWavelet ? slotOf(queue, lastPoppedSlot(m, queue)) : own, main);
       cost[main * parts + task] += timing.taskStart;
       endOf[main] = m.now + timing.taskStart;
     },

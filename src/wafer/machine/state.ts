@@ -174,6 +174,9 @@ export const lastPushedSlot = (m: MachineState, f: number): number =>
   (m.fifo[f * m.record + pushedAt] - 1) & m.slotMask;
 export const lastPoppedSlot = (m: MachineState, f: number): number =>
   (m.fifo[f * m.record + poppedAt] - 1) & m.slotMask;
+/** Cycle in which the entry last popped was ready. */
+export const lastPoppedReadyAt = (m: MachineState, f: number): number =>
+  m.fifo[f * m.record + entriesAt + 2 * lastPoppedSlot(m, f) + 1] >> 1;
 export function headSlot(m: MachineState, f: number): { readonly slot: number; readonly ready: number } {
   return { slot: m.fifo[f * m.record + poppedAt] & m.slotMask, ready: headReadyAt(m, f) };
 }
