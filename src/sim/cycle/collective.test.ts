@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../core/index.ts';
 import { publishedRows } from '../../spec/index.ts';
-import { collectives, reduceInOrder, waveletsOf } from '../../wafer/index.ts';
+import { collectives, reduceInOrder, rootOf, waveletsOf } from '../../wafer/index.ts';
 import type { LineShape } from '../../wafer/index.ts';
 import { interpret } from '../../wafer/machine/index.ts';
 import type { MemoryImage } from '../../wafer/machine/index.ts';
@@ -140,6 +140,24 @@ describe('order of addition', () => {
   });
 });
 
+/**
+ * When a level of two-level ends whose end PEs issue their send at `start`: the low chain's first word passes
+ * its stages, each starting a task that adds and sends one word; at the root the rest streams behind it; then
+ * the root unblocks and runs the task of the high chain, whose words wait there already.
+ */
+function levelEnd(start: number, count: number, distance: number, l: Pick<LineShape, 'values' | 'type'>): number {
+  if (count === 1) return start;
+  const words = waveletsOf(l.values, l.type);
+  const stores = l.type === 'fp16' ? 2 : 0;
+  const enter = taskStart + stores + vectorStartup;
+  const stage = execute + 2 * wse2.ramp + distance * wse2.hop + enter;
+  const message = execute + (words > 1 ? vectorStartup + words - 1 : 0);
+  const low = rootOf(count);
+  const end = start + vectorStartup + low * stage + message;
+  const unblock = 1;
+  return low === count - 1 ? end : end + unblock + enter + message;
+}
+
 /** Simulated cycles beyond the closed form. */
 const beyond = (id: string, line: LineShape): number =>
   simulateCollective(id, line, wse2).cycles - collectiveCycles(collectives[id], line, wse2);
@@ -216,6 +234,18 @@ describe('phases() against the simulation', () => {
         );
       }),
       { numRuns: 40 },
+    );
+  });
+
+  it('two-level: exact for whole groups, counted instruction by instruction', () => {
+    fc.assert(
+      fc.property(line, fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 12 }), (l, group, groups) => {
+        const shape = { ...l, parts: group * groups, group };
+        fc.pre(shape.parts > 1);
+        const inner = levelEnd(taskStart, group, 1, l);
+        expect(simulateCollective('two-level', shape, wse2).cycles).toBe(levelEnd(inner, groups, group, l));
+      }),
+      { numRuns: 60 },
     );
   });
 
