@@ -1,7 +1,7 @@
 // How a program holds the weights of a checkpoint. The interpreter and the executors share these rules.
 
 import { fail } from '../core/index.ts';
-import { requireExecutable, verifyGraph } from '../model/index.ts';
+import { opsOf, requireExecutable, verifyGraph } from '../model/index.ts';
 import type { DType, WeightSource } from '../model/index.ts';
 import type { Numerics, Program } from './program.ts';
 
@@ -21,6 +21,8 @@ export function heldTable(numerics: Numerics, stored: DType): DType {
 
 /** More PEs than any wafer has along one axis. */
 const meshLimit = 65_536;
+/** Products of two int8 of magnitude 127 that int32 can add. */
+const int8WidthLimit = Math.floor((2 ** 31 - 1) / 127 ** 2);
 
 /**
  * Refuse what the program's arithmetic is not defined for.
@@ -41,7 +43,18 @@ export function requireExecutableProgram(program: Program): void {
       suggestion: 'compile the model again',
     });
   }
-  const { activations, kv } = program.numerics;
+  const { weights, activations, kv } = program.numerics;
+  const widest = opsOf(program.graph).reduce((k, op) => (op.kind === 'linear' ? Math.max(k, op.k) : k), 0);
+  if (weights === 'int8' && widest > int8WidthLimit) {
+    fail({
+      code: 'PROGRAM_NUMERICS_UNSUPPORTED',
+      message: 'an int8 sum over this many elements can pass the range of int32',
+      where: `program of ${program.model}`,
+      expected: `linear ops over at most ${int8WidthLimit} elements`,
+      found: `${widest} elements`,
+      suggestion: 'compile the model with bf16 weights',
+    });
+  }
   if (activations === 'fp32' && kv === 'fp32') return;
   fail({
     code: 'PROGRAM_NUMERICS_UNSUPPORTED',

@@ -96,6 +96,7 @@ describe('interpret', () => {
     );
     expect(code({ ...program, groups: { x: 0, y: 2 } })).toBe('PROGRAM_MESH_INVALID');
     expect(code({ ...program, graph: { ...program.graph, unsupported: ['sinks'] } })).toBe('ARCH_UNSUPPORTED');
+    expect(code(tinyProgram(tinyShape({ ffn: 133_145 }), mesh, 'int8'))).toBe('PROGRAM_NUMERICS_UNSUPPORTED');
     expect(code(tinyProgram(tinyShape({ ffn: 41 }), mesh, 'f32'))).toBe('WEIGHT_SHAPE');
     expect(code(tinyProgram(tinyShape({ layers: 3 }), mesh, 'f32'))).toBe('WEIGHT_MISSING');
   });

@@ -216,17 +216,23 @@ function norm(op: RmsNormOp, x: Float32Array, weight: Float32Array, plan: Reduct
   return out;
 }
 
-/** cos and sin of position · frequency for each pair, computed in float64 and rounded once to fp32. */
-export function ropeAngles(op: RopeOp, position: number): { readonly cos: Float32Array; readonly sin: Float32Array } {
+/** What a rotation at a position needs: one value a pair, computed in float64 and rounded once to fp32. */
+export interface RopeAngles {
+  readonly cos: Float32Array;
+  readonly sin: Float32Array;
+}
+
+/** cos and sin of position · frequency for each pair of a head, by position. */
+export function ropeAngles(op: RopeOp): (position: number) => RopeAngles {
   const frequencies = ropeInverseFrequencies(op.rope, op.headDim);
-  return {
+  return (position) => ({
     cos: Float32Array.from(frequencies, (frequency) => Math.cos(position * frequency)),
     sin: Float32Array.from(frequencies, (frequency) => Math.sin(position * frequency)),
-  };
+  });
 }
 
 function rotate(op: RopeOp, x: Float32Array, position: number): Float32Array {
-  const { cos, sin } = ropeAngles(op, position);
+  const { cos, sin } = ropeAngles(op)(position);
   const half = op.headDim / 2;
   const out = new Float32Array(x.length);
   for (let from = 0; from < x.length; from += op.headDim) {

@@ -61,8 +61,9 @@ export function fillTables(
   }
   const floats = new Float32Array(buffer);
   for (const { op, address } of lowered.ropes) {
+    const angles = ropeAngles(op);
     for (let position = 0; position < maxContext; position++) {
-      const { cos, sin } = ropeAngles(op, position);
+      const { cos, sin } = angles(position);
       const row = address / 4 + position * op.headDim;
       floats.set(cos, row);
       floats.set(sin, row + op.headDim / 2);

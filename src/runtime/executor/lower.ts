@@ -456,6 +456,7 @@ class Lowering {
     const q = this.view(op.q);
     const k = this.view(op.k);
     const v = this.view(op.v);
+    assert(op.heads % op.kvHeads === 0, 'every KV head serves as many query heads');
     const blockBytes = cacheBlockBytes(op);
     const key = `cache ${layer} ${op.out}`;
     assert(!this.buffers.has(key), `attention ${op.out} appears once in layer ${layer}`);
