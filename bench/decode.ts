@@ -36,7 +36,7 @@ interface Contender {
   readonly ready: string;
   turn(turn: Turn): Promise<number>;
   peakBytes(): Promise<number>;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 async function start(script: string, args: readonly (string | number)[]): Promise<Contender> {
@@ -67,7 +67,11 @@ async function start(script: string, args: readonly (string | number)[]): Promis
       if (!('peakBytes' in answer)) throw new Error('expected the peak memory');
       return answer.peakBytes;
     },
-    stop: () => child.disconnect(),
+    async stop() {
+      const gone = once(child, 'exit');
+      child.disconnect();
+      await gone;
+    },
   };
 }
 
@@ -130,8 +134,8 @@ async function compareSpeed(threads: number, withPeer: boolean): Promise<Row[]> 
   const version = pairs[0].peer?.ready;
   if (version !== undefined) process.stderr.write(`${threads} thread(s): ${version}\n`);
   for (const { ours, peer } of pairs) {
-    ours.stop();
-    peer?.stop();
+    await ours.stop();
+    await peer?.stop();
   }
   return [...samples].map(([name, list]) => ({
     name,
@@ -142,13 +146,17 @@ async function compareSpeed(threads: number, withPeer: boolean): Promise<Row[]> 
   }));
 }
 
-/** Peak memory after a full cache and some decoding, over the bytes of the checkpoint's weights. */
+/**
+ * Peak memory after a full cache and some decoding, over the bytes of the checkpoint's weights. A first process fills
+ * the cache of compiled code; without it the peak is some 12 MB higher.
+ */
 async function measureMemory(): Promise<Row> {
+  await (await ingot('bf16', 1, memoryKvTokens)).stop();
   const contender = await ingot('bf16', 1, memoryKvTokens);
   await contender.turn({ kind: 'prefill', tokens: memoryKvTokens });
   await contender.turn({ kind: 'decode', tokens: 16 });
   const ours = (await contender.peakBytes()) / 1e6;
-  contender.stop();
+  await contender.stop();
   const { source } = openWeightFiles(folder);
   const weights = source.names.reduce((sum, name) => sum + source.shape(name).reduce((a, b) => a * b, 2), 0) / 1e6;
   return {
