@@ -30,20 +30,28 @@ export const attention: Kernel<AttentionOp> = {
     const overRows = (values: number): readonly Phase[] => allReduceOf(rows, values, context);
     const outputs = tokens * tiles.queriesPerKv * tiles.v;
     return [
-      phase('append', { hops: 1, ramps: 2, wavelets: waveletsOf(tokens * (tiles.k + tiles.v), type) }),
+      ...[tiles.k, tiles.v].map((tile) =>
+        phase('append', {
+          hops: 1,
+          ramps: 2,
+          steps: 1,
+          wavelets: waveletsOf(tokens * tile, type),
+          vectors: [{ count: 1, length: 0, type }],
+        }),
+      ),
       phase('scores', {
         vectors: [{ count: tokens * tiles.queriesPerKv * tiles.k, length: positions, type, looped: true }],
       }),
       ...allReduceOf(headParts, scores, context),
-      phase('maximum', { vectors: [{ count: 1, length: scores, type }] }),
+      phase('maximum', { steps: sums, vectors: [{ count: 1, length: scores, type }] }),
       ...overRows(sums),
-      phase('exponential', { vectors: [{ count: context.expVectors + 2, length: scores, type }] }),
+      phase('exponential', { steps: 2 * sums, vectors: [{ count: context.expVectors + 2, length: scores, type }] }),
       ...overRows(sums),
       phase('weighted values', {
         vectors: [{ count: tokens * tiles.queriesPerKv * positions, length: tiles.v, type, looped: true }],
       }),
       ...overRows(outputs),
-      phase('normalize', { divisions: sums, vectors: [{ count: sums, length: tiles.v, type }] }),
+      phase('normalize', { steps: sums, divisions: sums, vectors: [{ count: sums, length: tiles.v, type }] }),
     ];
   },
 };

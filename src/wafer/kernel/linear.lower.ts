@@ -1,11 +1,11 @@
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective, LineShape } from '../collective/index.ts';
 import type { Dsd, Instruction, MemoryImage } from '../machine/index.ts';
-import type { VectorType } from '../phase.ts';
 import type { Axis } from '../reduction.ts';
 import { across, along } from './kernel.ts';
 import { lowerAllReduce } from './lower/all-reduce.ts';
 import { matrix } from './linear.ts';
+import { columnPitch, weightBank } from './lower/columns.ts';
 import { cutAlong, gatherAlong, loweredContext, pesOfMesh, positionAlong } from './lower/lowering.ts';
 import type { LoweredKernel, Placement } from './lower/lowering.ts';
 import { everywhere, sequence } from './lower/sequence.ts';
@@ -95,13 +95,3 @@ export function lowerLinear(spec: LinearSpec, wafer: Wafer): LoweredKernel {
     return { x, y, object: 'w', values };
   }
 }
-
-/**
- * From one column of a tile to the next, in elements, so that no column meets y in a bank: y starts in bank 0,
- * fp32 columns in odd banks, fp16 columns (two words a step) in banks 2 and 6.
- */
-const columnPitch = (nTile: number, type: VectorType): number => {
-  const multiple = type === 'fp32' ? 2 : 8;
-  return Math.ceil(nTile / multiple) * multiple;
-};
-const weightBank: Readonly<Record<VectorType, number>> = { fp32: 1, fp16: 2 };

@@ -6,6 +6,8 @@ import { assert } from '../../../core/index.ts';
 import type { Wafer } from '../../../spec/index.ts';
 import { allocate, pesOf } from '../../machine/index.ts';
 import type { Dsd, Instruction, MachineProgram, MemoryRequest, Queue, Role, Task, Tile } from '../../machine/index.ts';
+import type { Axis } from '../../reduction.ts';
+import { along } from '../kernel.ts';
 
 export interface Mesh {
   readonly width: number;
@@ -26,11 +28,45 @@ export const everywhere = (
   code: readonly Instruction[],
 ): Stage => ({
   routes: [],
-  roles: { all: { ...emptyRole, dsds, tasks: [{ name: 'main', kind: 'local', id: 8, code }], start: ['main'] } },
+  roles: { all: roleOf({ dsds, code }) },
   tiles: [{ on: { x: 0, y: 0, width, height }, role: 'all' }],
 });
 
-const emptyRole: Role = { memory: [], inputs: [], outputs: [], dsds: {}, tasks: [], start: [] };
+/** What a PE does in a stage of local work. */
+export interface Work {
+  readonly dsds: Readonly<Record<string, Dsd>>;
+  readonly code: readonly Instruction[];
+}
+
+/** Local work that depends on the PE's position along `axis`; equal positions share one value. */
+export function byPosition(mesh: Mesh, axis: Axis, workAt: (position: number) => Work): Stage {
+  const { width, height } = mesh;
+  const names = new Map<Work, string>();
+  const tiles: Tile[] = [];
+  const roles: Record<string, Role> = {};
+  for (let position = 0; position < along(axis, mesh); position++) {
+    const work = workAt(position);
+    const role = names.get(work) ?? `work ${names.size}`;
+    if (!names.has(work)) {
+      names.set(work, role);
+      roles[role] = roleOf(work);
+    }
+    tiles.push({
+      on: axis === 'x' ? { x: position, y: 0, width: 1, height } : { x: 0, y: position, width, height: 1 },
+      role,
+    });
+  }
+  return { routes: [], roles, tiles };
+}
+
+const roleOf = ({ dsds, code }: Work): Role => ({
+  memory: [],
+  inputs: [],
+  outputs: [],
+  dsds,
+  tasks: [{ name: 'main', kind: 'local', id: 8, code }],
+  start: ['main'],
+});
 
 /** Where a stage's own objects start, away from the kernel's vectors, which start in bank 0. */
 const scratchBank = 4;
@@ -218,7 +254,10 @@ function moveInstruction(
 ): Instruction {
   switch (instruction.kind) {
     case 'vector':
-      assert(instruction.async === undefined, 'a stage waits for its vector instructions');
+      assert(
+        instruction.async?.activate === undefined && instruction.async?.unblock === undefined,
+        'tasks of a stage take turns',
+      );
       return {
         ...instruction,
         dst: prefix + instruction.dst,
