@@ -3,11 +3,14 @@ export { price, priceAll, total } from './analytic/price.ts';
 export type { Breakdown } from './analytic/price.ts';
 export { createCostModel, createStepModel, kernelContext } from './analytic/program-cost.ts';
 export type { AnalyticStepModel, StepCost } from './analytic/program-cost.ts';
-export { simulate, simulateCollective } from './cycle/index.ts';
+export { createActivity, simulate, simulateCollective, timingOf } from './cycle/index.ts';
 export type {
+  Activity,
   Breakdown as CycleBreakdown,
   CollectiveSimulation,
   Counts as CycleCounts,
   Simulation,
   SimulateOptions,
 } from './cycle/index.ts';
+export { chromeTrace, createRecorder, LINK_WINDOW, MAX_TRACE_EVENTS } from './trace/index.ts';
+export type { Recorder, RecorderOptions, TraceEvent, TraceTitle } from './trace/index.ts';

@@ -30,7 +30,8 @@ export function addExamples(command: Command, examples: readonly (readonly [does
 export const jsonOption = (): Option =>
   new Option('--json', 'print one JSON document on standard output, nothing else');
 
-const invalid = (flags: string, expected: string, found: string, suggestion?: string): never => {
+/** @throws UsageError OPTION_INVALID */
+export const invalid = (flags: string, expected: string, found: string, suggestion?: string): never => {
   throw new UsageError({
     code: 'OPTION_INVALID',
     message: 'the value of an option is not of the kind that it takes',
@@ -85,13 +86,20 @@ export function choiceOption(
 }
 
 /** WIDTHxHEIGHT in PEs. */
-export function meshOption(flags: string, description: string): Option {
-  return new Option(flags, description).argParser((text) => {
-    const [, width, height] = /^(\d{1,4})x(\d{1,4})$/.exec(text) ?? [];
-    return width === undefined
-      ? invalid(flags, 'WIDTHxHEIGHT in PEs', text, 'for example 482x482')
-      : { width: Number(width), height: Number(height) };
-  });
+export const meshOption = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser((text) => parseMesh(flags, text));
+
+export interface Mesh {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** @throws UsageError OPTION_INVALID unless the text is WIDTHxHEIGHT */
+export function parseMesh(flags: string, text: string): Mesh {
+  const [, width, height] = /^(\d{1,4})x(\d{1,4})$/.exec(text) ?? [];
+  return width === undefined
+    ? invalid(flags, 'WIDTHxHEIGHT in PEs', text, 'for example 482x482')
+    : { width: Number(width), height: Number(height) };
 }
 
 /** Print one document, as `--json` promises. */

@@ -32,7 +32,7 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     load: async () => (await import('./serve.ts')).serve,
   },
   simulate: {
-    summary: 'run a program cycle by cycle (not yet)',
+    summary: 'run a collective or kernel cycle by cycle; report, trace, heat map',
     load: async () => (await import('./simulate.ts')).simulate,
   },
   validate: {

@@ -6,7 +6,7 @@ import type { Io } from './io.ts';
 import { bar } from './report/layout.ts';
 
 export interface Progress {
-  /** Bytes done, and in all. */
+  /** Done, and in all; bytes, unless the line is told to read otherwise. */
   readonly update: (done: number, total: number) => void;
   /** Take the line away. */
   readonly end: () => void;
@@ -20,9 +20,17 @@ const LINE_MS = 5000;
 
 const BAR = 24;
 
-export function createProgress(io: Io, what: string): Progress {
+export interface ProgressLook {
+  /** Shorter work shows nothing; default 300. */
+  readonly quietMs?: number;
+  /** The line behind the bar. */
+  readonly text?: (done: number, total: number) => string;
+}
+
+export function createProgress(io: Io, what: string, look: ProgressLook = {}): Progress {
+  const { quietMs = QUIET_MS, text: describe = bytesOf(what) } = look;
   const started = performance.now();
-  let shown = started + QUIET_MS - REDRAW_MS;
+  let shown = started + quietMs - REDRAW_MS;
   let isDrawn = false;
   return {
     update(done, total) {
@@ -30,7 +38,7 @@ export function createProgress(io: Io, what: string): Progress {
       if (now - shown < (io.errIsTerminal ? REDRAW_MS : LINE_MS)) return;
       shown = now;
       const share = total === 0 ? 1 : done / total;
-      const text = `${what}  ${formatSi(done, 'B')} of ${formatSi(total, 'B')}, ${Math.floor(share * 100)} %`;
+      const text = describe(done, total);
       if (io.errIsTerminal) {
         io.err(`\r\u001b[K${bar(share, BAR).padEnd(BAR, '░')}  ${text}`);
         isDrawn = true;
@@ -43,3 +51,8 @@ export function createProgress(io: Io, what: string): Progress {
     },
   };
 }
+
+const bytesOf =
+  (what: string) =>
+  (done: number, total: number): string =>
+    `${what}  ${formatSi(done, 'B')} of ${formatSi(total, 'B')}, ${Math.floor(total === 0 ? 100 : (done / total) * 100)} %`;

@@ -1,23 +1,230 @@
-import { fail } from '../../core/index.ts';
-import { addExamples, jsonOption, type CliCommand } from './command.ts';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { extname } from 'node:path';
 
-export const simulate: CliCommand = {
+import { Option } from 'commander';
+
+import { fail, formatCount, formatSi } from '../../core/index.ts';
+import { MAX_TRACE_EVENTS } from '../../sim/index.ts';
+import { wafers } from '../../spec/index.ts';
+import type { VectorType } from '../../wafer/index.ts';
+import type { PerPe, Point, PointReport, Wanted } from '../simulate/point.ts';
+import { simulatePoints } from '../simulate/simulate-points.ts';
+import { targets } from '../simulate/target.ts';
+import { addExamples, choiceOption, jsonOption, meshOption, printJson, UsageError, wholeOption } from './command.ts';
+import type { CliCommand, Mesh } from './command.ts';
+import type { Io } from './io.ts';
+import { createProgress } from './progress.ts';
+import { drawHeatMap, paintHeatMap } from './report/heat-map.ts';
+import { renderSimulation, renderSweep, renderTargets } from './report/simulation-text.ts';
+import {
+  MAX_POINTS,
+  parseRegion,
+  parseSweep,
+  pointsOf,
+  regionOn,
+  type Region,
+  type Sweep,
+} from './simulation-options.ts';
+
+interface SimulateOptions {
+  readonly list?: boolean;
+  readonly mesh: Mesh;
+  readonly words?: number;
+  readonly group?: number;
+  readonly k?: number;
+  readonly n?: number;
+  readonly type: VectorType;
+  readonly wafer: string;
+  readonly seed: number;
+  readonly breakdown: boolean;
+  readonly trace?: string;
+  readonly tracePes: Region;
+  readonly traceLinks?: boolean;
+  readonly heatmap?: string;
+  readonly sweep?: readonly Sweep[];
+  readonly json?: boolean;
+}
+
+/** More tracks than this are hard to read; the person may ask for more. */
+const TRACED_PES = 64;
+/** Shorter simulations show no progress. */
+const QUIET_MS = 1000;
+const INTERRUPTED = 130;
+
+const largest = (size: string): number => Math.max(...Object.values(targets).map(({ sizes }) => sizes[size]?.max ?? 0));
+
+export const simulate: CliCommand<SimulateOptions> = {
   declare(command) {
     command
       .description(
-        'Run a program on the fabric cycle by cycle. Not yet: the command ends with SIMULATE_NOT_YET. Figures in ' +
-          'closed form are what "ingot compile" prints.',
+        'Run a collective or a kernel on the mesh cycle by cycle, values included: cycles beside the closed form, where ' +
+          'they went, what was used, and whether the values are right.',
       )
-      .argument('[model]', 'a folder with a checkpoint, or a name from "ingot models"')
+      .argument('[kernel]', 'what to run: a name from --list')
+      .option('--list', 'list collectives and kernels with the sizes that they take')
+      .addOption(meshOption('--mesh <WxH>', 'PEs').default({ width: 16, height: 16 }, '16x16'))
+      .addOption(wholeOption('--words <N>', 'collectives: values that each PE contributes', 1, largest('words')))
+      .addOption(wholeOption('--group <N>', 'PEs per group, where there are groups', 1, largest('group')))
+      .addOption(wholeOption('--k <N>', 'kernels: length of the input', 1, largest('k')))
+      .addOption(wholeOption('--n <N>', 'kernels: length of the output', 1, largest('n')))
+      .addOption(choiceOption('--type <type>', 'of all values', ['fp16', 'fp32']).default('fp32', 'fp32'))
+      .addOption(new Option('--wafer <id>', `wafer: ${Object.keys(wafers).join(', ')}`).default('wse2', 'wse2'))
+      .addOption(wholeOption('--seed <N>', 'draw other input values', 0, 2 ** 32 - 1).default(1))
+      .addOption(
+        new Option(
+          '--sweep <name=a,b,...>',
+          `simulate every value of mesh, type or a size, in parallel; may be given again, up to ${formatCount(MAX_POINTS)} points`,
+        ).argParser((text: string, before: readonly Sweep[] | undefined) => [
+          ...(before ?? []),
+          parseSweep('--sweep', text),
+        ]),
+      )
+      .addOption(
+        new Option(
+          '--trace <file>',
+          'write a trace that Perfetto (ui.perfetto.dev) opens; 1 us in it is 1 cycle; ends after ' +
+            `${formatCount(MAX_TRACE_EVENTS)} events`,
+        ).conflicts('sweep'),
+      )
+      .addOption(
+        new Option('--trace-pes <region>', 'PEs in the trace: the first N, or WxH+X+Y')
+          .argParser((text) => parseRegion('--trace-pes', text))
+          .default(TRACED_PES, String(TRACED_PES)),
+      )
+      .option('--trace-links', 'add the load of the links to the trace')
+      .addOption(
+        new Option(
+          '--heatmap <file>',
+          'draw busy, stalled and link load of each PE: .svg, or .png without text',
+        ).conflicts('sweep'),
+      )
+      .option('--no-breakdown', 'do not follow the critical path: up to twice as fast')
       .addOption(jsonOption());
-    addExamples(command, [['the closed form instead', 'ingot compile qwen3-0.6b']]);
+    addExamples(command, [
+      ['what can be run', 'ingot simulate --list'],
+      ['a published measurement', 'ingot simulate chain --mesh 512x1 --words 4096'],
+      ['look at it', 'ingot simulate gemv --mesh 32x32 --trace gemv.json --heatmap gemv.svg'],
+      ['how it scales', 'ingot simulate two-level --sweep mesh=64x1,128x1,256x1'],
+    ]);
   },
 
-  async run() {
-    return fail({
-      code: 'SIMULATE_NOT_YET',
-      message: 'a whole program cannot be simulated cycle by cycle yet',
-      suggestion: 'use "ingot compile" for the closed form, and "ingot validate" to see how far it is off',
-    });
+  async run(io, options, [kernel]) {
+    if (options.list === true) {
+      if (options.json === true) printJson(io, listDocument());
+      else io.out(renderTargets(io.paint));
+      return 0;
+    }
+    if (kernel === undefined)
+      throw new UsageError({
+        code: 'ARGUMENT_MISSING',
+        message: 'ingot simulate needs the name of a collective or kernel',
+        expected: `one of ${Object.keys(targets).join(', ')}`,
+        suggestion: 'see ingot simulate --list',
+      });
+    const points = pointsOf(kernel, { ...options, sizes: givenSizes(options) }, options.sweep ?? []);
+    const outcomes = await simulateAll(io, points, wantedOf(options));
+    if (outcomes === undefined) return INTERRUPTED;
+    const reports = outcomes.map(({ report }) => report);
+    const [{ report, perPe }] = outcomes;
+    if (options.heatmap !== undefined && perPe !== undefined) writeHeatMap(options.heatmap, report, perPe);
+
+    if (options.json === true) printJson(io, options.sweep === undefined ? report : { points: reports });
+    else if (options.sweep === undefined) io.out(renderSimulation(report, io.paint));
+    else
+      io.out(
+        renderSweep(
+          reports,
+          options.sweep.map(({ name }) => name).filter((name) => name !== 'mesh'),
+        ),
+      );
+    tellFiles(io, options, report);
+    return reports.every(({ values }) => values.correct === values.checked) ? 0 : 1;
   },
 };
+
+const listDocument = () => ({
+  kernels: Object.values(targets).map(({ id, kind, about, sizes }) => ({
+    id,
+    kind,
+    about,
+    sizes: Object.fromEntries(
+      Object.entries(sizes).map(([name, size]) => [name, { about: size.about, max: size.max }]),
+    ),
+  })),
+});
+
+/** Options that are sizes of a target, where they were given. */
+function givenSizes({ words, group, k, n }: SimulateOptions): Record<string, number> {
+  const all = Object.entries({ words, group, k, n });
+  return Object.fromEntries(all.filter((size): size is [string, number] => size[1] !== undefined));
+}
+
+function wantedOf({ breakdown, heatmap, trace, tracePes, traceLinks = false, mesh }: SimulateOptions): Wanted {
+  if (heatmap !== undefined && !['.svg', '.png'].includes(extname(heatmap)))
+    fail({
+      code: 'PICTURE_FORMAT',
+      message: 'a heat map is drawn as SVG or PNG',
+      where: heatmap,
+      expected: 'a file that ends in .svg or .png',
+    });
+  return {
+    breakdown,
+    perPe: heatmap !== undefined,
+    ...(trace === undefined ? {} : { trace: { file: trace, region: regionOn(tracePes, mesh), links: traceLinks } }),
+  };
+}
+
+async function simulateAll(io: Io, points: readonly Point[], wanted: Wanted) {
+  const started = performance.now();
+  const signal = io.interrupt();
+  let text = '';
+  const progress = createProgress(io, 'simulating', { quietMs: QUIET_MS, text: () => text });
+  try {
+    return await simulatePoints(points, wanted, {
+      threads: availableParallelism(),
+      signal,
+      onProgress: ({ done, cycles, share }) => {
+        const perSecond = (cycles / (performance.now() - started)) * 1000;
+        const of = points.length === 1 ? '' : `${done} of ${points.length} points, `;
+        text = `simulating  ${of}cycle ${formatCount(cycles)}, ${formatSi(perSecond, 'cycles')}/s`;
+        progress.update(share, 1);
+      },
+    });
+  } finally {
+    progress.end();
+    if (signal.aborted && wanted.trace !== undefined) removePart(wanted.trace.file);
+  }
+}
+
+/** Half a trace opens nowhere. Devices and pipes stay. */
+function removePart(file: string): void {
+  if (existsSync(file) && statSync(file).isFile()) rmSync(file);
+}
+
+/** @throws IngotError PICTURE_UNWRITABLE */
+function writeHeatMap(file: string, report: PointReport, perPe: PerPe): void {
+  try {
+    writeFileSync(file, extname(file) === '.svg' ? drawHeatMap(report, perPe) : paintHeatMap(report, perPe));
+  } catch (error) {
+    fail({
+      code: 'PICTURE_UNWRITABLE',
+      message: 'the picture cannot be written',
+      where: file,
+      found: (error as NodeJS.ErrnoException).code ?? String(error),
+      suggestion: 'choose a file in a folder that exists',
+    });
+  }
+}
+
+function tellFiles(io: Io, { heatmap }: SimulateOptions, { trace }: PointReport): void {
+  if (trace !== undefined) {
+    io.err(`trace of ${formatCount(trace.events)} events written to ${trace.file}; open it at ui.perfetto.dev\n`);
+    if (trace.cutAt !== undefined)
+      io.err(
+        `the trace ends in cycle ${formatCount(trace.cutAt)}, at the limit of ${formatCount(MAX_TRACE_EVENTS)} events; ` +
+          `--trace-pes with fewer PEs reaches further\n`,
+      );
+  }
+  if (heatmap !== undefined) io.err(`heat map written to ${heatmap}\n`);
+}

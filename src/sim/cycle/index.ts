@@ -4,3 +4,4 @@ export * from './engine.ts';
 export * from './timing.ts';
 export * from './critical-path.ts';
 export * from './observer.ts';
+export * from './activity.ts';

@@ -12,5 +12,5 @@ export * from './state.ts';
 export * from './router.ts';
 export * from './ce.ts';
 export * from './deadlock.ts';
-export { dtypeCode, isDivision, isPacked } from './arithmetic.ts';
+export { dtypeCode, isDivision, isPacked, opCode } from './arithmetic.ts';
 export { neighbour, opposite, peName, portNames, ramp } from './layout.ts';

@@ -1,0 +1,59 @@
+// What `ingot simulate` can run: everything that is lowered to a PE-level program.
+
+import { fail, nearest } from '../../core/index.ts';
+import type { Wafer } from '../../spec/index.ts';
+import type { Phase } from '../../wafer/index.ts';
+import type { MachineProgram, MemoryImage, MemoryReader } from '../../wafer/machine/index.ts';
+import { collectiveTargets } from './collective-target.ts';
+import { kernelTargets } from './kernel-target.ts';
+import type { Point } from './point.ts';
+
+/** A size that the person may choose. */
+export interface Size {
+  readonly about: string;
+  readonly max: number;
+  /** Without a choice, on this mesh. */
+  readonly otherwise: (mesh: { readonly width: number; readonly height: number }) => number;
+}
+
+/** Of the values that a run leaves, how many were compared, and how many were as they should be. */
+export interface Checked {
+  readonly checked: number;
+  readonly correct: number;
+  /** Compared for equality; else within the error bound of the type. */
+  readonly exact: boolean;
+}
+
+/** A target at one point, ready to run. */
+export interface Prepared {
+  readonly program: MachineProgram;
+  readonly phases: readonly Phase[];
+  inputs(): Iterable<MemoryImage>;
+  check(memory: MemoryReader): Checked;
+}
+
+export interface Target {
+  readonly id: string;
+  readonly kind: 'collective' | 'kernel';
+  readonly about: string;
+  readonly sizes: Readonly<Record<string, Size>>;
+  /** Bytes of all tensors at a point, roughly: decides whether a run is begun. */
+  bytes(point: Point): number;
+  prepare(point: Point, wafer: Wafer): Prepared;
+}
+
+/** Every target by id. */
+export const targets: Readonly<Record<string, Target>> = { ...collectiveTargets, ...kernelTargets };
+
+/** @throws IngotError KERNEL_UNKNOWN, with the nearest id and the list */
+export function findTarget(id: string): Target {
+  if (Object.hasOwn(targets, id)) return targets[id];
+  const near = nearest(id, Object.keys(targets));
+  return fail({
+    code: 'KERNEL_UNKNOWN',
+    message: 'there is no such collective or kernel',
+    where: id,
+    expected: `one of ${Object.keys(targets).join(', ')}`,
+    suggestion: near === undefined ? 'see ingot simulate --list' : `did you mean "${near}"?`,
+  });
+}
