@@ -88,7 +88,7 @@ export const simulate: CliCommand<SimulateOptions> = {
         ).conflicts('sweep'),
       )
       .addOption(
-        new Option('--trace-pes <region>', 'PEs in the trace: the first N, or WxH+X+Y')
+        new Option('--trace-pes <region>', 'PEs in the trace: the first N (beyond a row: whole rows), or WxH+X+Y')
           .argParser((text) => parseRegion('--trace-pes', text))
           .default(TRACED_PES, String(TRACED_PES)),
       )
