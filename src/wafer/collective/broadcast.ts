@@ -8,7 +8,7 @@ import type { LoweredCollective } from './line-program.ts';
 
 /**
  * From the middle of the line to both ends. Routers copy a wavelet to the ramp and onwards in one cycle
- * (multicast is free), so it costs the distance, two ramps and the stream: B + P / 2 + 2 T_R.
+ * (multicast is free), so it costs the distance, two ramps and the stream, after the start-up of its instruction.
  * Source: HPDC'24, broadcast, with the root in the middle.
  */
 export const broadcast: Collective = {
@@ -26,7 +26,7 @@ export function broadcastPhases({ parts, values, type }: LineShape, root: number
     phase('broadcast', {
       hops: Math.max(root, parts - 1 - root),
       ramps: 2,
-      tasks: 1,
+      steps: 1,
       wavelets: waveletsOf(values, type),
       vectors: [{ count: 1, length: 0, type }],
     }),

@@ -1,7 +1,8 @@
 // What one PE of a line does in a collective, as a list of steps on its vector x, and the role that does it.
 // `posted`: one task issues every step in turn, each waiting for its data (all PEs post before data arrives).
-// `driven`: the first wavelet of a message starts a task, which handles that message; the next step's task is
-// unblocked when it is done, so sums keep the order of the steps.
+// `driven`: a PE that passes a message on learns of it by a task that its first wavelet starts. What comes before the
+// first such step is posted as above, so a PE that only collects waits for its data. A later step's task is unblocked
+// when the one before it is done, so sums keep the order of the steps.
 
 import type { Wafer } from '../../spec/index.ts';
 import { allocate, encodeControl } from '../machine/index.ts';
@@ -49,7 +50,7 @@ export function lineRole(
     ),
   ];
   const dsds: Record<string, Dsd> = { x: { kind: 'memory', object: 'x', extents: [length] } };
-  const driven = trigger === 'driven' && incoming.length > 0;
+  const driven = trigger === 'driven' && steps.some((step) => step.do === 'relay');
   for (const color of incoming) dsds[`in${color}`] = { kind: 'fabricIn', color, length };
   for (const color of outgoing) dsds[`out${color}`] = { kind: 'fabricOut', color, length };
   if (driven) {
@@ -118,20 +119,21 @@ export function lineRole(
     tasks.push({ name: 'main', kind: 'local', id: 8, code: steps.flatMap(perform) });
     start.push('main');
   } else if (driven) {
-    // Steps that wait for nothing join the task before them; those before the first message are the start.
+    // A relay, and what waits for data after one, is a task of its own; everything else joins the step before it.
     const groups: Step[][] = [[]];
     for (const step of steps) {
-      if (step.do === 'add' || step.do === 'relay' || step.do === 'take') groups.push([step]);
+      const waits = step.do === 'add' || step.do === 'take';
+      if (step.do === 'relay' || (waits && groups.length > 1)) groups.push([step]);
       else groups[groups.length - 1].push(step);
     }
     const [before, ...messages] = groups;
+    const unblock = (i: number): Instruction[] =>
+      i < messages.length ? [{ kind: 'unblock', task: `message${i}` }] : [];
     if (before.length > 0) {
-      tasks.push({ name: 'main', kind: 'local', id: 8, code: before.flatMap(perform) });
+      tasks.push({ name: 'main', kind: 'local', id: 8, code: [...before.flatMap(perform), ...unblock(0)] });
       start.push('main');
     }
     messages.forEach((group, i) => {
-      const last = i === messages.length - 1;
-      const code = group.flatMap(performDriven);
       const color = (group[0] as { color: number }).color;
       tasks.push({
         name: `message${i}`,
@@ -139,8 +141,8 @@ export function lineRole(
         color,
         dtype: type,
         argument: first,
-        blocked: i > 0,
-        code: last ? code : [...code, { kind: 'unblock', task: `message${i + 1}` }],
+        blocked: i > 0 || before.length > 0,
+        code: [...group.flatMap(performDriven), ...unblock(i + 1)],
       });
     });
   }

@@ -1,6 +1,7 @@
 import { phase, waveletsOf } from '../phase.ts';
 import { chainSteps } from './chain.ts';
 import type { Collective } from './collective.ts';
+import { drivenChains } from './driven-chains.ts';
 import { createLineProgram } from './line-program.ts';
 
 /**
@@ -11,20 +12,22 @@ export const pipeline: Collective = {
   id: 'pipeline',
   about: 'all-reduce by one task-driven chain along the line and a broadcast back',
   colors: 3,
-  phases: ({ parts, values, type }) => {
-    const stages = parts - 1;
+  phases: (line) => {
+    const stages = line.parts - 1;
     if (stages === 0) return [];
-    const wavelets = waveletsOf(values, type);
-    return [
-      phase('chain', {
-        hops: stages,
-        ramps: 2 * stages,
-        tasks: stages,
-        wavelets,
-        vectors: [{ count: stages, length: 0, type }],
-      }),
-      phase('back', { hops: stages, ramps: 2, tasks: 1, wavelets, vectors: [{ count: 1, length: 0, type }] }),
-    ];
+    const wavelets = waveletsOf(line.values, line.type);
+    // On the way back the PE before the last is the latest: it takes the sum in a task, the last one has posted it.
+    const isDriven = stages > 1;
+    const stores = line.type === 'fp16' ? 2 : 0;
+    const back = phase('back', {
+      hops: isDriven ? stages - 1 : stages,
+      ramps: 2,
+      tasks: isDriven ? 1 : 0,
+      steps: 1 + (isDriven ? stores : 0),
+      wavelets,
+      vectors: [{ count: 1 + (isDriven ? (wavelets > 1 ? 2 : 1) : 0), length: 0, type: line.type }],
+    });
+    return [...drivenChains('chain', stages, 1, 1, line), back];
   },
   lower: (line, wafer) => {
     const program = createLineProgram(line, 'driven', wafer);

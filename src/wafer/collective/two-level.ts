@@ -1,7 +1,7 @@
-import { phase, waveletsOf } from '../phase.ts';
 import type { Phase } from '../phase.ts';
 import { rootOf } from '../reduction.ts';
-import type { Collective } from './collective.ts';
+import type { Collective, LineShape } from './collective.ts';
+import { drivenChains } from './driven-chains.ts';
 import { createLineProgram } from './line-program.ts';
 import type { LineProgram } from './line-program.ts';
 
@@ -10,10 +10,8 @@ import type { LineProgram } from './line-program.ts';
  * PE, then chains from both ends of the row of group roots to the middle root. The additions happen in the
  * order of `reduceInOrder`.
  *
- * Unlike `chain`, a PE learns of arriving values by a task: the first wavelet starts it, it issues a vector
- * instruction that adds the stream to its own values and sends it on. So a stage pays a task start and a
- * vector start-up besides its hops and ramps, and the values stream behind. A root takes its two chains one
- * after the other.
+ * Unlike in `chain`, the PEs that pass values on are driven by them (`drivenChains`). The counts begin with the
+ * instruction that sends; `lower` begins with the task that issues it.
  */
 export const twoLevel: Collective = {
   id: 'two-level',
@@ -59,24 +57,6 @@ function toMiddle(program: LineProgram, pes: readonly number[], color: number): 
   side(pes.length - 1, -1, [color + 2, color + 3]);
 }
 
-function level(
-  name: string,
-  count: number,
-  distance: number,
-  { values, type }: { values: number; type: 'fp16' | 'fp32' },
-): Phase[] {
-  if (count <= 1) return [];
-  const stages = Math.max(rootOf(count), count - 1 - rootOf(count));
-  const wavelets = waveletsOf(values, type);
-  const streams = count > 2 ? 2 : 1;
-  return [
-    phase(name, {
-      hops: stages * distance,
-      ramps: 2 * stages,
-      tasks: stages,
-      wavelets: streams * wavelets,
-      // Every stage issues the instruction that adds and forwards; the root issues one per arriving chain.
-      vectors: [{ count: stages + streams - 1, length: 0, type }],
-    }),
-  ];
-}
+/** The root takes the high chain after the low one, unless it is the last PE itself. */
+const level = (name: string, count: number, distance: number, line: LineShape): Phase[] =>
+  drivenChains(name, rootOf(count), distance, rootOf(count) === count - 1 ? 1 : 2, line);

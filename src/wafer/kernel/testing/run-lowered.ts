@@ -9,7 +9,6 @@ import { interpret } from '../../machine/index.ts';
 import type { LoweredKernel, Tensors } from '../lower/lowering.ts';
 
 export const wse2 = resolveWafer(findWafer('wse2'));
-const execute = 1;
 
 export interface LoweredRun {
   readonly values: Float64Array;
@@ -29,14 +28,12 @@ export function runLowered(kernel: LoweredKernel, tensors: Tensors, seed = 1): L
 
 /**
  * Simulated cycles of an all-reduce inside a kernel, beyond its closed form: those of the collective alone, whose
- * own laws stand beside it, less its task start; and of the posted broadcast, which starts no task although its
- * closed form counts one, the cycle in which the first word executes.
+ * own laws stand beside it, less its task start. The broadcast is exact.
  */
 export function allReduceBeyond(collective: Collective, line: LineShape): number {
   if (line.parts === 1) return 0;
   const reduce = simulateCollective(collective.id, line, wse2).cycles - collectiveCycles(collective, line, wse2);
-  const everywhere = collective.lower(line, wse2).results.length === line.parts;
-  return reduce - wse2.taskStart + (everywhere ? 0 : execute - wse2.taskStart);
+  return reduce - wse2.taskStart;
 }
 
 export function normals(length: number, seed: number): Float64Array {
