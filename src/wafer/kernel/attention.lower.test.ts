@@ -4,6 +4,7 @@ import { priceSequence } from '../../sim/index.ts';
 import { collectives, groupSize } from '../index.ts';
 import { lowerAttention } from './attention.lower.ts';
 import type { AttentionSpec } from './attention.lower.ts';
+import { attentionReference } from './attention.reference.ts';
 import { along, across } from './kernel.ts';
 import { held } from './lower/exponential.ts';
 import type { Tensors } from './lower/lowering.ts';
@@ -50,42 +51,13 @@ function tensorsOf({ heads, headDim, cached, type }: AttentionSpec, seed: number
   };
 }
 
-/** softmax(q · K) V by head, and the largest magnitudes of scores and values. */
-function reference({ heads, headDim, cached }: AttentionSpec, { q, k, v, cacheK, cacheV }: Tensors) {
-  const width = heads * headDim;
-  const out = new Float64Array(width);
-  let score = 0;
-  let largest = 0;
-  for (let head = 0; head < heads; head++) {
-    const at = (cache: ArrayLike<number>, next: ArrayLike<number>, p: number, i: number): number =>
-      p < cached ? cache[p * width + head * headDim + i] : next[head * headDim + i];
-    const positions = Array.from({ length: cached + 1 }, (_, p) => p);
-    const channels = Array.from({ length: headDim }, (_, i) => i);
-    const scores = positions.map((p) =>
-      channels.reduce((sum, i) => sum + at(cacheK, k, p, i) * q[head * headDim + i], 0),
-    );
-    const magnitudes = positions.map((p) =>
-      channels.reduce((sum, i) => sum + Math.abs(at(cacheK, k, p, i) * q[head * headDim + i]), 0),
-    );
-    score = Math.max(score, ...magnitudes);
-    const most = Math.max(...scores);
-    const weights = scores.map((s) => Math.exp(s - most));
-    const total = weights.reduce((a, b) => a + b, 0);
-    for (const i of channels) {
-      out[head * headDim + i] = positions.reduce((sum, p) => sum + weights[p] * at(cacheV, v, p, i), 0) / total;
-      largest = Math.max(largest, ...positions.map((p) => Math.abs(at(cacheV, v, p, i))));
-    }
-  }
-  return { out, score, largest };
-}
-
 describe('attention over a distributed cache', () => {
   it('is softmax(q · K) V with the new position in the last row', () => {
     fc.assert(
       fc.property(shapes, ({ spec, seed }) => {
         const tensors = tensorsOf(spec, seed);
         const { values } = runLowered(lowerAttention(spec, wse2), tensors, seed);
-        const { out, score, largest } = reference(spec, tensors);
+        const { out, score, largest } = attentionReference(spec, tensors);
         const unit = spec.type === 'fp32' ? 2 ** -24 : 2 ** -11;
         // A score errs by a rounding per addition, and its error is a relative one of the weight; weights err by the
         // exponential (6 units), their sums by a rounding per position, above and below the line.

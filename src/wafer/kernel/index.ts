@@ -28,3 +28,5 @@ export { lowerLinear, type LinearSpec } from './linear.lower.ts';
 export { onLines } from './lower/all-reduce.ts';
 export type { LoweredKernel, Tensors } from './lower/lowering.ts';
 export { expVectors } from './lower/exponential.ts';
+export { lowerings } from './lowerings.ts';
+export type { BuiltKernel, KernelCheck, KernelPoint, KernelSize, Lowering } from './lowerings.ts';
