@@ -7,9 +7,10 @@
 //   multiplied by (token scale · row scale).
 // - A norm adds squares per tile, then over the tree. A part of a row (norms per head) sums its own elements at
 //   the tiles where they lie.
-// - Attention at a position sees `length` positions, cut into equal runs of ceil(length / parts). Scores are dot
-//   products in order of the head's elements, times the scale; exp(score - largest) and the values weighted by
-//   it are added per tile, then over the tree; last comes the division by the sum.
+// - Attention at a position sees `length` positions, cut into equal runs of ceil(length / parts). A score is the dot
+//   product of the head's elements, added at the tiles where the head's keys lie, then over the tree, times the
+//   scale; exp(score - largest) and the values weighted by it are added per tile, then over the tree; last comes
+//   the division by the sum.
 // - Prompts stream through the placement of decode, so a token's logits depend on the tokens before it only.
 
 import { assert, fail } from '../core/index.ts';
@@ -255,15 +256,16 @@ function attend(op: AttentionOp, step: TokenStep, orders: ProgramOrders): Float3
   const first = op.slidingWindow === undefined ? 0 : Math.max(0, step.position - op.slidingWindow + 1);
   const length = step.position - first + 1;
   const plan = orders.overPositions(op, length);
+  const channels = orders.overChannels(op);
   const q = step.value(op.q);
   const out = new Float32Array(op.heads * headDim);
   for (let head = 0; head < op.heads; head++) {
     const from = head * headDim;
     const kvFrom = Math.floor((head * op.kvHeads) / op.heads) * headDim;
     const scores = Float32Array.from({ length }, (_, j) => {
-      let dot = 0;
-      for (let i = 0; i < headDim; i++) dot = f32(dot + f32(q[from + i] * keys[first + j][kvFrom + i]));
-      return f32(dot * f32(op.scale));
+      const key = keys[first + j];
+      const term = (i: number): number => f32(q[from - kvFrom + i] * key[i]);
+      return f32(sumOverTiles(channels, kvFrom, kvFrom + headDim, term) * f32(op.scale));
     });
     const most = scores.reduce((a, b) => Math.max(a, b));
     const terms = scores.map((score) => exp32(f32(score - most)));

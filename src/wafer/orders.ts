@@ -11,6 +11,8 @@ import type { Axis, ReductionPlan } from './reduction.ts';
 export interface ProgramOrders {
   /** Over k of a linear op, over the whole width of a norm. */
   of(op: LinearOp | RmsNormOp): ReductionPlan;
+  /** Over the channels of the keys, all heads together: a head's score adds at the tiles where its channels lie. */
+  overChannels(op: AttentionOp): ReductionPlan;
   /** Over the `length` positions that a query sees: they lie along the axis on which its channels do not. */
   overPositions(op: AttentionOp, length: number): ReductionPlan;
 }
@@ -26,6 +28,7 @@ export function ordersOf(program: Program): ProgramOrders {
   };
   return {
     of: (op) => reductionAlong(program, axisOf(op), op.kind === 'linear' ? op.k : op.width),
+    overChannels: (op) => reductionAlong(program, axisOf(op), op.kvHeads * op.headDim),
     overPositions: (op, length) => reductionAlong(program, axisOf(op) === 'x' ? 'y' : 'x', length),
   };
 }

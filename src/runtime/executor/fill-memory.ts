@@ -50,7 +50,7 @@ export function fillTables(
     set(list, end);
     words.set(elementOrder(words.subarray(first / 4, end / 4)), order / 4);
   }
-  for (const { plan, width, groups, runs, bounds } of lowered.norms) {
+  for (const { plan, width, groups, runs, bounds } of lowered.partRuns) {
     let at = runs;
     set(bounds, at);
     for (let group = 0; group < groups; group++) {

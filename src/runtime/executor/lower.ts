@@ -64,8 +64,8 @@ export interface RunsLoad {
   readonly order: number;
 }
 
-/** Runs of each part of a row, with the addresses at which they start and end in a table. */
-export interface NormLoad {
+/** Runs of each part of a row (a norm's groups, the heads of a row of keys), with the addresses at which they start and end in a table. */
+export interface PartRuns {
   readonly plan: ReductionPlan;
   readonly width: number;
   readonly groups: number;
@@ -107,7 +107,7 @@ export interface Lowered {
   readonly tables: readonly TableLookup[];
   readonly vectors: readonly VectorLoad[];
   readonly runs: readonly RunsLoad[];
-  readonly norms: readonly NormLoad[];
+  readonly partRuns: readonly PartRuns[];
   readonly ropes: readonly RopeLoad[];
   readonly addresses: Addresses;
   /** Entries in the block table of one row. */
@@ -152,7 +152,7 @@ class Lowering {
   private readonly orders: ReturnType<typeof ordersOf>;
   private readonly buffers = new Map<string, number>();
   private readonly runLists = new Map<string, RunsLoad>();
-  private readonly normRuns = new Map<string, NormLoad>();
+  private readonly runsOfParts = new Map<string, PartRuns>();
   private readonly ropeTables = new Map<string, RopeLoad>();
   private readonly vectors = new Map<string, VectorLoad>();
   private readonly matrices: MatrixLoad[] = [];
@@ -231,7 +231,7 @@ class Lowering {
       tables: this.tables,
       vectors: [...this.vectors.values()],
       runs: [...this.runLists.values()],
-      norms: [...this.normRuns.values()],
+      partRuns: [...this.runsOfParts.values()],
       ropes: [...this.ropeTables.values()],
       addresses,
       tableEntries,
@@ -389,16 +389,21 @@ class Lowering {
     this.tables.push({ op, format, ...out });
   }
 
+  /** Runs of each of `groups` equal parts of a row of `width` elements. */
+  private partRuns(plan: ReductionPlan, width: number, groups: number): PartRuns {
+    const key = [plan.tile, plan.parts, plan.group, width, groups].join();
+    let parts = this.runsOfParts.get(key);
+    if (parts === undefined) {
+      const runs = this.map.take(groups * runListBytes(plan), 'work');
+      parts = { plan, width, groups, runs, bounds: this.map.take((groups + 1) * 4, 'work') };
+      this.runsOfParts.set(key, parts);
+    }
+    return parts;
+  }
+
   private lowerNorm(op: RmsNormOp): void {
     const x = this.view(op.input);
-    const plan = this.orders.of(op);
-    const key = [plan.tile, plan.parts, plan.group, op.width, op.groups].join();
-    let norm = this.normRuns.get(key);
-    if (norm === undefined) {
-      const runs = this.map.take(op.groups * runListBytes(plan), 'work');
-      norm = { plan, width: op.width, groups: op.groups, runs, bounds: this.map.take((op.groups + 1) * 4, 'work') };
-      this.normRuns.set(key, norm);
-    }
+    const norm = this.partRuns(this.orders.of(op), op.width, op.groups);
     const weight = this.vector(op.weight, op.width / op.groups);
     const out = this.define(op.out, op.width);
     const operands = [x.address, x.stride, weight, op.width / op.groups, op.groups, norm.bounds, floatBits(op.eps)];
@@ -466,7 +471,8 @@ class Lowering {
     const out = this.define(op.out, op.heads * op.headDim);
     const { parts, group } = this.orders.overPositions(op, 1);
     const operands = [q.address, q.stride, op.heads, op.kvHeads, op.headDim, cache, blockBytes, floatBits(op.scale)];
-    this.emit(layout.opAttend, out.address, out.stride, ...operands, op.slidingWindow ?? 0, parts, group);
+    const { bounds } = this.partRuns(this.orders.overChannels(op), op.kvHeads * op.headDim, op.kvHeads);
+    this.emit(layout.opAttend, out.address, out.stride, ...operands, op.slidingWindow ?? 0, parts, group, bounds);
   }
 }
 

@@ -37,67 +37,6 @@ export function cacheRow(
   }
 }
 
-/** scale * (q . key) for the 16 positions of a block. */
-function scoreBlock(out: usize, q: usize, keys: usize, headDim: usize, scale: f32): void {
-  const zero = f32x4.splat(0);
-  let a = zero, b = zero, c = zero, d = zero;
-  const end = q + (headDim << 2);
-  while (q < end) {
-    const s = v128.load32_splat(q);
-    a = add(a, mul(v128.load(keys), s));
-    b = add(b, mul(v128.load(keys, 16), s));
-    c = add(c, mul(v128.load(keys, 32), s));
-    d = add(d, mul(v128.load(keys, 48), s));
-    q += 4;
-    keys += 64;
-  }
-  const s = f32x4.splat(scale);
-  v128.store(out, mul(a, s));
-  v128.store(out, mul(b, s), 16);
-  v128.store(out, mul(c, s), 32);
-  v128.store(out, mul(d, s), 48);
-}
-
-/** The same for two blocks, whose scores lie after each other: eight sums in flight hide the latency of addition. */
-function scoreTwoBlocks(out: usize, q: usize, keys: usize, others: usize, headDim: usize, scale: f32): void {
-  const zero = f32x4.splat(0);
-  let a = zero, b = zero, c = zero, d = zero, e = zero, f = zero, g = zero, h = zero;
-  const end = q + (headDim << 2);
-  while (q < end) {
-    const s = v128.load32_splat(q);
-    a = add(a, mul(v128.load(keys), s));
-    b = add(b, mul(v128.load(keys, 16), s));
-    c = add(c, mul(v128.load(keys, 32), s));
-    d = add(d, mul(v128.load(keys, 48), s));
-    e = add(e, mul(v128.load(others), s));
-    f = add(f, mul(v128.load(others, 16), s));
-    g = add(g, mul(v128.load(others, 32), s));
-    h = add(h, mul(v128.load(others, 48), s));
-    q += 4;
-    keys += 64;
-    others += 64;
-  }
-  const s = f32x4.splat(scale);
-  v128.store(out, mul(a, s));
-  v128.store(out, mul(b, s), 16);
-  v128.store(out, mul(c, s), 32);
-  v128.store(out, mul(d, s), 48);
-  v128.store(out, mul(e, s), 64);
-  v128.store(out, mul(f, s), 80);
-  v128.store(out, mul(g, s), 96);
-  v128.store(out, mul(h, s), 112);
-}
-
-/** Largest score, then exp(score - largest) in place; `count` is a multiple of 16, hidden scores are -infinity. */
-function softmaxTerms(scores: usize, count: i32): void {
-  const end = scores + (<usize>count << 2);
-  let most = f32x4.splat(-Infinity);
-  for (let at = scores; at < end; at += 16) most = f32x4.pmax(most, v128.load(at));
-  most = f32x4.pmax(most, v128.shuffle<f32>(most, most, 2, 3, 0, 1));
-  most = f32x4.pmax(most, v128.shuffle<f32>(most, most, 1, 0, 3, 2));
-  for (let at = scores; at < end; at += 16) v128.store(at, exp4(f32x4.sub(v128.load(at), most)));
-}
-
 /** Fold `vectors` chains at the end of a run; a level holds `vectors` of them. */
 // @ts-ignore: decorator
 @inline
@@ -110,6 +49,114 @@ function fold(acc: usize, vectors: usize, level: i32, chain: v128): void {
     acc = next;
     level--;
   }
+}
+
+/** Vectors that the scores of one block of positions keep, and of two. */
+const blockVectors: usize = 4;
+const twoBlockVectors: usize = 8;
+
+/** scale * (q . key) for the 16 positions of a block. `q` and `keys` are where element 0 of the whole row would lie. */
+function scoreBlock(out: usize, q: usize, keys: usize, runs: usize, runsEnd: usize, scale: f32, acc: usize): void {
+  const zero = f32x4.splat(0);
+  memory.fill(acc, 0, 3 * (blockVectors << 4));
+  let a = zero, b = zero, c = zero, d = zero;
+  for (let run = runs; run < runsEnd; run += runBytes) {
+    const code = load<i32>(run, 12);
+    const tileBytes = load<usize>(run, 8) << 2;
+    const back: usize = code & runDescending ? tileBytes << 1 : 0;
+    let tiles = load<i32>(run, 4);
+    let at = load<usize>(run) << 2;
+    do {
+      let pa = zero, pb = zero, pc = zero, pd = zero;
+      for (const end = at + tileBytes; at < end; at += 4) {
+        const s = v128.load32_splat(q + at);
+        const key = keys + (at << 4);
+        pa = add(pa, mul(v128.load(key), s));
+        pb = add(pb, mul(v128.load(key, 16), s));
+        pc = add(pc, mul(v128.load(key, 32), s));
+        pd = add(pd, mul(v128.load(key, 48), s));
+      }
+      a = add(a, pa);
+      b = add(b, pb);
+      c = add(c, pc);
+      d = add(d, pd);
+      at -= back;
+    } while (--tiles);
+    const level = code & runLevelMask;
+    if (level == 0) continue;
+    fold(acc, blockVectors, level, a);
+    fold(acc + 16, blockVectors, level, b);
+    fold(acc + 32, blockVectors, level, c);
+    fold(acc + 48, blockVectors, level, d);
+    a = zero, b = zero, c = zero, d = zero;
+  }
+  acc += 2 * (blockVectors << 4);
+  const s = f32x4.splat(scale);
+  for (let i: usize = 0; i < 64; i += 16) v128.store(out + i, mul(v128.load(acc + i), s));
+}
+
+/** The same for two blocks, whose scores lie after each other: eight sums in flight hide the latency of addition. */
+function scoreTwoBlocks(
+  out: usize, q: usize, keys: usize, others: usize, runs: usize, runsEnd: usize, scale: f32, acc: usize,
+): void {
+  const zero = f32x4.splat(0);
+  memory.fill(acc, 0, 3 * (twoBlockVectors << 4));
+  let a = zero, b = zero, c = zero, d = zero, e = zero, f = zero, g = zero, h = zero;
+  for (let run = runs; run < runsEnd; run += runBytes) {
+    const code = load<i32>(run, 12);
+    const tileBytes = load<usize>(run, 8) << 2;
+    const back: usize = code & runDescending ? tileBytes << 1 : 0;
+    let tiles = load<i32>(run, 4);
+    let at = load<usize>(run) << 2;
+    do {
+      let pa = zero, pb = zero, pc = zero, pd = zero, pe = zero, pf = zero, pg = zero, ph = zero;
+      for (const end = at + tileBytes; at < end; at += 4) {
+        const s = v128.load32_splat(q + at);
+        const key = keys + (at << 4), other = others + (at << 4);
+        pa = add(pa, mul(v128.load(key), s));
+        pb = add(pb, mul(v128.load(key, 16), s));
+        pc = add(pc, mul(v128.load(key, 32), s));
+        pd = add(pd, mul(v128.load(key, 48), s));
+        pe = add(pe, mul(v128.load(other), s));
+        pf = add(pf, mul(v128.load(other, 16), s));
+        pg = add(pg, mul(v128.load(other, 32), s));
+        ph = add(ph, mul(v128.load(other, 48), s));
+      }
+      a = add(a, pa);
+      b = add(b, pb);
+      c = add(c, pc);
+      d = add(d, pd);
+      e = add(e, pe);
+      f = add(f, pf);
+      g = add(g, pg);
+      h = add(h, ph);
+      at -= back;
+    } while (--tiles);
+    const level = code & runLevelMask;
+    if (level == 0) continue;
+    fold(acc, twoBlockVectors, level, a);
+    fold(acc + 16, twoBlockVectors, level, b);
+    fold(acc + 32, twoBlockVectors, level, c);
+    fold(acc + 48, twoBlockVectors, level, d);
+    fold(acc + 64, twoBlockVectors, level, e);
+    fold(acc + 80, twoBlockVectors, level, f);
+    fold(acc + 96, twoBlockVectors, level, g);
+    fold(acc + 112, twoBlockVectors, level, h);
+    a = zero, b = zero, c = zero, d = zero, e = zero, f = zero, g = zero, h = zero;
+  }
+  acc += 2 * (twoBlockVectors << 4);
+  const s = f32x4.splat(scale);
+  for (let i: usize = 0; i < 128; i += 16) v128.store(out + i, mul(v128.load(acc + i), s));
+}
+
+/** Largest score, then exp(score - largest) in place; `count` is a multiple of 16, hidden scores are -infinity. */
+function softmaxTerms(scores: usize, count: i32): void {
+  const end = scores + (<usize>count << 2);
+  let most = f32x4.splat(-Infinity);
+  for (let at = scores; at < end; at += 16) most = f32x4.pmax(most, v128.load(at));
+  most = f32x4.pmax(most, v128.shuffle<f32>(most, most, 2, 3, 0, 1));
+  most = f32x4.pmax(most, v128.shuffle<f32>(most, most, 1, 0, 3, 2));
+  for (let at = scores; at < end; at += 16) v128.store(at, exp4(f32x4.sub(v128.load(at), most)));
 }
 
 /** Vectors that a slice keeps: its elements, and the sum of the terms in every lane of the last. */
@@ -249,23 +296,28 @@ export function listValueRows(
 }
 
 /**
- * One query head at `position`: sees the positions from `first` on. `keys` is the head's offset in a block, `rows`
- * come from `listValueRows`, `singles` says that every tile is one position, `scores` has room for the context rounded out to whole blocks.
+ * One query head at `position`: sees the positions from `first` on. `keys` is the head's offset in a block, `channel`
+ * its first element in a row of keys, `channels` the runs of its elements, `rows` come from `listValueRows`, `singles` says that every tile is one position, `scores` has room for the context rounded out to whole blocks.
  */
 export function attendHead(
   out: usize, q: usize, headDim: usize, scale: f32, table: usize, first: i32, position: i32, cache: usize,
-  blockBytes: usize, keys: usize, rows: usize, runs: usize, runsEnd: usize, singles: bool, scores: usize,
+  blockBytes: usize, keys: usize, channel: usize, channels: usize, channelsEnd: usize, rows: usize, runs: usize, runsEnd: usize, singles: bool, scores: usize,
   result: usize, acc: usize,
 ): void {
   const start = first & ~(blockTokens - 1);
+  // The runs count elements from the start of the row.
+  q -= channel << 2;
+  keys -= channel << 6;
   let at = scores;
   let p = start;
   for (; p + blockTokens <= position; p += 2 * blockTokens, at += 2 * blockTokens * 4) {
     const one = blockOf(table, p, cache, blockBytes) + keys;
-    scoreTwoBlocks(at, q, one, blockOf(table, p + blockTokens, cache, blockBytes) + keys, headDim, scale);
+    scoreTwoBlocks(
+      at, q, one, blockOf(table, p + blockTokens, cache, blockBytes) + keys, channels, channelsEnd, scale, acc,
+    );
   }
   if (p <= position) {
-    scoreBlock(at, q, blockOf(table, p, cache, blockBytes) + keys, headDim, scale);
+    scoreBlock(at, q, blockOf(table, p, cache, blockBytes) + keys, channels, channelsEnd, scale, acc);
     at += blockTokens * 4;
   }
   // Positions outside the window and slots not yet written count as infinitely unlikely.

@@ -202,6 +202,7 @@ function attend(at: usize, rows: i32): void {
     const length = position - first + 1;
     const tile = (length + parts - 1) / parts;
     const runsEnd = makeRuns(0, length, tile, parts, group, runs);
+    const channels = word(word(at, 14), kvHead), channelsEnd = word(word(at, 14), kvHead + 1);
     const keys = kvHead * (headDim << 6);
     const values = <usize>kvHeads * (headDim << 6) + kvHead * blockTokens * (((headDim + 3) & ~3) << 2);
     listValueRows(valueRows, table, first, length, word(at, 8), word(at, 9), values, headDim);
@@ -209,7 +210,8 @@ function attend(at: usize, rows: i32): void {
       const head = (kvHead * share + h) * (headDim << 2);
       attendHead(
         out + <usize>row * stride + head, q + <usize>row * qStride + head, headDim, load<f32>(at + 40), table, first, position,
-        word(at, 8), word(at, 9), keys, valueRows, runs, runsEnd, tile == 1, scores, result, scratch,
+        word(at, 8), word(at, 9), keys, kvHead * headDim, channels, channelsEnd, valueRows, runs, runsEnd, tile == 1, scores,
+        result, scratch,
       );
     }
   }

@@ -101,7 +101,7 @@ export const opLinearInt8 = 6;
 export const opRope = 7;
 /** k, stride, v, stride, kvHeads, headDim, cache of the layer, bytes a block */
 export const opCache = 8;
-/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group */
+/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group, bounds of the KV heads' runs (kvHeads + 1 addresses) */
 export const opAttend = 9;
 /** out, stride, gate, stride, up, stride, width, activation */
 export const opGlu = 10;
