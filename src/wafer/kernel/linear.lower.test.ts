@@ -56,7 +56,9 @@ describe.each(reduces)('GEMV by $id', (collective) => {
         // Higham 2002, section 3.1: n rounded additions err by at most n u / (1 - n u) of the magnitudes.
         const additions = (shape.k + shape.width + shape.height) * (shape.type === 'fp32' ? 2 ** -24 : 2 ** -11);
         const bound = additions / (1 - additions);
-        values.forEach((v, j) => expect(Math.abs(v - y[j])).toBeLessThanOrEqual(bound * scale[j]));
+        // Below the normal numbers of fp16 a rounding errs by half of their spacing.
+        const below = (shape.k + shape.width + shape.height) * (shape.type === 'fp16' ? 2 ** -25 : 0);
+        values.forEach((v, j) => expect(Math.abs(v - y[j])).toBeLessThanOrEqual(bound * scale[j] + below));
       }),
       { numRuns: 8 },
     );
