@@ -32,8 +32,13 @@ interface SimulateOptions {
   readonly mesh: Mesh;
   readonly words?: number;
   readonly group?: number;
+  readonly m?: number;
   readonly k?: number;
   readonly n?: number;
+  readonly heads?: number;
+  readonly headDim?: number;
+  readonly cached?: number;
+  readonly reduce?: string;
   readonly type: VectorType;
   readonly wafer: string;
   readonly seed: number;
@@ -66,15 +71,20 @@ export const simulate: CliCommand<SimulateOptions> = {
       .addOption(meshOption('--mesh <WxH>', 'PEs').default({ width: 16, height: 16 }, '16x16'))
       .addOption(wholeOption('--words <N>', 'collectives: values that each PE contributes', 1, largest('words')))
       .addOption(wholeOption('--group <N>', 'PEs per group, where there are groups', 1, largest('group')))
-      .addOption(wholeOption('--k <N>', 'kernels: length of the input', 1, largest('k')))
-      .addOption(wholeOption('--n <N>', 'kernels: length of the output', 1, largest('n')))
+      .addOption(wholeOption('--m <N>', 'gemm: rows', 1, largest('m')))
+      .addOption(wholeOption('--k <N>', 'gemv, gemm: length that is summed over', 1, largest('k')))
+      .addOption(wholeOption('--n <N>', 'length of the outcome of kernels', 1, largest('n')))
+      .addOption(wholeOption('--heads <N>', 'attention: heads', 1, largest('heads')))
+      .addOption(wholeOption('--head-dim <N>', 'attention: width of a head', 1, largest('head-dim')))
+      .addOption(wholeOption('--cached <N>', 'attention: positions in the cache', 1, largest('cached')))
+      .option('--reduce <collective>', 'kernels: what sums over PEs, see --list')
       .addOption(choiceOption('--type <type>', 'of all values', ['fp16', 'fp32']).default('fp32', 'fp32'))
       .addOption(new Option('--wafer <id>', `wafer: ${Object.keys(wafers).join(', ')}`).default('wse2', 'wse2'))
       .addOption(wholeOption('--seed <N>', 'draw other input values', 0, 2 ** 32 - 1).default(1))
       .addOption(
         new Option(
           '--sweep <name=a,b,...>',
-          `simulate every value of mesh, type or a size, in parallel; may be given again, up to ${formatCount(MAX_POINTS)} points`,
+          `simulate every value of mesh, type, reduce or a size, in parallel; may be given again, up to ${formatCount(MAX_POINTS)} points`,
         ).argParser((text: string, before: readonly Sweep[] | undefined) => [
           ...(before ?? []),
           parseSweep('--sweep', text),
@@ -144,10 +154,11 @@ export const simulate: CliCommand<SimulateOptions> = {
 };
 
 const listDocument = () => ({
-  kernels: Object.values(targets).map(({ id, kind, about, sizes }) => ({
+  kernels: Object.values(targets).map(({ id, kind, about, sizes, reduces = [] }) => ({
     id,
     kind,
     about,
+    reduces,
     sizes: Object.fromEntries(
       Object.entries(sizes).map(([name, size]) => [name, { about: size.about, max: size.max }]),
     ),
@@ -155,8 +166,9 @@ const listDocument = () => ({
 });
 
 /** Options that are sizes of a target, where they were given. */
-function givenSizes({ words, group, k, n }: SimulateOptions): Record<string, number> {
-  const all = Object.entries({ words, group, k, n });
+function givenSizes(options: SimulateOptions): Record<string, number> {
+  const { words, group, m, k, n, heads, headDim, cached } = options;
+  const all = Object.entries({ words, group, m, k, n, heads, 'head-dim': headDim, cached });
   return Object.fromEntries(all.filter((size): size is [string, number] => size[1] !== undefined));
 }
 

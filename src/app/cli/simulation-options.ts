@@ -23,6 +23,8 @@ export interface PointOptions {
   readonly seed: number;
   /** Sizes that were given, by name. */
   readonly sizes: Readonly<Record<string, number>>;
+  /** The collective that was given for a kernel. */
+  readonly reduce?: string;
 }
 
 const WHOLE = /^\d{1,9}$/;
@@ -66,11 +68,11 @@ export function regionOn(region: Region, { width, height }: Mesh): PeSet {
 
 /**
  * Every combination, the first sweep varying slowest.
- * @throws IngotError KERNEL_UNKNOWN, SIZE_UNUSED, SWEEP_UNKNOWN, SWEEP_TOO_LARGE; UsageError for a value that cannot be read
+ * @throws IngotError KERNEL_UNKNOWN, SIZE_UNUSED, SIZE_OUT_OF_RANGE, REDUCE_UNKNOWN, SWEEP_UNKNOWN, SWEEP_TOO_LARGE; UsageError for a value that cannot be read
  */
 export function pointsOf(kernel: string, given: PointOptions, sweeps: readonly Sweep[]): Point[] {
   const target = findTarget(kernel);
-  const known = ['mesh', 'type', ...Object.keys(target.sizes)];
+  const known = ['mesh', 'type', ...(target.reduces === undefined ? [] : ['reduce']), ...Object.keys(target.sizes)];
   for (const { name } of sweeps) if (!known.includes(name)) unknownSweep(name, target, known);
   const count = sweeps.reduce((n, { values }) => n * values.length, 1);
   if (count > MAX_POINTS)
@@ -86,13 +88,14 @@ export function pointsOf(kernel: string, given: PointOptions, sweeps: readonly S
   for (const { name, values } of sweeps)
     combinations = combinations.flatMap((options) => values.map((value) => withValue(options, name, value)));
   return combinations
-    .map(({ mesh, type, wafer, seed, sizes }) => ({
+    .map(({ mesh, type, wafer, seed, sizes, reduce = target.reduces?.[0] }) => ({
       kernel,
       width: mesh.width,
       height: mesh.height,
       type,
       wafer,
       seed,
+      ...(reduce === undefined ? {} : { reduce }),
       sizes: Object.fromEntries(
         Object.entries(target.sizes).map(([name, { otherwise }]) => [name, sizes[name] ?? otherwise(mesh)]),
       ),
@@ -106,11 +109,19 @@ function withValue(options: PointOptions, name: string, value: string): PointOpt
   if (name === 'mesh') return { ...options, mesh: parseMesh(FLAGS, value) };
   if (name === 'type')
     return value === 'fp16' || value === 'fp32' ? { ...options, type: value } : invalid(FLAGS, 'fp16 or fp32', value);
+  if (name === 'reduce') return { ...options, reduce: value };
   if (!WHOLE.test(value)) return invalid(FLAGS, `whole numbers for ${name}`, value);
   return { ...options, sizes: { ...options.sizes, [name]: Number(value) } };
 }
 
 function checkSizes(point: Point, target: Target): Point {
+  if (point.reduce !== undefined && target.reduces?.includes(point.reduce) !== true)
+    fail({
+      code: 'REDUCE_UNKNOWN',
+      message: `${target.id} cannot sum by "${point.reduce}"`,
+      where: '--reduce',
+      expected: target.reduces === undefined ? 'nothing: it sums nothing over PEs' : target.reduces.join(', '),
+    });
   for (const [name, value] of Object.entries(point.sizes))
     if (value < 1 || value > target.sizes[name].max)
       fail({

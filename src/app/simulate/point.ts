@@ -17,6 +17,8 @@ export interface Point {
   readonly seed: number;
   /** Sizes by name, as `Target.sizes` lists them. */
   readonly sizes: Readonly<Record<string, number>>;
+  /** One of `Target.reduces`, where there are any. */
+  readonly reduce?: string;
 }
 
 /** What to write or keep besides the report. */
@@ -48,6 +50,8 @@ export interface PointReport {
   readonly pes: number;
   readonly type: VectorType;
   readonly sizes: Readonly<Record<string, number>>;
+  /** Kernels that sum over PEs: the collective that does. */
+  readonly reduce?: string;
   readonly seed: number;
   readonly cycles: number;
   /** Cycles by the closed form: the counts of `phases()` at the same constants. */

@@ -88,7 +88,7 @@ function simulatePrepared(prepared: Prepared, wafer: Wafer, { breakdown, trace }
 }
 
 function facts(target: Target, point: Point, wafer: Wafer, program: MachineProgram) {
-  const { width, height, type, seed, sizes } = point;
+  const { width, height, type, seed, sizes, reduce } = point;
   const { hop, ramp, vectorStartup, taskStart } = wafer;
   const fullest = Object.values(program.roles)
     .map((role) => sramOf(role, wafer.id))
@@ -105,6 +105,7 @@ function facts(target: Target, point: Point, wafer: Wafer, program: MachineProgr
     pes: width * height,
     type,
     sizes,
+    ...(reduce === undefined ? {} : { reduce }),
     seed,
     colors: {
       used: new Set(program.routes.map((rule) => rule.color)).size,

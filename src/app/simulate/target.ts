@@ -5,7 +5,7 @@ import type { Wafer } from '../../spec/index.ts';
 import type { Phase } from '../../wafer/index.ts';
 import type { MachineProgram, MemoryImage, MemoryReader } from '../../wafer/machine/index.ts';
 import { collectiveTargets } from './collective-target.ts';
-import { kernelTargets } from './kernel-target.ts';
+import { kernelTargets } from './kernel/index.ts';
 import type { Point } from './point.ts';
 
 /** A size that the person may choose. */
@@ -37,6 +37,8 @@ export interface Target {
   readonly kind: 'collective' | 'kernel';
   readonly about: string;
   readonly sizes: Readonly<Record<string, Size>>;
+  /** Kernels: collectives that they may sum by, the default first; absent when they sum nothing over PEs. */
+  readonly reduces?: readonly string[];
   /** Bytes of all tensors at a point, roughly: decides whether a run is begun. */
   bytes(point: Point): number;
   prepare(point: Point, wafer: Wafer): Prepared;

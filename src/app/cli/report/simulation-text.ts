@@ -24,9 +24,10 @@ export function renderSimulation(report: PointReport, paint: Io['paint']): strin
   const heading = (text: string): string => paint('bold', text);
   const line = (name: string, text: string): string => label(`  ${name}`, text, LABEL);
   const sizes = Object.entries(report.sizes).map(([name, value]) => `${name} ${formatCount(value)}`);
+  const by = report.reduce === undefined ? [] : [`sums by ${report.reduce}`];
   return `${[
     heading(`${kernel} on ${mesh.width} x ${mesh.height} PEs of ${wafer.name} (simulated, not measured)`),
-    wrap(`${report.about}; ${[...sizes, report.type].join(', ')}; inputs of seed ${report.seed}`, ''),
+    wrap(`${report.about}; ${[...sizes, report.type, ...by].join(', ')}; inputs of seed ${report.seed}`, ''),
     '',
     heading(`Cycles         ${formatCount(cycles)}`),
     line('closed form', `${formatCount(closedForm)}, simulated ${difference(cycles, closedForm)}`),
@@ -107,6 +108,9 @@ function speedText({ wallSeconds, cycles, counts }: PointReport): string {
   return `${formatSi(wallSeconds, 's')} on this machine: ${rate(cycles, ' cycles').replace('  ', ' ')}, ${rate(counts.hops, ' hops').replace('  ', ' ')}`;
 }
 
+const variedText = ({ type, reduce, sizes }: PointReport, name: string): string =>
+  name === 'type' ? type : name === 'reduce' ? (reduce ?? '-') : formatCount(sizes[name]);
+
 /** Points beside one another. @param varied sizes that differ between points */
 export function renderSweep(reports: readonly PointReport[], varied: readonly string[]): string {
   const right = (heading: string, text: (report: PointReport) => string): Column<PointReport> => ({
@@ -117,7 +121,7 @@ export function renderSweep(reports: readonly PointReport[], varied: readonly st
   const [{ kernel, about, wafer }] = reports;
   const columns: Column<PointReport>[] = [
     right('mesh', ({ mesh }) => `${mesh.width}x${mesh.height}`),
-    ...varied.map((name) => right(name, (report) => (name === 'type' ? report.type : formatCount(report.sizes[name])))),
+    ...varied.map((name) => right(name, (report) => variedText(report, name))),
     right('cycles', ({ cycles }) => formatCount(cycles)),
     right('closed form', ({ closedForm }) => formatCount(closedForm)),
     right('difference', ({ cycles, closedForm }) => (closedForm === 0 ? '-' : signed(cycles / closedForm - 1))),
@@ -136,6 +140,9 @@ export function renderTargets(paint: Io['paint']): string {
     ...Object.entries(target.sizes).map(([name, { about }]) =>
       wrap(about, ' '.repeat(18), `      --${name.padEnd(10)}`),
     ),
+    ...(target.reduces === undefined
+      ? []
+      : [wrap(`what sums over PEs: ${target.reduces.join(', ')}`, ' '.repeat(18), '      --reduce    ')]),
   ];
   const all = Object.values(targets);
   return `${[

@@ -1,0 +1,11 @@
+// Every kernel that is lowered to a PE-level program.
+
+import type { Target } from '../target.ts';
+import { attention } from './attention.ts';
+import { kernelTarget } from './kernel-case.ts';
+import { gemm, gemv } from './matrix.ts';
+import { add, glu, rmsnorm, rope } from './vector.ts';
+
+export const kernelTargets: Readonly<Record<string, Target>> = Object.fromEntries(
+  [add, attention, gemm, gemv, glu, rmsnorm, rope].map((entry) => [entry.id, kernelTarget(entry)]),
+);

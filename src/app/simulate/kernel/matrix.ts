@@ -1,0 +1,87 @@
+// Products of matrices: GEMV, and GEMM by cyclic shift.
+
+import { fail } from '../../../core/index.ts';
+import { groupSize, lowerLinear, lowerShiftGemm } from '../../../wafer/index.ts';
+import type { Size } from '../target.ts';
+import { reduceOf, relativeError, sums, tensor, type KernelEntry } from './kernel-case.ts';
+
+const dimension = (about: string): Size => ({
+  about: `${about} (default: 8 per PE of the longer side)`,
+  max: 131_072,
+  otherwise: ({ width, height }) => 8 * Math.max(width, height),
+});
+
+export const gemv: KernelEntry = {
+  id: 'gemv',
+  about: 'y = W x for one token, W cut over the mesh, summed along columns and brought back to every PE',
+  sizes: {
+    k: dimension('inputs, cut along y'),
+    n: dimension('outputs, cut along x'),
+    group: {
+      about: "PEs per group of the reduce (default: the square root of a column's)",
+      max: 10_000,
+      otherwise: ({ height }) => groupSize(height),
+    },
+  },
+  reduces: sums,
+  elements: ({ width, height, sizes: { k, n } }) =>
+    width * height * (Math.ceil(k / height) + 1) * (Math.ceil(n / width) + 4),
+  build(point, wafer) {
+    const { width, height, type, sizes } = point;
+    const { k, n, group } = sizes;
+    const spec = { width, height, axis: 'y', type, k, n, bias: false, collective: reduceOf(point), group } as const;
+    const x = tensor(k, point, 'x');
+    const w = tensor(n * k, point, 'w');
+    const relative = relativeError(k + height, type);
+    return {
+      kernel: lowerLinear(spec, wafer),
+      tensors: { x, w },
+      outcomes: n,
+      expected: (j) => dot(k, (i) => w[j * k + i] * x[i], relative),
+    };
+  },
+};
+
+export const gemm: KernelEntry = {
+  id: 'gemm',
+  about: 'C = A B by interleaved cyclic shift on a square mesh (MeshGEMM)',
+  sizes: { m: dimension('rows of A'), k: dimension('columns of A'), n: dimension('columns of B') },
+  elements: ({ width, height, sizes: { m, k, n } }) => {
+    const [mTile, kTile, nTile] = [m, k, n].map((size) => Math.ceil(size / width) + 8);
+    return width * height * (mTile * nTile + 2 * kTile * (mTile + nTile));
+  },
+  build(point, wafer) {
+    const { width: side, height, type, sizes } = point;
+    const { m, k, n } = sizes;
+    if (side !== height)
+      fail({
+        code: 'MESH_NOT_SQUARE',
+        message: 'gemm shifts on a square mesh',
+        found: `${side} x ${height}`,
+        suggestion: `try --mesh ${side}x${side}`,
+      });
+    const a = tensor(m * k, point, 'a');
+    const b = tensor(k * n, point, 'b');
+    const relative = relativeError(k, type);
+    return {
+      kernel: lowerShiftGemm({ side, type, m, k, n }, wafer),
+      tensors: { a, b },
+      outcomes: m * n,
+      expected: (at) => {
+        const row = Math.floor(at / n);
+        return dot(k, (i) => a[row * k + i] * b[i * n + (at % n)], relative);
+      },
+    };
+  },
+};
+
+/** A sum of products, and by how much it may be off. */
+function dot(length: number, term: (i: number) => number, relative: number): { value: number; error: number } {
+  let value = 0;
+  let magnitude = 0;
+  for (let i = 0; i < length; i++) {
+    value += term(i);
+    magnitude += Math.abs(term(i));
+  }
+  return { value, error: relative * magnitude };
+}

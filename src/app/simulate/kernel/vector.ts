@@ -1,0 +1,107 @@
+// Kernels on vectors that lie cut along x, the same on every row. Error bounds as in the kernels' own tests.
+
+import { groupSize, lowerAdd, lowerGlu, lowerRmsNorm, lowerRope } from '../../../wafer/index.ts';
+import type { Point } from '../point.ts';
+import type { Size } from '../target.ts';
+import { reduceOf, sums, tensor, unitRoundoff, type KernelEntry } from './kernel-case.ts';
+
+const n: Size = {
+  about: 'length of the vectors, cut along x (default: 8 per PE)',
+  max: 1_048_576,
+  otherwise: ({ width }) => 8 * width,
+};
+
+const along = ({ width, height, type }: Point) => ({ width, height, type, axis: 'x' }) as const;
+/** Tensors cut along x have a copy on every row. */
+const copies = ({ width, height, sizes }: Point): number => height * (sizes['n'] + width);
+
+export const add: KernelEntry = {
+  id: 'add',
+  about: 'a + b, element by element',
+  sizes: { n },
+  elements: (point) => 3 * copies(point),
+  build(point, wafer) {
+    const size = point.sizes['n'];
+    const [a, b] = [tensor(size, point, 'a'), tensor(size, point, 'b')];
+    return {
+      kernel: lowerAdd({ ...along(point), size }, wafer),
+      tensors: { a, b },
+      outcomes: size,
+      expected: (i) => ({ value: a[i] + b[i], error: unitRoundoff[point.type] * Math.abs(a[i] + b[i]) }),
+    };
+  },
+};
+
+export const glu: KernelEntry = {
+  id: 'glu',
+  about: 'silu(gate) up, element by element: exponential, division, product',
+  sizes: { n },
+  elements: (point) => 10 * copies(point),
+  build(point, wafer) {
+    const size = point.sizes['n'];
+    const [gate, up] = [tensor(size, point, 'gate'), tensor(size, point, 'up')];
+    return {
+      kernel: lowerGlu({ ...along(point), size }, wafer),
+      tensors: { gate, up },
+      outcomes: size,
+      expected: (i) => {
+        const value = (gate[i] / (1 + Math.exp(-gate[i]))) * up[i];
+        return { value, error: 12 * unitRoundoff[point.type] * Math.abs(value) };
+      },
+    };
+  },
+};
+
+export const rope: KernelEntry = {
+  id: 'rope',
+  about: 'pairs of elements turned by their angles; n pairs',
+  sizes: { n },
+  elements: (point) => 8 * copies(point),
+  build(point, wafer) {
+    const pairs = point.sizes['n'];
+    const [a, b, cos, sin] = ['a', 'b', 'cos', 'sin'].map((label) => tensor(pairs, point, label));
+    return {
+      kernel: lowerRope({ ...along(point), pairs }, wafer),
+      tensors: { a, b, cos, sin },
+      outcomes: 2 * pairs,
+      expected: (at) => {
+        const i = at % pairs;
+        const value = at < pairs ? a[i] * cos[i] - b[i] * sin[i] : b[i] * cos[i] + a[i] * sin[i];
+        return { value, error: 3 * unitRoundoff[point.type] * (Math.abs(a[i]) + Math.abs(b[i])) };
+      },
+    };
+  },
+};
+
+const EPS = 1e-5;
+
+export const rmsnorm: KernelEntry = {
+  id: 'rmsnorm',
+  about: 'x / rms(x) w over the whole vector, its squares summed along x',
+  sizes: {
+    n,
+    group: {
+      about: "PEs per group of the reduce (default: the square root of a row's)",
+      max: 10_000,
+      otherwise: ({ width }) => groupSize(width),
+    },
+  },
+  reduces: sums,
+  elements: (point) => 4 * copies(point),
+  build(point, wafer) {
+    const { n: size, group } = point.sizes;
+    const [x, w] = [tensor(size, point, 'x'), tensor(size, point, 'w')];
+    const scale = 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / size + EPS);
+    // Half of the sum's relative error (all terms are positive), and of 1 / n, eps and six roundings.
+    const roundings = (Math.ceil(size / point.width) + point.width) / 2 + 10;
+    return {
+      kernel: lowerRmsNorm({ ...along(point), size, eps: EPS, collective: reduceOf(point), group }, wafer),
+      tensors: { x, w },
+      outcomes: size,
+      expected: (i) => ({
+        value: x[i] * scale * w[i],
+        error: roundings * unitRoundoff[point.type] * Math.abs(x[i] * scale * w[i]),
+      }),
+    };
+  },
+};
