@@ -199,7 +199,7 @@ async function simulateAll(io: Io, points: readonly Point[], wanted: Wanted) {
       onProgress: ({ done, cycles, share }) => {
         const perSecond = (cycles / (performance.now() - started)) * 1000;
         const of = points.length === 1 ? '' : `${done} of ${points.length} points, `;
-        text = `simulating  ${of}cycle ${formatCount(cycles)}, ${formatSi(perSecond, 'cycles')}/s`;
+        text = `simulating  ${of}cycle ${formatCount(cycles)}, ${perSecond < 1 ? perSecond.toFixed(2) : formatSi(perSecond, '').trim()} cycles/s`;
         progress.update(share, 1);
       },
     });

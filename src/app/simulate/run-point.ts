@@ -3,7 +3,7 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 
 import { fail, formatCount } from '../../core/index.ts';
-import { findWafer, publishedRows, resolveWafer, type Wafer } from '../../spec/index.ts';
+import { findWafer, resolveWafer, type Wafer } from '../../spec/index.ts';
 import {
   chromeTrace,
   createActivity,
@@ -15,10 +15,9 @@ import {
   type Recorder,
   type Simulation,
 } from '../../sim/index.ts';
-import { collectives } from '../../wafer/index.ts';
 import { sramOf, type MachineProgram } from '../../wafer/machine/index.ts';
-import { lineShape } from './collective-target.ts';
-import type { PerPe, Point, PointOutcome, PointReport, PublishedMatch, Wanted } from './point.ts';
+import type { PerPe, Point, PointOutcome, PointReport, Wanted } from './point.ts';
+import { publishedMatches } from './published.ts';
 import { findTarget, type Prepared, type Target } from './target.ts';
 
 /** Between two calls for progress, about: PEs times cycles. */
@@ -139,26 +138,6 @@ function perPeOf({ busy }: Simulation, { held, links }: Activity): PerPe {
     stalled: held.map((cycles, pe) => cycles - busy[pe]),
     link: busy.map((_, pe) => most(links.subarray(4 * pe, 4 * pe + 4))),
   };
-}
-
-/** Rows of the validation table with the same machine, mesh, type and counts. */
-function publishedMatches(point: Point, cycles: number): PublishedMatch[] {
-  if (!Object.hasOwn(collectives, point.kernel)) return [];
-  const collective = collectives[point.kernel];
-  const line = lineShape(point);
-  const counts = JSON.stringify(collective.phases(line));
-  return publishedRows.flatMap(({ id, group, conditions, value, unit, kind, source }) => {
-    const isSame =
-      group === 'collective' &&
-      unit === 'cycles' &&
-      conditions['machine'] === point.wafer &&
-      conditions['algorithm'] === point.kernel &&
-      JSON.stringify(conditions['shape']) === JSON.stringify([point.width, point.height]) &&
-      conditions['words'] === line.values &&
-      conditions['dtype'] === point.type &&
-      JSON.stringify(collective.phases({ ...line, group: Number(conditions['groupSize'] ?? line.group) })) === counts;
-    return isSame ? [{ id, value, unit, kind, source, error: cycles / value - 1 }] : [];
-  });
 }
 
 function openTrace(file: string): number {

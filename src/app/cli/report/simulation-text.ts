@@ -32,7 +32,10 @@ export function renderSimulation(report: PointReport, paint: Io['paint']): strin
     heading(`Cycles         ${formatCount(cycles)}`),
     line('closed form', `${formatCount(closedForm)}, simulated ${difference(cycles, closedForm)}`),
     ...report.published.flatMap(({ id, value, unit, kind, source, error }) => [
-      line('published', `${formatCount(value)} ${unit} (${id}, ${kind}), simulated ${signed(error)}`),
+      line(
+        'published',
+        `${formatCount(value)} ${unit === 'us' ? 'µs' : unit} (${id}, ${kind}), simulated ${signed(error)}`,
+      ),
       paint('dim', wrap(source, ' '.repeat(LABEL))),
     ]),
     ...(report.breakdown === undefined ? [] : ['', ...breakdownText(report.breakdown, cycles, paint)]),
