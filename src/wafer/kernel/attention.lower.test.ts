@@ -4,7 +4,7 @@ import { priceSequence } from '../../sim/index.ts';
 import { collectives, groupSize } from '../index.ts';
 import { lowerAttention } from './attention.lower.ts';
 import type { AttentionSpec } from './attention.lower.ts';
-import { attentionReference } from './attention.reference.ts';
+import { attentionReference } from './testing/attention-reference.ts';
 import { along, across } from './kernel.ts';
 import { held } from './lower/exponential.ts';
 import type { Tensors } from './lower/lowering.ts';

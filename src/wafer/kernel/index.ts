@@ -22,14 +22,12 @@ export const kernels: { readonly [K in OpKind]: Kernel<Extract<Op, { kind: K }>>
 };
 
 export { matrix } from './linear.ts';
-export { shiftGemm, shiftGemmTransposed } from './shift-gemm.ts';
+export { cannonGemm, shiftGemm, shiftGemmTransposed } from './shift-gemm.ts';
 export type { Kernel, KernelContext } from './kernel.ts';
 export { lowerLinear, type LinearSpec } from './linear.lower.ts';
 export { onLines } from './lower/all-reduce.ts';
 export type { LoweredKernel, Tensors } from './lower/lowering.ts';
 export { expVectors } from './lower/exponential.ts';
-export { lowerings } from './lowerings.ts';
-export type { BuiltKernel, KernelCheck, KernelPoint, KernelSize, Lowering } from './lowerings.ts';
 export { lowerAdd } from './add.ts';
 export { lowerAttention, type AttentionSpec } from './attention.lower.ts';
 export { lowerGlu } from './glu.ts';

@@ -16,9 +16,11 @@ import type { VectorType } from '../phase.ts';
 import { columnPitch, weightBank } from './lower/columns.ts';
 import { loweredContext, pesOfMesh } from './lower/lowering.ts';
 import type { LoweredKernel } from './lower/lowering.ts';
-import { shiftGemm } from './shift-gemm.ts';
+import { cannonGemm, shiftGemm } from './shift-gemm.ts';
 
 export interface ShiftGemmSpec {
+  /** Which PEs are ring neighbours: at most two hops apart, or in order with one message over the whole line (Cannon). */
+  readonly ring?: 'interleaved' | 'plain';
   /** PEs of each side of the mesh. */
   readonly side: number;
   readonly type: VectorType;
@@ -51,8 +53,8 @@ interface Shift {
  * Every position sends to its ring predecessor. A message takes the lowest color that none on its way has.
  * @param firstColor the shift takes at most three colors from here on
  */
-function shiftsAlong(side: number, ahead: Port, behind: Port, firstColor: number): Shift[] {
-  const ring = interleave(side);
+function shiftsAlong(ring: readonly number[], ahead: Port, behind: Port, firstColor: number): Shift[] {
+  const side = ring.length;
   const messages = ring
     .map((from, index) => ({ from, to: ring[(index + side - 1) % side] }))
     .sort((a, b) => Math.min(a.from, a.to) - Math.min(b.from, b.to));
@@ -81,7 +83,7 @@ function shiftsAlong(side: number, ahead: Port, behind: Port, firstColor: number
 }
 
 /**
- * C = A · B by interleaved cyclic shift on a square mesh (MeshGEMM, WaferLLM, section 5). The PE at ring indices
+ * C = A · B by cyclic shift on a square mesh: interleaved (MeshGEMM, WaferLLM, section 5) or Cannon's. The PE at ring indices
  * (i, j) makes the tile C[j, i]. It starts with A[j, i + j] and B[i + j, i] (indices modulo the side: tiles are
  * placed so, no step aligns them), and in each step multiplies what it holds while it passes A on along x and B
  * along y and takes the next ones into second buffers. After as many steps as the mesh has PEs on a side every
@@ -95,10 +97,10 @@ export function lowerShiftGemm(spec: ShiftGemmSpec, wafer: Wafer): LoweredKernel
   const mesh = { width: side, height: side };
   const [mTile, kTile, nTile] = [m, k, n].map((size) => Math.ceil(size / side));
   const pitch = columnPitch(mTile, type);
-  const ring = interleave(side);
+  const ring = spec.ring !== 'plain' ? interleave(side) : Array.from({ length: side }, (_, i) => i);
   const indexOf = ring.map((_, position) => ring.indexOf(position));
-  const alongX = shiftsAlong(side, 'E', 'W', 0);
-  const alongY = shiftsAlong(side, 'S', 'N', 3);
+  const alongX = shiftsAlong(ring, 'E', 'W', 0);
+  const alongY = shiftsAlong(ring, 'S', 'N', 3);
 
   const memory = allocate(
     [
@@ -232,7 +234,7 @@ export function lowerShiftGemm(spec: ShiftGemmSpec, wafer: Wafer): LoweredKernel
   };
   return {
     program,
-    phases: shiftGemm(m, k, n, loweredContext({ ...mesh, axis: 'x', type })),
+    phases: (spec.ring !== 'plain' ? shiftGemm : cannonGemm)(m, k, n, loweredContext({ ...mesh, axis: 'x', type })),
     *inputs({ a, b }) {
       for (const [px, py] of pesOfMesh(mesh)) {
         const [i, j] = [indexOf[px], indexOf[py]];

@@ -9,7 +9,15 @@ import type { KernelContext } from './kernel.ts';
  * neighbour on x and B on y; INTERLEAVE places ring neighbours at most two hops apart. The multiplication
  * runs one vector instruction over the m rows of the tile for each (k, n) of it.
  */
-export function shiftGemm(m: number, k: number, n: number, context: KernelContext): Phase[] {
+export const shiftGemm = (m: number, k: number, n: number, context: KernelContext): Phase[] =>
+  ringGemm(m, k, n, 2, context);
+
+/** Cannon's algorithm: the same on rings in which the last PE of a line passes its tile to the first. */
+export const cannonGemm = (m: number, k: number, n: number, context: KernelContext): Phase[] =>
+  ringGemm(m, k, n, Math.max(context.width, context.height) - 1, context);
+
+/** @param hops between ring neighbours that are furthest apart */
+function ringGemm(m: number, k: number, n: number, hops: number, context: KernelContext): Phase[] {
   const { type } = context;
   const steps = Math.max(context.width, context.height);
   const [mTile, kTile, nTile] = [m, k, n].map((size) => Math.ceil(size / steps));
@@ -22,7 +30,7 @@ export function shiftGemm(m: number, k: number, n: number, context: KernelContex
         { count: 4, length: 0, type },
         { count: kTile * nTile, length: mTile, type, looped: true },
       ],
-      beside: { hops: 2, ramps: 2, wavelets: waveletsOf(Math.max(mTile * kTile, kTile * nTile), type) },
+      beside: { hops, ramps: 2, wavelets: waveletsOf(Math.max(mTile * kTile, kTile * nTile), type) },
     }),
   ];
 }

@@ -1,6 +1,6 @@
 // Attention of one token in float64, by the definition: what the lowered kernel is compared with.
 
-import type { Tensors } from './lower/lowering.ts';
+import type { Tensors } from '../lower/lowering.ts';
 
 export interface AttentionReference {
   /** softmax(q · K) V, [heads · headDim]. */
