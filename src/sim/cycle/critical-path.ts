@@ -49,7 +49,14 @@ export function createCriticalPath(m: MachineState, timing: Timing): CriticalPat
   let cause = last;
 
   const copy = (from: number, to: number): void => {
-    if (from !== to) cost.copyWithin(to * parts, from * parts, from * parts + parts);
+    if (from === to) return;
+    // One by one: a call of copyWithin costs more than four elements.
+    const a = from * parts;
+    const b = to * parts;
+    cost[b] = cost[a];
+    cost[b + 1] = cost[a + 1];
+    cost[b + 2] = cost[a + 2];
+    cost[b + 3] = cost[a + 3];
   };
   const slotOf = (fifo: number, slot: number): number => fifo * slots + slot;
   /** The later of two chains; the first on a tie. */
@@ -67,8 +74,8 @@ export function createCriticalPath(m: MachineState, timing: Timing): CriticalPat
     moved(channel, out) {
       const from = slotOf(channel, lastPoppedSlot(m, channel));
       const route = channelRoute[channel];
-      for (let port = 0; port < 5; port++) {
-        if (((out >>> port) & 1) === 0) continue;
+      for (let rest = out & 31; rest !== 0; rest &= rest - 1) {
+        const port = 31 - Math.clz32(rest & -rest);
         const fifo = down[route * 5 + port];
         const to = slotOf(fifo, lastPushedSlot(m, fifo));
         copy(from, to);
