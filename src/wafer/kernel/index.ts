@@ -34,3 +34,4 @@ export { lowerGlu } from './glu.ts';
 export { lowerRmsNorm, type RmsNormSpec } from './rmsnorm.ts';
 export { lowerRope } from './rope.ts';
 export { lowerShiftGemm, type ShiftGemmSpec } from './shift-gemm.lower.ts';
+export { lowerTopK, topK, type TopKSpec } from './top-k.ts';
