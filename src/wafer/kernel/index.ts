@@ -35,3 +35,4 @@ export { lowerRmsNorm, type RmsNormSpec } from './rmsnorm.ts';
 export { lowerRope } from './rope.ts';
 export { lowerShiftGemm, type ShiftGemmSpec } from './shift-gemm.lower.ts';
 export { lowerTopK, topK, type TopKSpec } from './top-k.ts';
+export { lowerEmbedding, type EmbeddingSpec } from './embedding.lower.ts';

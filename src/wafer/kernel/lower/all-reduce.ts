@@ -41,6 +41,30 @@ export function onLines(
   };
 }
 
+/** The same program with x and y exchanged. */
+export function transposed(program: MachineProgram): MachineProgram {
+  const turn = (ports: readonly Port[]): Port[] => ports.map((port) => turned[port]);
+  const place = ({ x, y, width, height, stepX, stepY }: PeSet): PeSet => ({
+    x: y,
+    y: x,
+    width: height,
+    height: width,
+    ...(stepY === undefined ? {} : { stepX: stepY }),
+    ...(stepX === undefined ? {} : { stepY: stepX }),
+  });
+  return {
+    ...program,
+    width: program.height,
+    height: program.width,
+    routes: program.routes.map((rule) => ({
+      ...rule,
+      on: place(rule.on),
+      positions: rule.positions.map(({ rx, tx }) => ({ rx: turn(rx), tx: turn(tx) })),
+    })),
+    tiles: program.tiles.map(({ on, role }) => ({ on: place(on), role })),
+  };
+}
+
 export interface LoweredAllReduce {
   readonly stages: readonly Stage[];
   readonly phases: readonly Phase[];
