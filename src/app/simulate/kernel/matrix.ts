@@ -42,9 +42,9 @@ export const gemv: KernelEntry = {
   },
 };
 
-export const gemm: KernelEntry = {
-  id: 'gemm',
-  about: 'C = A B by interleaved cyclic shift on a square mesh (MeshGEMM)',
+const shiftGemm = (id: string, about: string, ring: 'interleaved' | 'plain'): KernelEntry => ({
+  id,
+  about,
   sizes: { m: dimension('rows of A'), k: dimension('columns of A'), n: dimension('columns of B') },
   elements: ({ width, height, sizes: { m, k, n } }) => {
     const [mTile, kTile, nTile] = [m, k, n].map((size) => Math.ceil(size / width) + 8);
@@ -56,7 +56,7 @@ export const gemm: KernelEntry = {
     if (side !== height)
       fail({
         code: 'MESH_NOT_SQUARE',
-        message: 'gemm shifts on a square mesh',
+        message: `${id} shifts on a square mesh`,
         found: `${side} x ${height}`,
         suggestion: `try --mesh ${side}x${side}`,
       });
@@ -64,7 +64,7 @@ export const gemm: KernelEntry = {
     const b = tensor(k * n, point, 'b');
     const relative = relativeError(k, type);
     return {
-      kernel: lowerShiftGemm({ side, type, m, k, n }, wafer),
+      kernel: lowerShiftGemm({ ring, side, type, m, k, n }, wafer),
       tensors: { a, b },
       outcomes: m * n,
       expected: (at) => {
@@ -73,7 +73,14 @@ export const gemm: KernelEntry = {
       },
     };
   },
-};
+});
+
+export const gemm = shiftGemm('gemm', 'C = A B by interleaved cyclic shift on a square mesh (MeshGEMM)', 'interleaved');
+export const cannon = shiftGemm(
+  'gemm-cannon',
+  'C = A B by Cannon on a square mesh: the last PE of a line passes its tile to the first',
+  'plain',
+);
 
 /** A sum of products, and by how much it may be off. */
 function dot(length: number, term: (i: number) => number, relative: number): { value: number; error: number } {
