@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { groupErrors, validate, validationPicture } from '../../src/plan/index.ts';
 import { publishedRows } from '../../src/spec/index.ts';
+import type { PublishedRow } from '../../src/spec/index.ts';
 
 const lines = validate(publishedRows, true);
 const bounds: Record<string, number> = {
@@ -53,5 +54,54 @@ describe('published rows', () => {
   it('are drawn in docs/validation.svg as they are predicted now (node scripts/draw-validation.ts)', () => {
     const file = join(import.meta.dirname, '..', '..', 'docs', 'validation.svg');
     expect(readFileSync(file, 'utf8')).toBe(validationPicture(lines));
+  });
+});
+
+describe('rows from elsewhere', () => {
+  const row = (id: string, group: string, unit: string, conditions: PublishedRow['conditions']): PublishedRow => ({
+    id,
+    group,
+    quantity: 'q',
+    conditions: { machine: 'wse2', ...conditions },
+    value: 1,
+    unit,
+    kind: 'device',
+    source: 's',
+  });
+  const answer = (r: PublishedRow): ReturnType<typeof validate>[number] => validate([r], false)[0];
+
+  it('are padded to their mesh where they state no dimensions', () => {
+    const stated = { mesh: [420, 420], model: 'LLaMA3-8B', hidden: 4200, ffn: 14_700, context: 4200 };
+    const silent = { mesh: [420, 420], model: 'LLaMA3-8B' };
+    expect(answer(row('A', 'decode', 'cycles', silent)).predicted).toBe(
+      answer(row('B', 'decode', 'cycles', stated)).predicted,
+    );
+  });
+
+  it('may ask for tokens per second: clock / (cycles · layers)', () => {
+    const conditions = { mesh: [420, 420], model: 'LLaMA3-8B', clockGHz: 1.1 };
+    const cycles = answer(row('A', 'decode', 'cycles', conditions)).predicted ?? NaN;
+    expect(answer(row('B', 'decode', 'tokens/s/request', conditions)).predicted).toBeCloseTo(1.1e9 / (cycles * 32), 6);
+  });
+
+  it('are taken at the mesh that they state', () => {
+    const gemv = (mesh: number): number =>
+      answer(row('G', 'gemv', 'us', { N: 8192, K: 8192, mesh: [mesh, mesh], clockGHz: 1.1 })).predicted ?? NaN;
+    expect(gemv(720)).not.toBe(gemv(360));
+  });
+
+  it('that cannot be answered do not stop the others, and say why', () => {
+    const lines = validate(
+      [
+        row('A', 'decode', 'cycles', { mesh: [420, 420], model: 'Falcon-40B' }),
+        row('B', 'prefill', 'tokens/s', { model: 'LLaMA3-8B' }),
+        row('C', 'decode', 'cycles', { mesh: [420, 420], model: 'LLaMA3-8B' }),
+        row('D', 'decode', 'furlongs', { mesh: [420, 420], model: 'LLaMA3-8B' }),
+      ],
+      false,
+    );
+    expect(lines.map(({ standing }) => standing)).toEqual(['not yet', 'not yet', 'predicted', 'not yet']);
+    expect(lines[0].reason).toMatch(/^LLM_UNKNOWN/);
+    expect(lines[1].reason).toMatch(/^ROW_CONDITION_INVALID.*positive/);
   });
 });

@@ -2,7 +2,7 @@ import { priceAll, total } from '../../sim/index.ts';
 import { groupSize, sectionPhases } from '../../wafer/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { PublishedRow } from '../../spec/index.ts';
-import { elementType, fullWidthGraph, grouping, paddedLayer, pair, wafer } from './conditions.ts';
+import { clockOf, elementType, fullWidthGraph, grouping, paddedLayer, pair, shape, wafer } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
 /** The benchmark's exponential is two squarings of 1 + x / 256: a scale, an add and two products. */
@@ -27,12 +27,15 @@ export function decodeLayerCycles(
   return total(priceAll(sectionPhases(fullWidthGraph(layer).layers[0], 'y', context), target));
 }
 
-/** Cycles per layer of decode on a square mesh. */
+/** Cycles per layer of decode on a square mesh, or tokens per second as the benchmark derives them from it. */
 export const decode: Predictor = {
   group: 'decode',
   predict(row) {
-    if (row.unit !== 'cycles') return undefined;
-    const value = decodeLayerCycles(row, pair(row, 'mesh'), wafer(row));
+    const target = wafer(row);
+    const cycles = decodeLayerCycles(row, pair(row, 'mesh'), target);
+    const isRate = row.unit.startsWith('tokens/s');
+    if (!isRate && row.unit !== 'cycles') return undefined;
+    const value = isRate ? clockOf(row, target) / (cycles * shape(row).layers) : cycles;
     return { value, presumes: 'full-width attention, dimensions padded to the mesh, stand-in exponential' };
   },
 };

@@ -1,7 +1,7 @@
 import { priceSequence } from '../../sim/index.ts';
 import type { PublishedRow, Wafer } from '../../spec/index.ts';
 import { collectives, groupSize, matrix, phase } from '../../wafer/index.ts';
-import { clockOf, elementType, number, wafer } from './conditions.ts';
+import { clockOf, elementType, number, pair, wafer } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
 /** Meshes and sizes of the published figures (WaferLLM, section 7). */
@@ -34,14 +34,21 @@ export const gemv: Predictor = {
   group: 'gemv',
   predict(row) {
     const target = wafer(row);
-    if (row.unit === 'us') {
-      const cycles = Math.min(...sides.map((side) => meshGemv(row, number(row, 'K'), number(row, 'N'), side, target)));
-      return { value: (cycles / clockOf(row, target)) * 1e6, presumes: `the fastest of ${sides.join(', ')} squared` };
+    // A mesh that the row states; a range of them, or none, means those of the figures.
+    const stated = Array.isArray(row.conditions['mesh']) ? [pair(row, 'mesh').width] : undefined;
+    const among = stated ?? sides;
+    const meshes = stated === undefined ? `${sides.join(', ')} squared` : `${stated[0]} squared`;
+    if (row.unit === 'us' || row.unit === 'cycles') {
+      const cycles = Math.min(...among.map((side) => meshGemv(row, number(row, 'K'), number(row, 'N'), side, target)));
+      const value = row.unit === 'us' ? (cycles / clockOf(row, target)) * 1e6 : cycles;
+      return { value, presumes: stated === undefined ? `the fastest of ${meshes}` : 'an all-reduce' };
     }
-    const ratios = sides.flatMap((side) =>
-      sizes.map((n) => pipelineGemv(row, n, n, side, target) / meshGemv(row, n, n, side, target)),
+    if (!row.unit.startsWith('x')) return undefined;
+    const widths = row.conditions['N'] === undefined ? sizes : [number(row, 'N')];
+    const ratios = among.flatMap((side) =>
+      widths.map((n) => pipelineGemv(row, n, n, side, target) / meshGemv(row, n, n, side, target)),
     );
     const value = ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
-    return { value, presumes: `mean over ${sides.join(', ')} squared and N = ${sizes.join(', ')}` };
+    return { value, presumes: `mean over ${meshes} and N = ${widths.join(', ')}` };
   },
 };

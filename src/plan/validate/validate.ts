@@ -1,6 +1,7 @@
 // Published against predicted, row by row. Nothing here is fitted: constants live in `spec`, and the rows that
 // were used to choose one are named below.
 
+import { IngotError } from '../../core/index.ts';
 import type { PublishedRow } from '../../spec/index.ts';
 import { capacity } from './capacity.ts';
 import { collective } from './collective.ts';
@@ -8,7 +9,7 @@ import { decode } from './decode.ts';
 import { endToEnd } from './end-to-end.ts';
 import { gemv } from './gemv.ts';
 import { prefill } from './prefill.ts';
-import type { Predictor } from './predictor.ts';
+import type { Answer, Predictor } from './predictor.ts';
 import { service } from './service.ts';
 import { vector } from './vector.ts';
 
@@ -30,7 +31,7 @@ export interface ValidationLine {
   readonly unit: string;
   readonly kind: string;
   readonly published: number;
-  /** Absent when the model cannot answer the row yet. */
+  /** Absent when the model cannot answer the row yet; `reason` says why where the row itself is the reason. */
   readonly predicted?: number;
   /** predicted / published − 1. */
   readonly error?: number;
@@ -39,16 +40,28 @@ export interface ValidationLine {
   /** The constants chosen from the row. */
   readonly constants?: string;
   readonly presumes?: string;
+  readonly reason?: string;
   readonly source: string;
+}
+
+/** An answer, or why there is none. A row that lacks a condition or names what nobody knows does not stop the others. */
+function answerTo(row: PublishedRow): Answer | { readonly reason?: string } {
+  try {
+    return predictors.find(({ group }) => group === row.group)?.predict(row) ?? {};
+  } catch (error) {
+    if (!(error instanceof IngotError)) throw error;
+    const [{ code, message, expected }] = error.diagnostics;
+    return { reason: `${code}: ${message}${expected === undefined ? '' : `, expected ${expected}`}` };
+  }
 }
 
 /** Predict every row that the model can answer. Rows from elsewhere never count as `chosen`. */
 export function validate(rows: readonly PublishedRow[], ours: boolean): ValidationLine[] {
   return rows.map((row) => {
-    const answer = predictors.find(({ group }) => group === row.group)?.predict(row);
+    const answer = answerTo(row);
     const { id, group, quantity, unit, kind, value: published, source } = row;
     const known = { id, group, quantity, unit, kind, published, source };
-    if (answer === undefined) return { ...known, standing: 'not yet' };
+    if (!('value' in answer)) return { ...known, ...answer, standing: 'not yet' };
     const constants = ours ? chosenFrom[id] : undefined;
     return {
       ...known,

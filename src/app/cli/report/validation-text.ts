@@ -6,6 +6,9 @@ import type { JsonValue, PublishedRow } from '../../../spec/index.ts';
 import { LINE_WIDTH, type Io } from '../io.ts';
 import { percent, plural, wrap } from './layout.ts';
 
+/** What the reader of a row must know besides its numbers. */
+const said = ({ presumes, reason }: ValidationLine): string | undefined => presumes ?? reason;
+
 /** Rows of one quantity stand together under one heading, with the conditions that they share. */
 interface Block {
   readonly title: string;
@@ -23,9 +26,11 @@ export function renderValidation(
   paint: Io['paint'],
 ): string {
   const heading = (text: string): string => paint('bold', text);
-  const notes = [...new Set(lines.flatMap(({ presumes }) => (presumes === undefined ? [] : [presumes])))];
-  const noteOf = ({ presumes }: ValidationLine): string =>
-    presumes === undefined ? '' : `${notes.indexOf(presumes) + 1}`;
+  const notes = [...new Set(lines.flatMap((line) => said(line) ?? []))];
+  const noteOf = (line: ValidationLine): string => {
+    const note = said(line);
+    return note === undefined ? '' : `${notes.indexOf(note) + 1}`;
+  };
 
   const text: string[] = [
     heading('Published against predicted'),
@@ -45,7 +50,8 @@ export function renderValidation(
   }
   text.push('', heading('Error by group, over rows that no constant was chosen from'));
   text.push(...groupTable(lines, groups, paint));
-  if (notes.length > 0) text.push('', heading('Notes: what was presumed where a row is silent'));
+  if (notes.length > 0)
+    text.push('', heading('Notes: what was presumed where a row is silent, or why a row has no answer'));
   text.push(...notes.map((note, i) => wrap(clean(note), '      ', `  ${`${i + 1}`.padStart(2)}  `)));
   const chosen = constantsText(lines);
   if (chosen.length > 0) text.push('', heading('Constants that were chosen from rows'), ...chosen);
