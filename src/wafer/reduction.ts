@@ -34,6 +34,12 @@ export function reductionAlong({ mesh, groups }: MeshGroups, axis: Axis, length:
 /** Index of the root of `count` neighbours: the middle, the higher one of two. */
 export const rootOf = (count: number): number => count >> 1;
 
+/** Where the two-level tree ends: the root of the middle group. */
+export function treeRoot(parts: number, group: number): number {
+  const from = rootOf(Math.ceil(parts / group)) * group;
+  return from + rootOf(Math.min(group, parts - from));
+}
+
 /**
  * Sum `partial(0..parts-1)` in the plan's order, in the precision of `round` (Math.fround for fp32).
  * The executable definition; fast executors are compared with it bit for bit.

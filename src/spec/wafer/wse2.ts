@@ -108,7 +108,7 @@ export const wse2: WaferFacts = {
     standing: 'measured',
   },
   taskStart: {
-    value: 10,
+    value: 9,
     unit: 'cycles',
     basis:
       'from the wavelet or the activation to the first instruction; programmers speak of "tens of cycles" for a whole ' +
