@@ -26,6 +26,7 @@ export function createActivity(m: MachineState, timing: Timing): Activity {
   };
 
   return {
+    anyOrder: true,
     held,
     links,
     moved(channel, out) {

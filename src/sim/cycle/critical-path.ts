@@ -47,6 +47,8 @@ export function createCriticalPath(m: MachineState, timing: Timing): CriticalPat
   /** When a CE's and a thread's chain ended. */
   const endOf = new Int32Array(last + 1);
   let cause = last;
+  /** PE of the last chain. Of several that end together the one of the last PE counts, in whatever order they come. */
+  let lastPe = -1;
 
   const copy = (from: number, to: number): void => {
     if (from === to) return;
@@ -61,16 +63,18 @@ export function createCriticalPath(m: MachineState, timing: Timing): CriticalPat
   const slotOf = (fifo: number, slot: number): number => fifo * slots + slot;
   /** The later of two chains; the first on a tie. */
   const later = (a: number, b: number): number => (endOf[b] > endOf[a] ? b : a);
-  const finish = (chain: number, at: number): void => {
-    endOf[chain] = at;
-    if (at >= endOf[last]) {
-      copy(chain, last);
+  const finish = (pe: number, at: number): void => {
+    endOf[firstCe + pe] = at;
+    if (at > endOf[last] || (at === endOf[last] && pe >= lastPe)) {
+      copy(firstCe + pe, last);
       endOf[last] = at;
+      lastPe = pe;
     }
   };
   const thread = (pe: number, t: number): number => firstThread + pe * m.threads + t;
 
   return {
+    anyOrder: true,
     moved(channel, out) {
       const from = slotOf(channel, lastPoppedSlot(m, channel));
       const route = channelRoute[channel];
@@ -102,7 +106,7 @@ export function createCriticalPath(m: MachineState, timing: Timing): CriticalPat
         endOf[running] = m.now + timing.vectorStartup;
       }
       cost[ce * parts + compute] += cycles;
-      finish(ce, m.now + cycles);
+      finish(pe, m.now + cycles);
       if (begun === undefined || begun.thread !== 0) {
         copy(ce, main);
         endOf[main] = endOf[ce];
@@ -124,7 +128,7 @@ export function createCriticalPath(m: MachineState, timing: Timing): CriticalPat
       const ce = firstCe + pe;
       copy(cause, ce);
       cost[ce * parts + compute] += cycles;
-      finish(ce, m.now + cycles);
+      finish(pe, m.now + cycles);
       copy(ce, thread(pe, t));
       endOf[thread(pe, t)] = endOf[ce];
       if (v.dst.kind !== operandFabricOut) return;

@@ -4,14 +4,21 @@
 //
 // Within a cycle every router looks, then every CE; no decision reads what another decided in that cycle
 // (see state.ts), so the order among PEs is free. `order` lets a test shuffle it.
+//
+// A CE whose main thread works on its own registers and SRAM, with no microthread begun, can be disturbed by
+// nothing: tasks start only when the main thread is idle, and wavelets wait in queues. Its instructions are
+// then done ahead of the other PEs, each with `now` set to its own cycle, up to the next one that touches the
+// fabric (`runAhead`). `stepByStep` leaves that out; a law says that nothing differs.
 
 import {
   contended,
   canIssue,
+  canRunAlone,
   canStep,
   cannotMove,
   forward,
   isMainIdle,
+  isAlone,
   hasMadeRoom,
   holdsMore,
   madeRoom,
@@ -19,6 +26,7 @@ import {
   wasControl,
   turnSwitches,
   issue,
+  runVector,
   headReadyAt,
   operandFabricIn,
   operandFabricOut,
@@ -26,11 +34,11 @@ import {
   startedNone,
   step,
 } from '../../wafer/machine/index.ts';
-import type { MachineState } from '../../wafer/machine/index.ts';
+import type { MachineState, VectorCode } from '../../wafer/machine/index.ts';
 import type { Observer } from './observer.ts';
-import { issueCycles, lanesOf, stepCycles } from './timing.ts';
+import { createVectorTimes, issueCycles, lanesOf, stepCycles } from './timing.ts';
 import type { Timing } from './timing.ts';
-import { createWakeRing, furthestWake } from './wake.ts';
+import { createWakeRing } from './wake.ts';
 
 /** What the engine counts as it goes. */
 export interface Counts {
@@ -65,10 +73,22 @@ export interface Engine {
 /** Sums of periods are rounded; less than this many cycles is nothing. */
 const sliver = 1e-6;
 
+/** Cycles that a CE may be ahead of the others: a loop that never ends must not keep the engine from ending it. */
+const horizon = 1024;
+
+export interface EngineOptions {
+  readonly order?: Order | undefined;
+  readonly observer?: Observer | undefined;
+  /** Never do a CE's work ahead of the others. Slower, the same cycles, counts and values. */
+  readonly stepByStep?: boolean | undefined;
+}
+
 /** Called for every list of PEs of a cycle before it is worked through; may reorder it. */
 export type Order = (pes: Int32Array) => void;
 
-export function createEngine(m: MachineState, timing: Timing, order?: Order, observer?: Observer): Engine {
+export function createEngine(m: MachineState, timing: Timing, options: EngineOptions = {}): Engine {
+  const { order, observer } = options;
+  const goesAhead = options.stepByStep !== true && (observer === undefined || observer.anyOrder === true);
   const { pes, width, channelFirst, channelPort, channels, roleOf, queueFirst } = m.resolved;
   const { hop, ramp: rampCycles, linkPeriod, vectorStartup, taskStart } = timing;
   const threads = m.threads;
@@ -88,6 +108,9 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, obs
   const load = new Int32Array(pes);
   const beyond = [-width, 1, width, -1];
   const counts: Counts = { hops: 0, delivered: 0, instructions: 0, vectorSteps: 0, tasks: 0, contended: 0 };
+  const timeOf = createVectorTimes(m, timing);
+  /** What went wrong on PEs that were ahead, to be told when the others are there too. */
+  const failures = new Map<number, unknown>();
   let cycle = -1;
   let end = 0;
 
@@ -172,6 +195,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, obs
       wakeCe(pe, freeAt[pe]);
       return 0;
     }
+    if (failures.size > 0 && failures.has(pe)) throw failures.get(pe);
     let started = 0;
     if (isMainIdle(m, pe) && mainReady[pe] <= now) {
       const how = startTask(m, pe);
@@ -190,6 +214,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, obs
         }
       }
     }
+    if (goesAhead && m.pc[pe] >= 0 && isAlone(m, pe) && runAhead(pe)) return started + 1;
     let next = nextThread[pe] < threads ? nextThread[pe] : 0;
     for (let n = 0; n < threads; n++) {
       const thread = next;
@@ -208,6 +233,45 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, obs
       if (m.vector[t] !== undefined && threadReady[t] > now) wakeCe(pe, threadReady[t]);
     if (mainReady[pe] > now) wakeCe(pe, mainReady[pe]);
     return started;
+  }
+
+  /** Do what the main thread of an undisturbed CE does next on its own; false when it has to wait now. */
+  function runAhead(pe: number): boolean {
+    const now = m.now;
+    const t = pe * threads;
+    const until = now + horizon;
+    let at = now;
+    try {
+      while (at < until) {
+        const v = m.vector[t];
+        if (v === undefined ? !canRunAlone(m, pe) : v.perWavelet > 0 || v.hasFifo) break;
+        m.now = Math.max(at, v === undefined ? mainReady[pe] : threadReady[t]);
+        const cycles = v === undefined ? advance(pe, 0) : finishVector(pe, v);
+        busy[pe] += cycles;
+        at = m.now + cycles;
+      }
+    } catch (error) {
+      if (m.now === now) throw error;
+      failures.set(pe, error);
+      at = m.now;
+    }
+    m.now = now;
+    if (at === now) return false;
+    nextThread[pe] = 1;
+    freeAt[pe] = at;
+    if (at > end) end = at;
+    wakeCe(pe, m.vector[t] === undefined ? at : Math.max(at, threadReady[t]));
+    return true;
+  }
+
+  /** All remaining steps of the main thread's vector instruction, which works in memory only; their cycles. */
+  function finishVector(pe: number, v: VectorCode): number {
+    const { cycles, steps } = timeOf(pe, v);
+    observer?.stepping(pe, 0, v);
+    runVector(m, pe, v);
+    observer?.stepped(pe, 0, v, cycles);
+    counts.vectorSteps += steps;
+    return cycles;
   }
 
   /** One instruction or vector step of a thread; its cycles, 0 when it has to wait. */
@@ -258,8 +322,7 @@ export function createEngine(m: MachineState, timing: Timing, order?: Order, obs
       return routers.pending() + ces.pending() > 0;
     },
     tick() {
-      for (let ahead = 1; ahead <= furthestWake; ahead++) {
-        const at = cycle + ahead;
+      for (let at = cycle + 1; routers.pending() + ces.pending() > 0; at++) {
         const routersDue = routers.take(at);
         const cesDue = ces.take(at);
         if (routersDue + cesDue === 0) continue;

@@ -22,6 +22,8 @@ export interface SimulateOptions {
   readonly progressEvery?: number;
   /** Reorder the PEs visited in a cycle; results never depend on it. */
   readonly order?: Order;
+  /** Never do a CE's work ahead of the others: the plain schedule, with the same results. */
+  readonly stepByStep?: boolean;
   /** Follow the critical path (costs time and memory). */
   readonly explain?: boolean;
   /** Watches the run; given the machine before its first cycle. */
@@ -50,7 +52,11 @@ export function simulate(program: MachineProgram, wafer: Wafer, options: Simulat
   loadImages(m, options.inputs ?? []);
   const path = options.explain === true ? createCriticalPath(m, timing) : undefined;
   const watchers = [...(path === undefined ? [] : [path]), ...(options.observe?.(m) ?? [])];
-  const engine = createEngine(m, timing, options.order, together(watchers));
+  const engine = createEngine(m, timing, {
+    order: options.order,
+    observer: together(watchers),
+    stepByStep: options.stepByStep,
+  });
   const maxCycles = options.maxCycles ?? 1e9;
   const every = options.progressEvery ?? 10_000;
   let reported = 0;

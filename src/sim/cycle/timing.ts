@@ -70,6 +70,41 @@ export const issueCycles = (code: Code, timing: Timing): number =>
 export const lanesOf = (timing: Timing, v: VectorCode): number =>
   isPacked(v.dtype) ? timing.fp16Lanes : timing.fp32Lanes;
 
+/** Cycles and steps from a vector instruction's first step to its last. */
+export interface VectorTime {
+  readonly cycles: number;
+  readonly steps: number;
+}
+
+/**
+ * The time of what remains of a main thread's vector instruction that works in memory only. Where no DSD of it
+ * ever changes, neither does its time, and it is worked out once.
+ */
+export function createVectorTimes(m: MachineState, timing: Timing): (pe: number, v: VectorCode) => VectorTime {
+  const known = new Map<VectorCode, VectorTime>();
+  const timeOf = (pe: number, v: VectorCode, from: number): VectorTime => {
+    const total = m.total[pe * m.threads];
+    const lanes = lanesOf(timing, v);
+    let cycles = 0;
+    let steps = 0;
+    for (let done = from; done < total; done += lanes) {
+      cycles += stepCycles(m, pe, v, done, Math.min(lanes, total - done), timing);
+      steps++;
+    }
+    return { cycles, steps };
+  };
+  return (pe, v) => {
+    const from = m.done[pe * m.threads];
+    if (from !== 0 || [v.dst, v.a, v.b, v.c].some((o) => o.dynamic >= 0)) return timeOf(pe, v, from);
+    let time = known.get(v);
+    if (time === undefined) {
+      time = timeOf(pe, v, 0);
+      known.set(v, time);
+    }
+    return time;
+  };
+}
+
 const bankUse = new Uint8Array(64);
 
 /**

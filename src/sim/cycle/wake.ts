@@ -1,16 +1,19 @@
-// Who has to be looked at in which cycle: a ring of lists, one per cycle of the near future. Costs follow the
+// Who has to be looked at in which cycle: a ring of lists, one per cycle of the near future, and behind it a
+// ring of lists of 32 cycles each, which empty into the first when their cycles come near. Costs follow the
 // number of wavelets and instructions in flight, not the size of the mesh.
 
 /** Cycles ahead that the ring holds: the bits of a word, one per cycle, say in which cycles an id is listed. */
 const size = 32;
 const mask = size - 1;
-/** Furthest cycle ahead; what is due later is looked at earlier too, finds nothing to do, and is listed again. */
+/** Furthest cycle ahead that the ring of single cycles holds. */
 export const furthestWake = size - 1;
+/** Lists of `size` cycles each. What is due beyond them goes round more than once. */
+const blocks = 64;
 
 export interface WakeRing {
   /** Look at `id` in cycle `at`, later than the one last taken. */
   wake(id: number, at: number): void;
-  /** Number of entries for the cycle, which then stand at the start of `taken()`, each id once. */
+  /** Number of entries for the cycle, which then stand at the start of `taken()`, each id once. Leave out no cycle. */
   take(at: number): number;
   /** The list last taken; valid until the next `take`. */
   taken(): Int32Array;
@@ -25,6 +28,18 @@ export function createWakeRing(ids: number): WakeRing {
   let now = -1;
   let taken = new Int32Array(16);
   let pending = 0;
+  /** By block: pairs of id and cycle. An id may be there twice; the near ring lists it once. */
+  const far = Array.from({ length: blocks }, (): number[] => []);
+
+  /** Into the near ring with what falls due in the `size` cycles from `now` on. */
+  function comeNear(): void {
+    const block = (now / size) % blocks;
+    const due = far[block];
+    if (due.length === 0) return;
+    far[block] = [];
+    pending -= due.length / 2;
+    for (let i = 0; i < due.length; i += 2) wake(due[i], due[i + 1]);
+  }
 
   function enlarge(slot: number): Int32Array<ArrayBuffer> {
     const list = new Int32Array(2 * lists[slot].length);
@@ -33,21 +48,29 @@ export function createWakeRing(ids: number): WakeRing {
     return list;
   }
 
-  return {
-    wake(id, at) {
-      const slot = (at - now > furthestWake ? now + furthestWake : at) & mask;
-      const word = listed[id];
-      if ((word >>> slot) & 1) return;
-      listed[id] = word | (1 << slot);
-      const count = counts[slot]++;
-      let list = lists[slot];
-      if (count === list.length) list = enlarge(slot);
-      list[count] = id;
+  function wake(id: number, at: number): void {
+    if (at - now > furthestWake) {
+      far[Math.min(Math.floor(at / size), Math.floor(now / size) + blocks - 1) % blocks].push(id, at);
       pending++;
-    },
+      return;
+    }
+    const slot = at & mask;
+    const word = listed[id];
+    if ((word >>> slot) & 1) return;
+    listed[id] = word | (1 << slot);
+    const count = counts[slot]++;
+    let list = lists[slot];
+    if (count === list.length) list = enlarge(slot);
+    list[count] = id;
+    pending++;
+  }
+
+  return {
+    wake,
     take(at) {
       now = at;
       const slot = at & mask;
+      if (slot === 0) comeNear();
       const count = counts[slot];
       if (count === 0) return 0;
       const list = lists[slot];

@@ -1,6 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compute, dtypeCode, fromBits, halfToBits, opCode, roundHalf, roundTo, toBits } from './arithmetic.ts';
+import {
+  FloatSixteen,
+  compute,
+  dtypeCode,
+  fromBits,
+  halfToBits,
+  opCode,
+  roundHalf,
+  roundTo,
+  toBits,
+} from './arithmetic.ts';
 
 const halves = Array.from({ length: 65536 }, (_, bits) => bits).filter((bits) => (bits & 0x7c00) !== 0x7c00);
 
@@ -33,6 +43,28 @@ describe('fp16', () => {
     expect(roundHalf(-1e300)).toBe(-Infinity);
     expect(roundHalf(NaN)).toBe(NaN);
     expect(roundHalf(-1e-30)).toBe(-0);
+  });
+
+  it.skipIf(FloatSixteen === undefined)('is what the typed array of whole vectors loads and stores', () => {
+    const words = new Uint16Array(1);
+    const values = new (FloatSixteen as NonNullable<typeof FloatSixteen>)(words.buffer);
+    const check = (x: number): void => {
+      values[0] = x;
+      if (words[0] !== halfToBits(roundHalf(x))) throw new Error(`${x}`);
+    };
+    for (let bits = 0; bits < 0x7c00; bits++) {
+      const low = fromBits(dtypeCode.fp16, bits);
+      const middle = (low + fromBits(dtypeCode.fp16, bits + 1)) / 2;
+      words[0] = bits;
+      if (values[0] !== low) throw new Error(`0x${bits.toString(16)}`);
+      // On a tie, and so close to one that single precision would call it a tie.
+      for (const x of [low, middle, middle * (1 + 2 ** -52), middle * (1 - 2 ** -52)]) {
+        check(x);
+        check(-x);
+      }
+    }
+    fc.assert(fc.property(fc.double({ noNaN: true }), check));
+    fc.assert(fc.property(fc.double({ noNaN: true, min: -70000, max: 70000 }), check));
   });
 });
 

@@ -29,18 +29,32 @@ const f64Words = new Int32Array(f64.buffer);
 const f32 = new Float32Array(1);
 const f32Bits = new Int32Array(f32.buffer);
 
+const doubleBias = 1023;
+/** By exponent field of a double, up to fp16's largest: 1.5 * 2^52 times the fp16 unit in the last place. */
+const roundingConstants = Float64Array.from(
+  { length: doubleBias + 16 },
+  (_, field) => 6755399441055744 * 2 ** (Math.max(field - doubleBias, -14) - 10),
+);
+
 /** Nearest fp16 value (ties to even), directly from double: no double rounding. */
 export function roundHalf(x: number): number {
   f64[0] = x;
-  const exponent = ((f64Words[1] >>> 20) & 0x7ff) - 1023;
-  if (exponent > 15) return Number.isNaN(x) ? NaN : x > 0 ? Infinity : -Infinity;
-  // Adding and taking away 1.5 * 2^52 units in the last place leaves x rounded to a multiple of that unit.
-  const magic = 6755399441055744 * 2 ** (Math.max(exponent, -14) - 10);
+  const field = (f64Words[1] >>> 20) & 0x7ff;
+  if (field > doubleBias + 15) return Number.isNaN(x) ? NaN : x > 0 ? Infinity : -Infinity;
+  // Adding and taking away this constant leaves x rounded to a multiple of the unit.
+  const magic = roundingConstants[field];
   const rounded = x + magic - magic;
   if (rounded > 65504) return Infinity;
   if (rounded < -65504) return -Infinity;
   return rounded === 0 ? x * 0 : rounded;
 }
+
+/** `Float16Array`, which Node has from version 24 on; it rounds as `roundHalf` does. */
+export const FloatSixteen = (globalThis as { Float16Array?: new (buffer: ArrayBufferLike) => Record<number, number> })
+  .Float16Array;
+
+/** The bits of the only NaN that fp16 operations give. */
+export const halfNaN = 0x7e00;
 
 const halfValues = Float32Array.from({ length: 65536 }, (_, bits) => {
   const sign = bits & 0x8000 ? -1 : 1;

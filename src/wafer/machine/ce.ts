@@ -10,6 +10,7 @@ import { controlTask } from './control.ts';
 import { peName } from './layout.ts';
 import { dtypeBytes } from './pe-program.ts';
 import type { MemoryObject } from './pe-program.ts';
+import { runPlain } from './run-plain.ts';
 import { hasRoom, isControl, loadElement, payload, pop, push, readyHead, setPosition, storeElement } from './state.ts';
 import type { MachineState } from './state.ts';
 
@@ -18,6 +19,19 @@ export const isMainIdle = (m: MachineState, pe: number): boolean => m.pc[pe] < 0
 /** The main thread has an instruction to execute (it is not waiting for its own vector instruction). */
 export const canIssue = (m: MachineState, pe: number): boolean =>
   m.pc[pe] >= 0 && m.vector[pe * m.threads] === undefined;
+
+/** No microthread has begun anything: only the main thread can change this CE. */
+export function isAlone(m: MachineState, pe: number): boolean {
+  for (let t = pe * m.threads + 1; t < (pe + 1) * m.threads; t++) if (m.vector[t] !== undefined) return false;
+  return true;
+}
+
+/** The main thread's next instruction touches only registers, SRAM and tasks of its own CE. Presumes `isAlone`. */
+export function canRunAlone(m: MachineState, pe: number): boolean {
+  if (!canIssue(m, pe)) return false;
+  const next = codeOf(m, pe)[m.pc[pe]];
+  return next.kind === 'vector' ? next.thread === 0 : next.kind !== 'switch';
+}
 
 const codeOf = (m: MachineState, pe: number): readonly Code[] => m.resolved.roles[m.resolved.roleOf[pe]].code;
 
@@ -353,6 +367,15 @@ export function step(
   m.blocked[pe] &= ~v.unblock;
   if (thread === 0) settle(m, pe);
   return true;
+}
+
+/** All remaining elements of the main thread's vector instruction, which has operands only in memory and registers. */
+export function runVector(m: MachineState, pe: number, v: VectorCode): void {
+  const t = pe * m.threads;
+  const left = m.total[t] - m.done[t];
+  const done = runPlain(m, pe, v, m.done[t], left) ? left : 0;
+  m.done[t] += done;
+  step(m, pe, 0, v, left - done, 0);
 }
 
 /** Some thread of this CE is in the middle of something, or a task that may run is pending. */

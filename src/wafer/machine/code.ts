@@ -62,6 +62,8 @@ export interface VectorCode {
   readonly hasFifo: boolean;
   /** Sources in memory. */
   readonly memoryReads: number;
+  /** One that `runPlain` knows: floats, from plain memory or registers to plain memory, all of one type. */
+  readonly plain: boolean;
 }
 
 export type Code =
@@ -271,6 +273,11 @@ export function resolveRole(name: string, role: Role): RoleCode {
           perWavelet: fabric ? 4 / dtypeBytes(dtype) : 0,
           hasFifo: all.some((o) => o.kind === operandFifo),
           memoryReads: sources.filter((o) => o.kind === operandMemory).length,
+          plain:
+            opCode[op] <= opCode.mac &&
+            (dtype === 'fp16' || dtype === 'fp32') &&
+            dst.plain &&
+            sources.every((o) => o.kind === operandScalar || (o.plain && o.dtype === dtypeCode[dtype])),
         };
       }
       case 'scalar':

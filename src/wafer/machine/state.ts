@@ -9,7 +9,7 @@
 // All of a FIFO lies in one record of `fifo`, which with four slots is 64 bytes: one cache line per visit.
 
 import { fail } from '../../core/index.ts';
-import { dtypeCode, fromBits, roundTo, toBits } from './arithmetic.ts';
+import { FloatSixteen, dtypeCode, fromBits, roundTo, toBits } from './arithmetic.ts';
 import type { VectorCode } from './code.ts';
 import type { MemoryObject } from './pe-program.ts';
 import { peName, ramp as rampPort } from './layout.ts';
@@ -106,6 +106,8 @@ export function createState(resolved: ResolvedProgram, depths: Depths) {
     f32: new Float32Array(memory),
     i32: new Int32Array(memory),
     u16: new Uint16Array(memory),
+    /** Where this Node has it. */
+    f16: FloatSixteen === undefined ? undefined : new FloatSixteen(memory),
     // CEs
     threads,
     registersPerPe: registers,
