@@ -1,7 +1,7 @@
 // Graph to program, first cut: layers cut evenly over as few wafers as hold them, every stage on one
 // rectangle of the same size, every op over the whole rectangle. The steps are the list in `compile`.
 
-import { fail } from '../core/index.ts';
+import { fail, formatSi } from '../core/index.ts';
 import type { Graph } from '../model/index.ts';
 import type { Wafer } from '../spec/index.ts';
 import { groupSize } from '../wafer/index.ts';
@@ -168,7 +168,7 @@ function doesNotFit(options: CompileOptions, memories: readonly MemoryModel[], e
     message: `${model} does not fit on ${allowed} ${wafer.name} wafer${allowed === 1 ? '' : 's'}`,
     where: `the fullest PE of a ${width}x${height} region`,
     expected: `at most ${wafer.sramPerPe} B, of which ${wafer.reservedSram} B are reserved for code and buffers`,
-    found: `${over} B per PE over, about ${((over * width * height) / 1e9).toFixed(1)} GB a wafer, with room for ${kvTokens} cached tokens`,
+    found: `${over} B per PE over, about ${formatSi(over * width * height, 'B')} a wafer, with room for ${kvTokens} cached tokens`,
     suggestion:
       enough === undefined
         ? 'a layer is not split over wafers, so more of them do not help: use smaller weights or fewer cached tokens'

@@ -1,4 +1,4 @@
-export { collectiveCycles, priceSequence, vectorCycles } from './analytic/collective-cost.ts';
+export { collectiveCycles, priceSequence } from './analytic/collective-cost.ts';
 export { price, priceAll, total } from './analytic/price.ts';
 export type { Breakdown } from './analytic/price.ts';
 export { createCostModel, createStepModel, kernelContext } from './analytic/program-cost.ts';

@@ -13,6 +13,10 @@ const bounds: Record<string, number> = {
   decode: 0.025,
   prefill: 0.18,
   'end-to-end': 0.025,
+  // Known misses, explained in docs/model.md: bounded so that they do not grow unnoticed.
+  gemv: 1.2,
+  capacity: 1.55,
+  service: 0.18,
 };
 
 describe('published rows', () => {
@@ -20,6 +24,14 @@ describe('published rows', () => {
     expect(lines).toHaveLength(publishedRows.length);
     expect(lines.filter((line) => line.standing === 'not yet').map(({ id }) => id)).toEqual(['M03']);
     for (const line of lines) if (line.predicted !== undefined) expect(line.predicted).toBeGreaterThan(0);
+  });
+
+  it('have a bound in every group', () => {
+    expect(
+      groupErrors(lines)
+        .map(({ group }) => group)
+        .sort(),
+    ).toEqual(Object.keys(bounds).sort());
   });
 
   it.each(Object.entries(bounds))('%s stays within its bound', (group, bound) => {
@@ -102,6 +114,27 @@ describe('rows from elsewhere', () => {
     );
     expect(lines.map(({ standing }) => standing)).toEqual(['not yet', 'not yet', 'predicted', 'not yet']);
     expect(lines[0].reason).toMatch(/^LLM_UNKNOWN/);
-    expect(lines[1].reason).toMatch(/^ROW_CONDITION_INVALID.*positive/);
+    expect(lines[1].reason).toMatch(/^ROW_CONDITION_INVALID.*promptTokens/);
+  });
+
+  it('in a unit, form or model that nothing here stands for are not answered', () => {
+    const base = { mesh: [420, 420], model: 'LLaMA3-8B' };
+    const standing = (r: PublishedRow): string => answer(r).standing;
+    expect(standing(row('A', 'decode', 'cycles', base))).toBe('predicted');
+    expect(standing(row('B', 'decode', 'cycles', { ...base, allreduce: 'pipeline' }))).toBe('not yet');
+    expect(standing(row('C', 'decode', 'cycles', { ...base, attention: 'GQA, 32 heads' }))).toBe('not yet');
+    expect(standing(row('D', 'decode', 'cycles', { ...base, mesh: [420, 300] }))).toBe('not yet');
+    expect(standing(row('E', 'decode', 'cycles', { ...base, model: 'Mixtral-8x7B' }))).toBe('not yet');
+    expect(standing(row('F', 'decode', 'cycles', { ...base, model: 'constructor' }))).toBe('not yet');
+    expect(standing(row('G', 'decode', 'cycles', { ...base, context: 1e300 }))).toBe('not yet');
+    expect(standing(row('H', 'prefill', 'cycles', { ...base, promptTokens: 4096 }))).toBe('not yet');
+    expect(standing(row('I', 'gemv', 'ms', { N: 8192, K: 8192 }))).toBe('not yet');
+    expect(standing(row('J', 'capacity', 'tokens', { ...base, mesh: [60, 60] }))).toBe('not yet');
+  });
+
+  it('name the conditions that were not considered', () => {
+    const stated = { mesh: [420, 420], model: 'LLaMA3-8B', temperature: 300 };
+    expect(answer(row('A', 'decode', 'cycles', stated)).presumes).toMatch(/not considered: temperature$/);
+    for (const line of lines) expect(line.presumes ?? '').not.toMatch(/not considered/);
   });
 });

@@ -101,7 +101,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
         kvTokens,
         promptTokens: options.promptTokens,
         clockGiven: options.clock !== undefined,
-        validation: ['decode', 'prefill', 'capacity', 'service'],
+        validation: ['decode', 'capacity', 'service'],
       });
       if (options.json === true) printJson(io, report);
       else io.out(renderPlacement(report, io.paint));

@@ -66,7 +66,7 @@ export const up: CliCommand<UpOptions> = {
         report = reportPlacement(model, placed, {
           kvTokens: options.context,
           clockGiven: false,
-          validation: ['decode', 'prefill'],
+          validation: ['decode'],
         });
         if (!isJson) io.out(renderPlacementShort(report, io.paint));
       },

@@ -1,11 +1,12 @@
 import { collectiveCycles } from '../../sim/index.ts';
 import { collectives } from '../../wafer/index.ts';
-import { elementType, number, numberOr, pair, text, wafer } from './conditions.ts';
+import { clockOf, count, countOr, elementType, pair, text, wafer } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
 /** Cycles of a collective on one line of PEs. */
 export const collective: Predictor = {
   group: 'collective',
+  reads: ['machine', 'shape', 'words', 'dtype', 'algorithm', 'groupSize', 'clockGHz'],
   predict(row) {
     const algorithm = Object.hasOwn(collectives, text(row, 'algorithm'))
       ? collectives[text(row, 'algorithm')]
@@ -15,10 +16,14 @@ export const collective: Predictor = {
     const parts = Math.max(width, height);
     const line = {
       parts,
-      values: number(row, 'words'),
+      values: count(row, 'words'),
       type: elementType(row),
-      group: numberOr(row, 'groupSize', parts),
+      group: countOr(row, 'groupSize', parts),
     };
-    return { value: collectiveCycles(algorithm, line, wafer(row)), presumes: 'operations posted before data arrives' };
+    const target = wafer(row);
+    const cycles = collectiveCycles(algorithm, line, target);
+    const presumes = 'operations posted before data arrives';
+    if (row.unit === 'cycles') return { value: cycles, presumes };
+    return row.unit === 'us' ? { value: (cycles / clockOf(row, target)) * 1e6, presumes } : undefined;
   },
 };

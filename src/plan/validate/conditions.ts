@@ -16,13 +16,25 @@ function bad(row: PublishedRow, key: string, expected: string): never {
   });
 }
 
-export function number(row: PublishedRow, key: string): number {
-  const value = row.conditions[key];
-  return typeof value === 'number' && value > 0 ? value : bad(row, key, 'a positive number');
+/** The row's clock, or the wafer's. */
+export function clockOf(row: PublishedRow, target: Wafer): number {
+  const value = row.conditions['clockGHz'];
+  if (value === undefined) return target.clock;
+  return typeof value === 'number' && value > 0 && value <= 100 ? value * 1e9 : bad(row, 'clockGHz', 'GHz up to 100');
 }
 
-export const numberOr = (row: PublishedRow, key: string, otherwise: number): number =>
-  row.conditions[key] === undefined ? otherwise : number(row, key);
+/** Larger than any size on a wafer; keeps products of a few counts exact. */
+const largestCount = 1_000_000;
+
+/** A positive whole number, for sizes. */
+export function count(row: PublishedRow, key: string): number {
+  const value = row.conditions[key];
+  const isCount = typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= largestCount;
+  return isCount ? value : bad(row, key, `a whole number from 1 to ${largestCount}`);
+}
+
+export const countOr = (row: PublishedRow, key: string, otherwise: number): number =>
+  row.conditions[key] === undefined ? otherwise : count(row, key);
 
 export function text(row: PublishedRow, key: string): string {
   const value = row.conditions[key];
@@ -38,16 +50,26 @@ export function pair(row: PublishedRow, key: string): { width: number; height: n
   return isSize(width) && isSize(height) ? { width, height } : bad(row, key, 'two positive whole numbers up to 10,000');
 }
 
+/** The side of a square mesh that lies on the row's wafer. */
+export function side(row: PublishedRow, key: string): number {
+  const { width, height } = pair(row, key);
+  const target = wafer(row);
+  const most = Math.min(target.fabricWidth, target.fabricHeight);
+  return width === height && width <= most ? width : bad(row, key, `a square mesh of at most ${most} x ${most} PEs`);
+}
+
+/** Texts that the kernels here stand for; a row about others is not answered. */
+export function is(row: PublishedRow, key: string, expected: RegExp): boolean {
+  const value = row.conditions[key];
+  return value === undefined || (typeof value === 'string' && expected.test(value));
+}
+
 export function elementType(row: PublishedRow): 'fp16' | 'fp32' {
   const value = row.conditions['dtype'] ?? 'fp16';
   return value === 'fp16' || value === 'fp32' ? value : bad(row, 'dtype', 'fp16 or fp32');
 }
 
 export const wafer = (row: PublishedRow): Wafer => resolveWafer(findWafer(text(row, 'machine')));
-
-/** The row's clock, or the wafer's. */
-export const clockOf = (row: PublishedRow, target: Wafer): number =>
-  row.conditions['clockGHz'] === undefined ? target.clock : number(row, 'clockGHz') * 1e9;
 
 /** Names of models as papers print them. */
 const printedNames: Readonly<Record<string, string>> = {
@@ -59,7 +81,7 @@ const printedNames: Readonly<Record<string, string>> = {
 
 export function shape(row: PublishedRow): LlmShape {
   const printed = text(row, 'model').toLowerCase();
-  return findLlm(printedNames[printed] ?? printed).shape;
+  return findLlm(Object.hasOwn(printedNames, printed) ? printedNames[printed] : printed).shape;
 }
 
 /** The benchmark's layer: dimensions padded to the mesh, one head as wide as the model, no grouped queries. */
@@ -73,14 +95,15 @@ export interface PaddedLayer {
  * Dimensions that the row states, else the model's, padded to multiples of the mesh as WaferLLM's launch
  * scripts pad them.
  */
-export function paddedLayer(row: PublishedRow, side: number, tokens: number): PaddedLayer {
-  const pad = (n: number): number => Math.ceil(n / side) * side;
+export function paddedLayer(row: PublishedRow, parts: number, tokens: number): PaddedLayer {
+  const pad = (n: number): number => Math.ceil(n / parts) * parts;
   const model = shape(row);
-  const ffn = model.mlp.kind === 'dense' ? model.mlp.ffn : model.mlp.expertFfn * model.mlp.activeExperts;
+  if (model.mlp.kind !== 'dense') return bad(row, 'model', 'a model without experts');
+  const { ffn } = model.mlp;
   return {
-    hidden: numberOr(row, 'hidden', pad(model.hidden)),
-    ffn: numberOr(row, 'ffn', pad(ffn)),
-    context: numberOr(row, 'context', pad(tokens)),
+    hidden: countOr(row, 'hidden', pad(model.hidden)),
+    ffn: countOr(row, 'ffn', pad(ffn)),
+    context: countOr(row, 'context', pad(tokens)),
   };
 }
 
@@ -104,6 +127,6 @@ export function fullWidthGraph({ hidden, ffn, context }: PaddedLayer, layers = 1
 /** PEs per group: the row states how many groups a line has. */
 export const grouping = (row: PublishedRow, otherwise: (parts: number) => number): ((parts: number) => number) => {
   if (row.conditions['groups'] === undefined) return otherwise;
-  const groups = number(row, 'groups');
+  const groups = count(row, 'groups');
   return (parts) => Math.max(1, Math.ceil(parts / groups));
 };

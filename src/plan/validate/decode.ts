@@ -1,8 +1,18 @@
 import { priceAll, total } from '../../sim/index.ts';
 import { groupSize, sectionPhases } from '../../wafer/index.ts';
-import type { Wafer } from '../../spec/index.ts';
-import type { PublishedRow } from '../../spec/index.ts';
-import { clockOf, elementType, fullWidthGraph, grouping, paddedLayer, pair, shape, wafer } from './conditions.ts';
+import type { PublishedRow, Wafer } from '../../spec/index.ts';
+import {
+  clockOf,
+  countOr,
+  elementType,
+  fullWidthGraph,
+  grouping,
+  is,
+  paddedLayer,
+  shape,
+  side,
+  wafer,
+} from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
 /** The benchmark's exponential is two squarings of 1 + x / 256: a scale, an add and two products. */
@@ -30,12 +40,29 @@ export function decodeLayerCycles(
 /** Cycles per layer of decode on a square mesh, or tokens per second as the benchmark derives them from it. */
 export const decode: Predictor = {
   group: 'decode',
+  reads: [
+    'machine',
+    'mesh',
+    'model',
+    'layers',
+    'dtype',
+    'allreduce',
+    'groups',
+    'attention',
+    'excludes',
+    'clockGHz',
+    'hidden',
+    'context',
+    'ffn',
+  ],
   predict(row) {
     const target = wafer(row);
-    const cycles = decodeLayerCycles(row, pair(row, 'mesh'), target);
+    if (!is(row, 'allreduce', /^two-level$/) || !is(row, 'attention', /full-width/)) return undefined;
+    const width = side(row, 'mesh');
+    const cycles = decodeLayerCycles(row, { width, height: width }, target);
     const isRate = row.unit.startsWith('tokens/s');
     if (!isRate && row.unit !== 'cycles') return undefined;
-    const value = isRate ? clockOf(row, target) / (cycles * shape(row).layers) : cycles;
+    const value = isRate ? clockOf(row, target) / (cycles * countOr(row, 'layers', shape(row).layers)) : cycles;
     return { value, presumes: 'full-width attention, dimensions padded to the mesh, stand-in exponential' };
   },
 };

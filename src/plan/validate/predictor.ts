@@ -9,6 +9,8 @@ export interface Answer {
 /** Answers the rows of one group. */
 export interface Predictor {
   readonly group: string;
+  /** Conditions that it takes into account; others that a row states are named beside the answer. */
+  readonly reads: readonly string[];
   /** Undefined when the model cannot answer this row yet. */
   predict(row: PublishedRow): Answer | undefined;
 }

@@ -1,17 +1,17 @@
 import { priceAll, total } from '../../sim/index.ts';
 import type { PublishedRow, Wafer } from '../../spec/index.ts';
 import { groupSize, shiftPrefillPhases } from '../../wafer/index.ts';
-import { clockOf, elementType, grouping, number, paddedLayer, pair, shape, wafer } from './conditions.ts';
+import { clockOf, count, countOr, elementType, grouping, is, paddedLayer, shape, side, wafer } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
 /** Cycles of one prefill layer by cyclic-shift GEMMs. */
-export function prefillLayerCycles(row: PublishedRow, side: number, tokens: number, target: Wafer): number {
-  const { hidden, ffn, context } = paddedLayer(row, side, tokens);
+export function prefillLayerCycles(row: PublishedRow, parts: number, tokens: number, target: Wafer): number {
+  const { hidden, ffn, context } = paddedLayer(row, parts, tokens);
   const phases = shiftPrefillPhases(
     { tokens: context, hidden, qkv: 3 * hidden, ffn },
     {
-      width: side,
-      height: side,
+      width: parts,
+      height: parts,
       tokens,
       cached: 0,
       type: elementType(row),
@@ -25,10 +25,26 @@ export function prefillLayerCycles(row: PublishedRow, side: number, tokens: numb
 /** Prompt tokens per second of prefill on a square mesh. */
 export const prefill: Predictor = {
   group: 'prefill',
+  reads: [
+    'machine',
+    'mesh',
+    'model',
+    'layers',
+    'promptTokens',
+    'dtype',
+    'groups',
+    'attention',
+    'clockGHz',
+    'hidden',
+    'context',
+    'ffn',
+  ],
   predict(row) {
     const target = wafer(row);
-    const tokens = number(row, 'promptTokens');
-    const cycles = prefillLayerCycles(row, pair(row, 'mesh').width, tokens, target) * shape(row).layers;
+    if (!row.unit.startsWith('tokens/s') || !is(row, 'attention', /full-width/)) return undefined;
+    const tokens = count(row, 'promptTokens');
+    const layers = countOr(row, 'layers', shape(row).layers);
+    const cycles = prefillLayerCycles(row, side(row, 'mesh'), tokens, target) * layers;
     return {
       value: (tokens * clockOf(row, target)) / cycles,
       presumes: 'full-width attention, no masked half skipped',

@@ -46,8 +46,14 @@ export interface ValidationLine {
 
 /** An answer, or why there is none. A row that lacks a condition or names what nobody knows does not stop the others. */
 function answerTo(row: PublishedRow): Answer | { readonly reason?: string } {
+  const predictor = predictors.find(({ group }) => group === row.group);
+  if (predictor === undefined) return {};
   try {
-    return predictors.find(({ group }) => group === row.group)?.predict(row) ?? {};
+    const answer = predictor.predict(row);
+    if (answer === undefined || !(Number.isFinite(answer.value) && answer.value > 0)) return {};
+    const unread = Object.keys(row.conditions).filter((key) => !predictor.reads.includes(key));
+    if (unread.length === 0) return answer;
+    return { ...answer, presumes: `${answer.presumes}; not considered: ${unread.join(', ')}` };
   } catch (error) {
     if (!(error instanceof IngotError)) throw error;
     const [{ code, message, expected }] = error.diagnostics;
@@ -66,7 +72,7 @@ export function validate(rows: readonly PublishedRow[], ours: boolean): Validati
     return {
       ...known,
       predicted: answer.value,
-      error: answer.value / published - 1,
+      ...(published === 0 ? {} : { error: answer.value / published - 1 }),
       standing: constants === undefined ? 'predicted' : 'chosen',
       ...(constants === undefined ? {} : { constants }),
       presumes: answer.presumes,

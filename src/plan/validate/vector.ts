@@ -1,14 +1,16 @@
-import { vectorCycles } from '../../sim/index.ts';
-import { elementType, number, wafer } from './conditions.ts';
+import { priceSequence } from '../../sim/index.ts';
+import { phase } from '../../wafer/index.ts';
+import { count, elementType, wafer } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
-/** Cycles of one vector instruction. */
+/** Cycles of one vector instruction over operands in memory; those that share a bank take two accesses in turn. */
 export const vector: Predictor = {
   group: 'vector',
+  reads: ['machine', 'n', 'dtype', 'bankConflict'],
   predict(row) {
-    const target = wafer(row);
-    const lanes = elementType(row) === 'fp16' ? target.fp16Lanes : target.fp32Lanes;
-    const conflict = row.conditions['bankConflict'] === true;
-    return { value: vectorCycles(number(row, 'n'), lanes, conflict, target), presumes: 'one instruction' };
+    if (row.unit !== 'cycles') return undefined;
+    const sameBank = row.conditions['bankConflict'] === true;
+    const work = { count: 1, length: count(row, 'n'), type: elementType(row), sameBank };
+    return { value: priceSequence([phase('vector', { vectors: [work] })], wafer(row)), presumes: 'one instruction' };
   },
 };

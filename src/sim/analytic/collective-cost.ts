@@ -1,4 +1,3 @@
-import { cycles } from '../../core/index.ts';
 import type { Cycles } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective, LineShape, Phase } from '../../wafer/index.ts';
@@ -14,10 +13,3 @@ export function priceSequence(phases: readonly Phase[], wafer: Wafer): Cycles {
 /** Cycles of one collective on a line of PEs. */
 export const collectiveCycles = (collective: Collective, line: LineShape, wafer: Wafer): Cycles =>
   priceSequence(collective.phases(line), wafer);
-
-/**
- * Cycles of one vector instruction over `length` elements in memory: start-up and the stream. Operands in one
- * bank share its single port, so each element takes two accesses in turn.
- */
-export const vectorCycles = (length: number, lanes: number, bankConflict: boolean, wafer: Wafer): Cycles =>
-  cycles(wafer.vectorStartup + Math.ceil(length / lanes) * (bankConflict ? 2 : 1));

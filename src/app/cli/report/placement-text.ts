@@ -215,7 +215,6 @@ const clockText = ({ restsOn: { clock } }: PlacementReport): string => {
 const validationText = ({ group, mean, worst, predictedRows, chosenRows, kinds }: ValidationReport): string => {
   const what: Record<string, string> = {
     decode: 'Decode, cycles per layer',
-    prefill: 'Prefill, tokens/s',
     capacity: 'Capacity, tokens, wafers and parameters',
     service: 'Service, tokens/s per user',
   };
@@ -234,6 +233,10 @@ function basis(report: PlacementReport): string[] {
     `${capital(restsOn.basis)}.`,
     clockText(report),
     ...restsOn.validation.map(validationText),
+    ...(placementIsFp16(report)
+      ? []
+      : ['Those rows are fp16; this program computes in fp32, for which no row was published.']),
+    'Prefill through the decode placement: closed form only, no row was published.',
     `Reserve of ${formatCount(reservedSram.value)} B (${reservedSram.standing}): ${reservedSram.basis}.`,
     `Rated power ${formatSi(systemPower.value, 'W')} per system (${systemPower.standing}${others === '' ? '' : `; others say ${others}`}), drawn all the time by every system for one user at context ${formatCount(decode.context)}.`,
     ...(assumed.length === 0 ? [] : [assumedText(report)]),
@@ -256,8 +259,10 @@ function basisShort({ restsOn }: PlacementReport): string[] {
   return [
     `closed form at ${gigahertz(clock.hertz)} (${clock.given ? 'set by --clock' : clock.fact.standing}, disputed); ` +
       `${formatCount(reservedSram.value)} B per PE reserved (${reservedSram.standing})`,
-    `published rows: ${off} (ingot validate)`,
+    `published rows: ${off} (ingot validate); prefill has none`,
   ];
 }
+
+const placementIsFp16 = ({ numerics }: PlacementReport): boolean => numerics.activations === 'fp16';
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
