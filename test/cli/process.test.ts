@@ -1,6 +1,6 @@
 // The real program: its exit code, what it leaves behind, and Ctrl-C.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -52,6 +52,19 @@ describe('the program', () => {
     }
     expect(out).toMatch(/all 4 tokens +[\d.]+ [mµ]?s +[\d.]+ [mµ]s\n/);
     expect(out).not.toContain('\u001b');
+  });
+
+  it('shows with the shipped checkpoint what the README shows', async () => {
+    const { code, out } = await start(['up', '--once', '--port', '0']);
+    expect(code).toBe(0);
+    const readme = readFileSync(join(import.meta.dirname, '..', '..', 'README.md'), 'utf8');
+    const transcript = /```\n(ingot-tiny on[^]*?)```/.exec(readme)?.[1] ?? '';
+    // Measured times differ on each machine; everything simulated, and the text, do not.
+    const lines = transcript.split('\n').filter((line) => line !== '…' && !/^(first token \(|all )/.test(line));
+    expect(lines.length).toBeGreaterThan(8);
+    for (const line of lines) expect(out).toContain(line);
+    for (const [, label, time] of transcript.matchAll(/^(first token \(.*?\)|all \d+ tokens).* ([\d.]+ [mµ]s)$/gm))
+      expect(out).toMatch(new RegExp(`${label.replace(/[()]/g, '\\$&')} .* ${time}\n`));
   });
 
   it('prints a curl that a shell understands', async () => {
