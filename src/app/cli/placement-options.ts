@@ -21,4 +21,4 @@ export const threadsOption = (): Option =>
   wholeOption('--threads <count>', 'threads of the executor on this machine, 1 or 2', 1, 2).default(2);
 
 export const modelOption = (): Option =>
-  new Option('--model <dir>', 'folder of a checkpoint (default: the one that ships with Ingot)');
+  new Option('--model <path>', 'checkpoint: a folder or a GGUF file (default: the one that ships with Ingot)');
