@@ -49,7 +49,7 @@ export function runPlain(m: MachineState, pe: number, v: VectorCode, from: numbe
               ? x - y
               : x;
     // The array would keep the sign of a NaN, which arithmetic.ts does not.
-    if (isHalf && value !== value) m.u16[to] = halfNaN;
+    if (isHalf && Number.isNaN(value)) m.u16[to] = halfNaN;
     else values[to] = value;
     atA += stepA;
     atB += stepB;

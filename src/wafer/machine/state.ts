@@ -9,7 +9,7 @@
 // All of a FIFO lies in one record of `fifo`, which with four slots is 64 bytes: one cache line per visit.
 
 import { fail } from '../../core/index.ts';
-import { FloatSixteen, dtypeCode, fromBits, roundTo, toBits } from './arithmetic.ts';
+import { FloatSixteen, dtypeCode, fromBits, halfNaN, roundTo, toBits } from './arithmetic.ts';
 import type { VectorCode } from './code.ts';
 import type { MemoryObject } from './pe-program.ts';
 import { peName, ramp as rampPort } from './layout.ts';
@@ -267,6 +267,15 @@ function objectAt(m: MachineState, pe: number, name: string): MemoryObject {
   });
 }
 
+/** By the array that rounds, which would keep the sign of a NaN. */
+function writeHalves(f16: Record<number, number>, u16: Uint16Array, first: number, values: ArrayLike<number>): void {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (Number.isNaN(value)) u16[first + i] = halfNaN;
+    else f16[first + i] = value;
+  }
+}
+
 /** Write the first elements of a memory object; each value is rounded to the object's type. */
 export function writeObject(m: MachineState, pe: number, name: string, values: ArrayLike<number>): void {
   const object = objectAt(m, pe, name);
@@ -279,8 +288,11 @@ export function writeObject(m: MachineState, pe: number, name: string, values: A
     });
   const dtype = dtypeCode[object.dtype];
   const first = m.memoryFirst[pe] + object.address;
-  for (let i = 0; i < values.length; i++)
-    storeElement(m, dtype, first + i * dtypeBytes(object.dtype), roundTo(dtype, values[i]));
+  if (dtype === dtypeCode.fp32) m.f32.set(values, first >> 2);
+  else if (dtype === dtypeCode.fp16 && m.f16 !== undefined) writeHalves(m.f16, m.u16, first >> 1, values);
+  else
+    for (let i = 0; i < values.length; i++)
+      storeElement(m, dtype, first + i * dtypeBytes(object.dtype), roundTo(dtype, values[i]));
 }
 
 export function readObject(m: MachineState, pe: number, name: string): Float64Array {
