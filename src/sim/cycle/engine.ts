@@ -214,7 +214,10 @@ export function createEngine(m: MachineState, timing: Timing, options: EngineOpt
         }
       }
     }
-    if (goesAhead && m.pc[pe] >= 0 && isAlone(m, pe) && runAhead(pe)) return started + 1;
+    if (goesAhead && m.pc[pe] >= 0) {
+      const v = m.vector[pe * threads];
+      if ((v === undefined || v.perWavelet === 0) && isAlone(m, pe) && runAhead(pe)) return started + 1;
+    }
     let next = nextThread[pe] < threads ? nextThread[pe] : 0;
     for (let n = 0; n < threads; n++) {
       const thread = next;

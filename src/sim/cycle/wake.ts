@@ -48,12 +48,14 @@ export function createWakeRing(ids: number): WakeRing {
     return list;
   }
 
+  function wakeLate(id: number, at: number): void {
+    far[Math.min(Math.floor(at / size), Math.floor(now / size) + blocks - 1) % blocks].push(id, at);
+    pending++;
+  }
+
+  /** Small enough to be inlined where it is called. */
   function wake(id: number, at: number): void {
-    if (at - now > furthestWake) {
-      far[Math.min(Math.floor(at / size), Math.floor(now / size) + blocks - 1) % blocks].push(id, at);
-      pending++;
-      return;
-    }
+    if (at - now > furthestWake) return wakeLate(id, at);
     const slot = at & mask;
     const word = listed[id];
     if ((word >>> slot) & 1) return;
