@@ -64,6 +64,43 @@ describe('chat template', () => {
     expect(render("{% for i in range(3) %}{{ i }}{% endfor %}{{ range(5, 0, -2) | join('') }}")).toBe('012531');
   });
 
+  it('ends a rendering that would take too long, however the template makes it so', () => {
+    const render = (text: string): string =>
+      codeOf(() => createChatTemplate(text, {}, 'f').render([user], options)).slice(0, 40);
+    const loops = (depth: number, body: string): string =>
+      `${'{% for i in range(100000) %}'.repeat(depth)}${body}${'{% endfor %}'.repeat(depth)}`;
+    const doubled = (first: string, step: string): string =>
+      `{% set a = ${first} %}${`{% set a = ${step} %}`.repeat(60)}`;
+    for (const text of [
+      loops(2, 'x'),
+      loops(2, '{% break %}'),
+      `{% set r = range(100000) %}{% for i in r %}{{ i in r }}{% endfor %}`,
+      `{% macro m(n) %}{{ m(n - 1) if n > 0 }}{{ m(n - 1) if n > 0 }}{% endmacro %}{{ m(100) }}`,
+      doubled("'x'", 'a + a'),
+      `${doubled('[1]', '[a, a]')}{{ a | tojson }}`,
+      `${doubled('namespace(x=1)', 'namespace(x=a, y=a)')}{{ a | tojson }}`,
+      `{% set n = namespace(x=1) %}{% set n.x = namespace(y=2) %}`,
+      `{{ 'x' }}${' '.repeat(400_000)}x`,
+    ]) {
+      expect(render(text), text.slice(0, 60)).toBe('CHAT_TEMPLATE_INVALID');
+    }
+  });
+
+  it('renders long conversations with the template of a published form', () => {
+    // As Qwen 3 does: from the last message to the first, with the number of messages asked each time.
+    const template = createChatTemplate(
+      `{%- set ns = namespace(last=messages|length - 1) %}{%- for message in messages[::-1] %}` +
+        `{%- set index = (messages|length - 1) - loop.index0 %}` +
+        `{%- if message.role == 'user' and message.content is string and not message.content.startswith('<x>') %}` +
+        `{%- set ns.last = index %}{%- endif %}{%- endfor %}` +
+        `{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' + message.content | trim }}{%- endfor %}`,
+      {},
+      'f',
+    );
+    const messages = Array.from({ length: 10_000 }, () => ({ role: 'user', content: 'x'.repeat(100) }));
+    expect(template.render(messages, options)).toHaveLength(10_000 * ('<|im_start|>user\n'.length + 100));
+  });
+
   it('parses at the first use, so that a broken template does not stop completions', () => {
     expect(() => createChatTemplate('{% for %}', {}, 'f')).not.toThrow();
   });

@@ -1,15 +1,18 @@
 // Chat templates: Jinja text from the checkpoint that turns messages into a prompt. The environment is the one
 // that transformers gives (`apply_chat_template`), except that time is passed in.
 
-import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
+import { Environment, parse, tokenize } from '@huggingface/jinja';
 
 import { fail, IngotError, nearest, type Seconds } from '../../core/index.ts';
 import { isJsonObject } from '../format/json.ts';
+import { BoundedInterpreter } from './bounded-interpreter.ts';
 
 /** The longest published templates are near 20,000 characters. */
 export const MAX_TEMPLATE_LENGTH = 512 * 1024;
 /** Numbers that one `range` in a template may make; real templates count messages. */
 const MAX_RANGE = 100_000;
+/** Blanks in a row. Published templates have some 20; the library's search takes the square of their number. */
+const MAX_BLANKS = 1000;
 
 /** As in the OpenAI API; templates may read other keys (`tool_calls`, `name`). */
 export interface ChatMessage {
@@ -29,7 +32,7 @@ export interface RenderOptions {
 }
 
 export interface ChatTemplate {
-  /** @throws IngotError CHAT_TEMPLATE_INVALID; CHAT_MESSAGES_REFUSED when the template itself refuses them */
+  /** @throws IngotError CHAT_TEMPLATE_INVALID, also where rendering takes too long; CHAT_MESSAGES_REFUSED when the template itself refuses them */
   render(messages: readonly ChatMessage[], options: RenderOptions): string;
 }
 
@@ -62,6 +65,7 @@ export function createChatTemplate(
     if (program === undefined) {
       const text = templates.get(name) ?? '';
       try {
+        if (new RegExp(`\\s{${MAX_BLANKS + 1}}`).test(text)) throw new Error(`more than ${MAX_BLANKS} blanks in a row`);
         // Both options as in transformers.
         program = parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
       } catch (error) {
@@ -98,7 +102,7 @@ export function createChatTemplate(
       };
       try {
         for (const [key, value] of Object.entries(globals)) environment.set(key, value);
-        return String((new Interpreter(environment).run(program) as { value: unknown }).value);
+        return String(new BoundedInterpreter(environment).run(program).value);
       } catch (error) {
         if (!(error instanceof Refusal)) return invalid(error, 'rendered');
         throw new IngotError(
