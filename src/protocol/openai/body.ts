@@ -21,10 +21,28 @@ export interface BodySpec<Fields extends TProperties> {
   readonly restricted: Readonly<Record<string, Restriction>>;
 }
 
-/** A value as it appears in an error message, short. */
+/** Longest value in an error message. */
+const SHOWN_LENGTH = 60;
+
+/** A value as it appears in an error message, short; however large or deep it is, only its beginning is read. */
 export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  const text = beginning(value, SHOWN_LENGTH + 1);
+  return text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH - 3)}...` : text;
+}
+
+/** JSON of a value, complete where it is shorter than `length`. Each level within takes a character, so depth is bounded. */
+function beginning(value: unknown, length: number): string {
+  if (length <= 0) return '';
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, length));
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? String(value);
+  let text = Array.isArray(value) ? '[' : '{';
+  for (const key in value) {
+    if (text.length >= length) return text;
+    if (text.length > 1) text += ',';
+    if (!Array.isArray(value)) text += `${beginning(key, length)}:`;
+    text += beginning((value as Readonly<Record<string, unknown>>)[key], length - text.length);
+  }
+  return text + (Array.isArray(value) ? ']' : '}');
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -10,13 +10,14 @@ import {
   sharedFields,
   sharedIgnored,
   sharedRestricted,
+  tokenCount,
 } from './fields.ts';
 import type { TimeInfo, Usage } from './usage.ts';
 
 const chatFields = {
   ...sharedFields,
   messages: Type.Array(Type.Unknown(), { minItems: 1, description: 'a list of at least one message' }),
-  max_completion_tokens: Type.Optional(Type.Integer({ minimum: 1, description: 'a whole number of at least 1' })),
+  max_completion_tokens: Type.Optional(tokenCount),
   logprobs: Type.Optional(Type.Boolean({ description: 'a boolean' })),
   top_logprobs: Type.Optional(
     Type.Integer({
@@ -39,7 +40,10 @@ const parseFields = createBodyParser({
       allows: (value) => (value as { readonly type?: unknown }).type === 'text',
       only: `{"type": "text"}`,
     },
-    modalities: { allows: (value) => JSON.stringify(value) === '["text"]', only: `["text"]` },
+    modalities: {
+      allows: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
+      only: `["text"]`,
+    },
     reasoning_effort: onlyOneOf('none'),
     verbosity: onlyOneOf('medium'),
     tools: onlyEmptyList,

@@ -29,11 +29,18 @@ export const StreamOptionsSchema = Type.Object(
   },
 );
 
+/** JSON numbers beyond that are no longer exact; what the context holds is far below. */
+export const tokenCount = Type.Integer({
+  minimum: 1,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'a whole number from 1 to 2^53 - 1',
+});
+
 export const sharedFields = {
   model: Type.String({ minLength: 1, description: 'the name of a model' }),
   stream: Type.Optional(Type.Boolean({ description: 'a boolean' })),
   stream_options: Type.Optional(StreamOptionsSchema),
-  max_tokens: Type.Optional(Type.Integer({ minimum: 1, description: 'a whole number of at least 1' })),
+  max_tokens: Type.Optional(tokenCount),
   temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 2, description: 'a number from 0 to 2' })),
   top_p: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'a number above 0 and at most 1' })),
   /** Not OpenAI's; the name and "0 or −1 for all" are those that other open servers use. */

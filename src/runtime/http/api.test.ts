@@ -220,6 +220,9 @@ describe('failures', () => {
     [{ temperature: '1' }, 'invalid_value', 'temperature'],
     [{ n: 0 }, 'invalid_value', 'n'],
     [{ max_tokens: 0 }, 'invalid_value', 'max_tokens'],
+    [{ max_tokens: 2 ** 53 }, 'invalid_value', 'max_tokens'],
+    [{ max_tokens: undefined, max_completion_tokens: 1e300 }, 'invalid_value', 'max_completion_tokens'],
+    [{ max_tokens: Number.MAX_SAFE_INTEGER }, 'context_length_exceeded', 'messages'],
     [{ max_completion_tokens: 7 }, 'invalid_value', 'max_tokens'],
     [{ stop: '' }, 'invalid_value', 'stop'],
     [{ top_logprobs: 2 }, 'invalid_value', 'top_logprobs'],
@@ -284,6 +287,25 @@ describe('failures', () => {
     const { api } = createTestApi();
     expect(errorOf(await call(api, '/v1/completions', prompt(over)))).toMatchObject({ status: 400, code, param });
   });
+
+  it.each(['messages', 'temperature', 'modalities', 'tools', 'response_format', 'stop', 'stream_options', 'n', 'user'])(
+    'refuses lists 200,000 deep in %s as the client that sends them deserves',
+    async (name) => {
+      const { api, failures } = createTestApi();
+      const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+      const body = (value: string): string =>
+        JSON.stringify(chat({ [name]: 0 })).replace(`"${name}":0`, `"${name}":${value}`);
+      const values = name === 'messages' ? [deep, `[{"role":${deep}}]`, `[{"role":"user","content":${deep}}]`] : [deep];
+      for (const value of values) {
+        const answer = errorOf(await call(api, CHAT, body(value)));
+        if (name === 'user') expect(answer.status).toBe(200);
+        else expect(answer).toMatchObject({ status: 400, param: expect.stringContaining(name) as unknown });
+        const prompt = await call(api, '/v1/completions', `{"model":"${TEST_MODEL}","prompt":${value}}`);
+        expect(errorOf(prompt)).toMatchObject({ status: 400, param: 'prompt' });
+      }
+      expect(failures).toEqual([]);
+    },
+  );
 
   it.each([
     ['/v1/nonsense', 'GET', '', 404, 'unknown_url'],
