@@ -64,6 +64,14 @@ describe('diagnostics', () => {
     expect(nearest('llama-3.1-8', ['llama-3.1-8b', 'qwen3-8b'])).toBe('llama-3.1-8b');
     expect(nearest('WSE3', ['wse2', 'wse3'])).toBe('wse3');
     expect(nearest('zebra', ['llama', 'qwen'])).toBeUndefined();
+    const long = 'x'.repeat(100);
+    expect(nearest(long, [`${long}y`])).toBe(`${long}y`);
+  });
+
+  it('compare no long names, of which there may be megabytes', () => {
+    const long = 'x'.repeat(4_000_000);
+    expect(nearest(long, [`${long}y`])).toBeUndefined();
+    expect(nearest('x', [long])).toBeUndefined();
   });
 });
 

@@ -51,11 +51,17 @@ export function formatDiagnostic(d: Diagnostic): string {
   return lines.join('\n');
 }
 
-/** Nearest candidate by edit distance, if near enough to be a likely typo. */
+/** Names are shorter, and the distance costs the product of both lengths; what is longer is no typo of a name. */
+const MAX_NAME_LENGTH = 100;
+
+/** Nearest candidate by edit distance, if near enough to be a likely typo. None for names over 100 characters. */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
+  if (name.length > MAX_NAME_LENGTH) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
   for (const candidate of candidates) {
+    // The distance is at least the difference of the lengths.
+    if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) {
       best = candidate;

@@ -136,6 +136,14 @@ describe.each(kinds)('%s tokenizer', (_, json, encoderPrefix) => {
     );
   });
 
+  it('has no token for more characters than its longest has', () => {
+    fc.assert(
+      fc.property(text, (t) => {
+        expect(t.length).toBeLessThanOrEqual(tokenizer.encode(t).length * tokenizer.longestToken);
+      }),
+    );
+  });
+
   it('decodes as the public library does', () => {
     fc.assert(
       fc.property(text, fc.boolean(), (t, skip) => {

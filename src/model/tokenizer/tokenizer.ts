@@ -34,6 +34,8 @@ export interface TokenDecoder {
 export interface Tokenizer {
   /** Largest id + 1. The model may have more rows than that, as padding. */
   readonly vocabSize: number;
+  /** Characters of the longest token, at least as many as it can stand for in a text. */
+  readonly longestToken: number;
   readonly bosId: number | undefined;
   /** Ids that tokenizer_config.json names as end of sequence; the checkpoint may name more. */
   readonly eosIds: readonly number[];
@@ -109,6 +111,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
 
   return {
     vocabSize,
+    longestToken: vocabulary.tokens.reduce((longest, token = '') => Math.max(longest, token.length), 0),
     bosId,
     eosIds: eosId === undefined ? [] : [eosId],
     specialIds: vocabulary.special,

@@ -30,6 +30,13 @@ export function shown(value: unknown): string {
   return text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH - 3)}...` : text;
 }
 
+/** Longest name of a field or model that is told back. */
+const NAME_LENGTH = 100;
+
+/** A name that the client chose, as it appears in an error. */
+export const shownName = (name: string): string =>
+  name.length > NAME_LENGTH ? `${name.slice(0, NAME_LENGTH - 3)}...` : name;
+
 /** JSON of a value, complete where it is shorter than `length`. Each level within takes a character, so depth is bounded. */
 function beginning(value: unknown, length: number): string {
   if (length <= 0) return '';
@@ -93,8 +100,8 @@ function unknownParameter(name: string, known: readonly string[]): ApiError {
   return new ApiError({
     status: 400,
     code: 'unknown_parameter',
-    param: name,
-    message: `Unknown parameter: '${name}'.`,
+    param: shownName(name),
+    message: `Unknown parameter: '${shownName(name)}'.`,
     ...(near === undefined ? {} : { suggestion: `Did you mean '${near}'?` }),
   });
 }

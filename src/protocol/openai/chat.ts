@@ -1,5 +1,5 @@
 import { Type, type Static, type TObject } from 'typebox';
-import { createBodyParser, shown } from './body.ts';
+import { createBodyParser, shown, shownName } from './body.ts';
 import { ApiError } from './error.ts';
 import {
   limits,
@@ -128,11 +128,12 @@ function parseMessage(value: unknown, index: number): ChatMessage {
   for (const [key, other] of Object.entries(others)) {
     // Clients echo a received assistant message: its empty fields carry nothing.
     if (other === null || (Array.isArray(other) && other.length === 0)) continue;
+    const param = `${where}.${shownName(key)}`;
     throw new ApiError({
       status: 400,
       code: 'unsupported_parameter',
-      param: `${where}.${key}`,
-      message: `'${where}.${key}' is not supported by this server yet, so it is refused rather than ignored.`,
+      param,
+      message: `'${param}' is not supported by this server yet, so it is refused rather than ignored.`,
       suggestion: 'Leave it out.',
     });
   }

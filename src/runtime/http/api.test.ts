@@ -248,6 +248,49 @@ describe('failures', () => {
     expect(failures).toEqual([]);
   });
 
+  it('refuses a text that cannot fit before it encodes it', async () => {
+    const { api, failures, tokenizer, engine } = createTestApi();
+    // The longest token of the test tokenizer is `<|assistant|>`.
+    const most = engine.maxContext * '<|assistant|>'.length;
+    const encoded: number[] = [];
+    const { encode } = tokenizer;
+    Object.assign(tokenizer, {
+      encode(text: string, options?: object) {
+        encoded.push(text.length);
+        return encode(text, options);
+      },
+    });
+    const long = 'x'.repeat(most + 1);
+    const many = Array.from({ length: engine.maxContext + 1 }, () => ({ role: 'user', content: '' }));
+    for (const [path, body] of [
+      [CHAT, chat({ messages: [{ role: 'user', content: long }] })],
+      [CHAT, chat({ messages: many })],
+      ['/v1/completions', prompt({ prompt: long })],
+      ['/v1/completions', prompt({ prompt: ['a', long] })],
+    ] as const) {
+      const { status, code, param } = errorOf(await call(api, path, body));
+      expect([status, code, param]).toEqual([400, 'context_length_exceeded', path === CHAT ? 'messages' : 'prompt']);
+    }
+    expect(encoded).toEqual([]);
+    // At the bound it is the tokens that are counted.
+    await call(api, '/v1/completions', prompt({ prompt: long.slice(1) }));
+    expect(encoded).toEqual([most]);
+    expect(failures).toEqual([]);
+  });
+
+  it('tells back no more than the beginning of a long name', async () => {
+    const { api } = createTestApi();
+    const name = 'x'.repeat(1_000_000);
+    for (const body of [
+      chat({ [name]: 1 }),
+      chat({ messages: [{ role: 'user', content: '', [name]: 1 }] }),
+      chat({ model: name }),
+      chat({ temperature: name }),
+    ]) {
+      expect((await call(api, CHAT, body)).text.length).toBeLessThan(600);
+    }
+  });
+
   it('accepts what changes nothing', async () => {
     const { api } = createTestApi();
     const harmless = {

@@ -13,7 +13,7 @@ import {
   type CompletionLogprobs,
   type CompletionRequest,
 } from '../../protocol/index.ts';
-import type { Seconds } from '../../core/index.ts';
+import { fail, formatCount, type Seconds } from '../../core/index.ts';
 import type { EngineRequest, FinishEvent } from '../engine-request.ts';
 import { streamAnswer, wholeAnswer, type AnswerPlan, type WholeAnswer } from './answer.ts';
 import { apiErrorOf } from './failure.ts';
@@ -35,6 +35,26 @@ export interface EndpointContext {
 
 /** Serialised JSON, or server-sent events. */
 export type EndpointBody = string | AsyncIterable<string>;
+
+/**
+ * Refuses a text that cannot fit, before it is rendered or encoded: either takes time for all of it, in which no stream
+ * moves. A token stands for no more characters than the longest one has, so a text of more than that many times the
+ * context has too many tokens, or is blanks that a tokenizer joins.
+ * @throws IngotError CONTEXT_OVERFLOW
+ */
+function refuseOversize({ engine, tokenizer }: ServedModel, characters: number): void {
+  const most = engine.maxContext * tokenizer.longestToken;
+  if (characters <= most) return;
+  fail({
+    code: 'CONTEXT_OVERFLOW',
+    message:
+      `the context holds ${formatCount(engine.maxContext)} tokens, at most ${formatCount(most)} characters, ` +
+      `but the prompt has ${formatCount(characters)}`,
+    expected: `at most ${formatCount(most)} characters`,
+    found: `${formatCount(characters)} characters`,
+    suggestion: 'Shorten the prompt.',
+  });
+}
 
 /** Sampling as the body states it. */
 function engineRequest(
@@ -101,10 +121,17 @@ export async function chatCompletion(given: unknown, context: EndpointContext): 
   const model = context.findModel(body.model);
   const { tokenizer } = model;
   try {
+    // Each message takes a token at least, if only for its role.
+    const { longestToken } = tokenizer;
+    refuseOversize(
+      model,
+      body.messages.reduce((sum, { content }) => sum + Math.max(longestToken, content.length), 0),
+    );
     const text = tokenizer.renderChat(body.messages as readonly { readonly role: string }[], {
       addGenerationPrompt: true,
       now: context.received,
     });
+    refuseOversize(model, text.length);
     const request: EngineRequest = {
       ...engineRequest(body, model, context),
       prompts: [tokenizer.encode(text, { addSpecial: false })],
@@ -144,6 +171,7 @@ export async function completion(given: unknown, context: EndpointContext): Prom
   const model = context.findModel(body.model);
   const { tokenizer } = model;
   try {
+    for (const prompt of body.prompts) if (typeof prompt === 'string') refuseOversize(model, prompt.length);
     const request: EngineRequest = {
       ...engineRequest(body, model, context),
       prompts: body.prompts.map((prompt) => (typeof prompt === 'string' ? tokenizer.encode(prompt) : prompt)),

@@ -1,6 +1,6 @@
 import { nearest } from '../../core/index.ts';
 import type { Tokenizer } from '../../model/index.ts';
-import { ApiError, type ModelList, type ModelRecord } from '../../protocol/index.ts';
+import { ApiError, shownName, type ModelList, type ModelRecord } from '../../protocol/index.ts';
 import type { Engine } from '../engine.ts';
 
 /** A model as the API offers it. */
@@ -38,7 +38,7 @@ export function findModel(models: readonly ServedModel[], id: string): ServedMod
     status: 404,
     code: 'model_not_found',
     param: 'model',
-    message: `The model '${id.slice(0, 200)}' does not exist on this server.`,
+    message: `The model '${shownName(id)}' does not exist on this server.`,
     suggestion: near === undefined ? `It serves ${names.map((n) => `'${n}'`).join(', ')}.` : `Did you mean '${near}'?`,
   });
 }

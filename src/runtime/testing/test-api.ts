@@ -1,6 +1,7 @@
 // The API over a tiny engine, for tests that have no socket and for tests that put it on one.
 
 import { createRng, joules, seconds, type Clock } from '../../core/index.ts';
+import type { Tokenizer } from '../../model/index.ts';
 import { createEngine, type Engine, type EngineOptions } from '../engine.ts';
 import { createApi, type Api, type ApiResponse } from '../http/api.ts';
 import { createTestExecutor, type TestExecutor, type TestExecutorOptions } from './test-executor.ts';
@@ -13,6 +14,7 @@ const START = 1_767_225_600;
 export interface TestApi {
   readonly api: Api;
   readonly engine: Engine;
+  readonly tokenizer: Tokenizer;
   readonly executor: TestExecutor;
   readonly failures: unknown[];
   readonly clock: Clock;
@@ -58,7 +60,7 @@ export function createTestApi(
     rng: createRng(1),
     onFailure: (error) => failures.push(error),
   });
-  return { api, engine, executor, failures, clock };
+  return { api, engine, tokenizer, executor, failures, clock };
 }
 
 /** A response read to its end; `error` is what cut its stream. */
