@@ -110,10 +110,13 @@ async function* events(pieces: AsyncIterable<string>): AsyncIterable<string> {
   }
 }
 
-/** What a client did wrong is bad input; what the server did wrong is a defect. */
+/** Failures of a server that come from what it was given to serve, and not from a defect of it. */
+const badCheckpoint: ReadonlySet<string | null> = new Set(['chat_template_invalid']);
+
+/** What a client or a checkpoint has wrong is bad input; what the server did wrong is a defect. */
 function errorOf({ code, message, param, type }: ErrorBody['error']): Error {
   const name = (code ?? type).toUpperCase();
-  if (type === 'server_error') return new Error(`${name}: ${message}`);
+  if (type === 'server_error' && !badCheckpoint.has(code)) return new Error(`${name}: ${message}`);
   return new IngotError({ code: name, message, ...(param === null ? {} : { where: param }) });
 }
 

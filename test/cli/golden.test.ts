@@ -17,6 +17,8 @@ const path = (name: string): string => join(root, name);
 
 beforeAll(() => {
   writeTinyCheckpoint(tiny);
+  writeTinyCheckpoint(path('damaged'));
+  writeFileSync(path('damaged/chat_template.jinja'), '{% for message in %}');
   writeFileSync(path('text.json'), 'rows: none');
   writeFileSync(path('rows.json'), JSON.stringify([{ id: 'X1', group: 'decode', valeu: 3 }]));
   writeFileSync(path('huge.json'), '');
@@ -94,6 +96,7 @@ describe('errors', () => {
     ['simulate-trace-unwritable', ['simulate', 'chain', '--trace', path('none/t.json')]],
     ['simulate-heatmap-format', ['simulate', 'chain', '--heatmap', 'wafer.bmp']],
     ['chat-without-template', ['run', '--model', tiny, '--chat', '--prompt', 'Hello']],
+    ['chat-template-damaged', ['run', '--model', path('damaged'), '--chat', '--prompt', 'Hello']],
     ['context-overflow', ['run', '--model', tiny, '--prompt', 'Hello', '--max-tokens', '100']],
   ])('%s', (name, argv) => expectTranscript(`error-${name}`, argv));
 

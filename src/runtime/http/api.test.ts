@@ -396,6 +396,17 @@ describe('failures', () => {
     }
   });
 
+  it('of a damaged chat template name it, to the client and to the operator', async () => {
+    const { api, failures } = createTestApi({}, {}, { chat: '{% for message in %}' });
+    expect(errorOf(await call(api, CHAT, chat()))).toMatchObject({
+      status: 500,
+      type: 'server_error',
+      code: 'chat_template_invalid',
+    });
+    expect(failures).toEqual([expect.objectContaining({ wireCode: 'chat_template_invalid' })]);
+    expect((await call(api, '/v1/completions', prompt())).status).toBe(200);
+  });
+
   it('of a full queue ask the client to come again', async () => {
     const { api } = createTestApi({}, { maxWaiting: 1 });
     const refused = await call(api, CHAT, chat({ n: 2 }));

@@ -24,7 +24,7 @@ export interface TestApi {
 export function createTestApi(
   executorOptions: TestExecutorOptions = {},
   engineOptions: Partial<EngineOptions> = {},
-  { chat = true, tick = 0 }: { readonly chat?: boolean; readonly tick?: number } = {},
+  { chat = true, tick = 0 }: { readonly chat?: boolean | string; readonly tick?: number } = {},
 ): TestApi {
   let looks = 0;
   const clock: Clock = { now: () => seconds(START + tick * looks++) };

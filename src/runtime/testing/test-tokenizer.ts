@@ -12,8 +12,11 @@ const CHAT_TEMPLATE =
 
 const SPECIAL = ['<|end|>', '<|system|>', '<|user|>', '<|assistant|>'];
 
-/** Vocabulary of 272 tokens: 256 bytes, 12 merges, 4 special ones, of which the first ends an answer. */
-export function createTestTokenizer({ chat = true }: { readonly chat?: boolean } = {}): Tokenizer {
+/**
+ * Vocabulary of 272 tokens: 256 bytes, 12 merges, 4 special ones, of which the first ends an answer.
+ * @param chat whether there is a chat template, or the template
+ */
+export function createTestTokenizer({ chat = true }: { readonly chat?: boolean | string } = {}): Tokenizer {
   const tokens = [...BYTE_CHARACTERS, ...merges.map((merge) => merge.replace(' ', ''))];
   return createTokenizer({
     tokenizer: {
@@ -34,7 +37,10 @@ export function createTestTokenizer({ chat = true }: { readonly chat?: boolean }
       pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
       decoder: { type: 'ByteLevel' },
     },
-    config: { eos_token: '<|end|>', ...(chat ? { chat_template: CHAT_TEMPLATE } : {}) },
+    config: {
+      eos_token: '<|end|>',
+      ...(chat === false ? {} : { chat_template: chat === true ? CHAT_TEMPLATE : chat }),
+    },
     where: 'test tokenizer',
   });
 }

@@ -1,5 +1,6 @@
 // Text in columns: wrapping, bars, shares.
 
+import { IngotError, type Diagnostic } from '../../../core/index.ts';
 import { LINE_WIDTH } from '../io.ts';
 
 /** Words of a text in lines of at most `LINE_WIDTH` columns, each after `indent`; the first after `first`. */
@@ -38,8 +39,12 @@ export const plural = (count: number, one: string, many = `${one}s`): string => 
 export function causes(error: unknown): string {
   const texts: string[] = [];
   for (let at = error; at !== undefined; at = at instanceof Error ? at.cause : undefined) {
-    const text = at instanceof Error ? at.message : String(at);
+    const text =
+      at instanceof IngotError ? at.diagnostics.map(logLine).join('\n') : at instanceof Error ? at.message : String(at);
     if (!texts.includes(text)) texts.push(text);
   }
   return texts.join('\n  caused by: ');
 }
+
+const logLine = ({ code, message, where, found }: Diagnostic): string =>
+  [`${code}: ${message}`, where && `where: ${where}`, found && `found: ${found}`].filter((part) => part).join(', ');
