@@ -231,6 +231,19 @@ describe('tokenizer', () => {
     expect(characters).toBe(200_000);
   });
 
+  it('refuses a text of which no token is left', () => {
+    // No bytes and no unknown token, so the library drops what it does not know.
+    const model = { type: 'BPE', vocab: { a: 0, '<s>': 1 }, merges: [] };
+    const json = { ...byteFallback(), added_tokens: [added(1, '<s>', true)], normalizer: null, model };
+    const tokenizer = open(json);
+    expect(tokenizer.encode('a')).toEqual([1, 0]);
+    expect(tokenizer.encode('')).toEqual([1]);
+    for (const addSpecial of [true, false]) {
+      const refused = (): number[] => tokenizer.encode('漢字', { addSpecial });
+      expect(refused).toThrow(expect.objectContaining({ code: 'TOKENIZER_TEXT_REFUSED' }) as Error);
+    }
+  });
+
   it('refuses what it cannot read, with a code', () => {
     const code = (change: (json: Record<string, unknown>) => void): string => {
       const json = structuredClone(byteLevel()) as Record<string, unknown>;
@@ -248,6 +261,14 @@ describe('tokenizer', () => {
     expect(code((json) => (model(json)['vocab'] = 3))).toBe('TOKENIZER_INVALID');
     expect(code((json) => (model(json)['vocab'] = { a: MAX_VOCAB }))).toBe('TOKENIZER_INVALID');
     expect(code((json) => (model(json)['vocab'] = { a: -1 }))).toBe('TOKENIZER_INVALID');
+    expect(code((json) => (model(json)['vocab'] = {}))).toBe('TOKENIZER_INVALID');
+    expect(code((json) => (model(json)['vocab'] = []))).toBe('TOKENIZER_INVALID');
+    expect(code((json) => (model(json)['merges'] = []))).toBe('accepted');
+    for (const merge of ['Ġt', 'Ġ t h', ' t', ['Ġ'], ['Ġ', 't', 'h'], ['Ġ', 7], [['Ġ'], 't'], null, {}]) {
+      expect(code((json) => (model(json)['merges'] = [merge]))).toBe('TOKENIZER_INVALID');
+    }
+    expect(code((json) => (model(json)['merges'] = [['Ġ', 't'], 'h e']))).toBe('TOKENIZER_INVALID');
+    expect(code((json) => delete model(json)['merges'])).toBe('TOKENIZER_INVALID');
     expect(code((json) => (model(json)['merges'] = 7))).toBe('TOKENIZER_INVALID');
     expect(code((json) => (json['added_tokens'] = [7]))).toBe('TOKENIZER_INVALID');
     expect(code((json) => (json['pre_tokenizer'] = { type: 'NoSuch' }))).toBe('TOKENIZER_INVALID');

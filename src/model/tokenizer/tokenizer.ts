@@ -100,6 +100,14 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const isSkipped = (id: number, options: DecodeOptions): boolean =>
     options.skipSpecial !== false && vocabulary.special.has(id);
 
+  /** Tokens that are put around a text; where there are no others, the text was dropped. */
+  const framings = new Map<boolean, number>();
+  const framing = (addSpecial: boolean): number => {
+    let count = framings.get(addSpecial);
+    if (count === undefined) framings.set(addSpecial, (count = addSpecial ? toIds('', true).length : 0));
+    return count;
+  };
+
   const idOf = (key: string): number | undefined => {
     const value = specialText(config[key]);
     return value === undefined ? undefined : vocabulary.ids.get(value);
@@ -117,7 +125,8 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     specialIds: vocabulary.special,
     encode(text, { addSpecial = true } = {}) {
       const ids = toIds(text, addSpecial);
-      if (ids.every((id) => vocabulary.tokens[id] !== undefined)) return ids;
+      const isLost = text !== '' && ids.length <= framing(addSpecial);
+      if (!isLost && ids.every((id) => vocabulary.tokens[id] !== undefined)) return ids;
       return fail({
         code: 'TOKENIZER_TEXT_REFUSED',
         message: 'the text has characters for which the vocabulary has no token',
@@ -212,6 +221,7 @@ function readVocabulary(tokenizer: JsonObject, where: string): Vocabulary {
     return id;
   };
   for (const [token, id] of entries) put(token, id);
+  if (entries.length === 0) return refuse('the vocabulary of the tokenizer is empty', vocab);
   const added = new Set<number>();
   const special = new Set<number>();
   for (const token of addedTokens as unknown[]) {
@@ -234,6 +244,7 @@ function openLibrary(tokenizer: JsonObject, config: JsonObject, where: string): 
       found: String(type).slice(0, 40),
     });
   }
+  if (type !== 'Unigram') checkMerges(tokenizer['model'] as JsonObject, where);
   // The library asks for these keys, and only for their presence.
   const optional = { added_tokens: [], normalizer: null, pre_tokenizer: null, post_processor: null };
   try {
@@ -250,6 +261,27 @@ function openLibrary(tokenizer: JsonObject, config: JsonObject, where: string): 
       { cause: error },
     );
   }
+}
+
+/** The library takes any list, and drops text that its merges do not make. */
+function checkMerges({ type, merges }: JsonObject, where: string): void {
+  if (type === undefined && merges === undefined) return;
+  const isPair = (merge: unknown): boolean => {
+    const parts = typeof merge === 'string' ? merge.split(' ') : merge;
+    return Array.isArray(parts) && parts.length === 2 && parts.every((part) => typeof part === 'string' && part !== '');
+  };
+  const list: readonly unknown[] | undefined = Array.isArray(merges) ? merges : undefined;
+  const bad = list?.findIndex((merge) => !isPair(merge) || typeof merge !== typeof list[0]) ?? -1;
+  if (list !== undefined && bad < 0) return;
+  fail({
+    code: 'TOKENIZER_INVALID',
+    message:
+      list === undefined ? 'the merges of the tokenizer are not a list' : `merge ${bad} of the tokenizer is damaged`,
+    where: `${where}, key model.merges`,
+    expected: 'two tokens each, all as "a b" or all as ["a", "b"]',
+    found: (JSON.stringify(list === undefined ? merges : list[bad]) ?? 'nothing').slice(0, 120),
+    suggestion: 'fetch the tokenizer of the model again',
+  });
 }
 
 const libraryEncoder =
