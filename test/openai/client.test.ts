@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startServer, type Server, type ServerOptions } from '../../src/app/http/server.ts';
 import type { ErrorBody, TimeInfo } from '../../src/protocol/index.ts';
 import { formatDiagnostic, IngotError } from '../../src/core/index.ts';
+import type { Api } from '../../src/runtime/index.ts';
 import { createTestApi, TEST_MODEL, type TestApi } from '../../src/runtime/testing/test-api.ts';
 import type { TestExecutorOptions } from '../../src/runtime/testing/test-executor.ts';
 import { expectGolden } from '../golden.ts';
@@ -234,6 +235,46 @@ describe('server', () => {
     expect(text).toContain('"code":"executor_failed"');
     expect(text).not.toContain('[DONE]');
     expect(text.endsWith('0\r\n\r\n')).toBe(false);
+  });
+
+  it('tells the operator of clients that hang up by its metrics alone', async () => {
+    // Every fourth step waits until the server has seen the client leave.
+    let reached = (): void => {};
+    let left = (): void => {};
+    const gate = (): Promise<void> => {
+      const seen = new Promise<void>((resolve) => (left = resolve));
+      reached();
+      return seen;
+    };
+    const test = createTestApi({ onStep: () => (test.executor.steps % 4 === 0 ? gate() : undefined) });
+    const api: Api = {
+      ...test.api,
+      handle(request) {
+        request.signal.addEventListener('abort', () => left());
+        return test.api.handle(request);
+      },
+    };
+    const server = await startServer({ api, host: '127.0.0.1', port: 0 });
+    servers.push(server);
+    const lines: string[] = [];
+    for (const stream of [true, false]) {
+      const body = JSON.stringify({ ...base, stream });
+      lines.push('> POST /v1/chat/completions', `> ${body}`);
+      const fourth = new Promise<void>((resolve) => (reached = resolve));
+      const aborter = new AbortController();
+      const sent = fetch(`${server.url}/v1/chat/completions`, { method: 'POST', body, signal: aborter.signal });
+      const cut = expect(sent.then((response) => response.text())).rejects.toThrow('aborted');
+      await fourth;
+      if (stream) lines.push(`< ${(await sent).status}`);
+      lines.push('(the client hangs up in the fourth step)', '');
+      aborter.abort();
+      await cut;
+      await until(() => test.engine.counts.running === 0);
+    }
+    lines.push(`failures told to the operator: ${test.failures.length}`, '', '> GET /metrics');
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    lines.push(...metrics.split('\n').filter((line) => line !== '' && !line.startsWith('#')));
+    expectGolden('http/client-hang-up.txt', lines.join('\n'));
   });
 
   it('answers what is not HTTP with an error body', async () => {
