@@ -1,5 +1,16 @@
 // What a person reads when a checkpoint is damaged. One golden file per kind of damage.
-import { mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -63,6 +74,30 @@ interface Damage {
 const damages: readonly Damage[] = [
   { name: 'missing-folder', done: 'the folder was removed', act: (dir) => rmSync(dir, { recursive: true }) },
   { name: 'missing-config', done: 'config.json was removed', act: (dir) => unlinkSync(join(dir, 'config.json')) },
+  {
+    name: 'folder-for-file',
+    done: 'config.json is a folder',
+    act: (dir) => {
+      unlinkSync(join(dir, 'config.json'));
+      mkdirSync(join(dir, 'config.json'));
+    },
+  },
+  {
+    name: 'folder-for-weights',
+    done: 'model.safetensors is a folder',
+    act: (dir) => {
+      unlinkSync(join(dir, WEIGHTS));
+      mkdirSync(join(dir, WEIGHTS));
+    },
+  },
+  {
+    name: 'link-to-nothing',
+    done: 'tokenizer.json is a link to a file that was removed',
+    act: (dir) => {
+      unlinkSync(join(dir, 'tokenizer.json'));
+      symlinkSync('blob', join(dir, 'tokenizer.json'));
+    },
+  },
   {
     name: 'malformed-json',
     done: 'config.json was cut in the middle',
@@ -201,6 +236,13 @@ describe('a damaged checkpoint', () => {
       text = error.diagnostics.map(formatDiagnostic).join('\n');
     }
     expectGolden(`checkpoint-errors/${name}.txt`, `${done}\n${text.replaceAll(dir, '<dir>')}`);
+  });
+
+  it.skipIf(process.platform === 'win32')('is refused, not waited for, where a file is a pipe', () => {
+    const dir = soundCheckpoint();
+    unlinkSync(join(dir, 'config.json'));
+    execFileSync('mkfifo', [join(dir, 'config.json')]);
+    expect(() => openCheckpoint(dir)).toThrow('CHECKPOINT_FILE_UNREADABLE: config.json is not a regular file');
   });
 
   it('is not what the tests start from', () => {

@@ -16,21 +16,35 @@ export interface OpenFile {
   close(): void;
 }
 
-/** Whether a plain file of this name (or a link to one, as in the Hugging Face cache) is in the folder. */
+/** Whether the folder has this name, as a file or (in the Hugging Face cache) a link to one; or as what `openFile` refuses. */
 export function hasFile(dir: string, name: string): boolean {
-  return statSync(join(dir, name), { throwIfNoEntry: false })?.isFile() ?? false;
+  return statSync(join(dir, name), { throwIfNoEntry: false }) !== undefined;
 }
 
 /** @throws IngotError CHECKPOINT_FILE_MISSING, CHECKPOINT_FILE_UNREADABLE; CHECKPOINT_FILE_CHANGED on a later read past the end */
 export function openFile(dir: string, name: string, suggestion?: string): OpenFile {
   const path = join(dir, name);
-  if (!hasFile(dir, name)) {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) {
     const near = nearest(name, readdirSync(dir));
     fail({
       code: 'CHECKPOINT_FILE_MISSING',
-      message: `the checkpoint has no ${name}`,
+      message: near === name ? `${name} is a link to a file that is not there` : `the checkpoint has no ${name}`,
       where: path,
-      suggestion: suggestion ?? (near === undefined ? 'fetch the whole repository of the model' : `there is a ${near}`),
+      suggestion:
+        suggestion ??
+        (near === undefined || near === name ? 'fetch the whole repository of the model' : `there is a ${near}`),
+    });
+  }
+  // To open anything else may wait for ever, as for the other end of a pipe.
+  if (!stat.isFile()) {
+    fail({
+      code: 'CHECKPOINT_FILE_UNREADABLE',
+      message: `${name} is not a regular file`,
+      where: path,
+      expected: 'a file, or a link to one',
+      found: stat.isDirectory() ? 'a folder' : stat.isFIFO() ? 'a pipe' : stat.isSocket() ? 'a socket' : 'a device',
+      suggestion: 'fetch the whole repository of the model',
     });
   }
   const fd = open(path);
