@@ -16,7 +16,11 @@ import type { TimeInfo, Usage } from './usage.ts';
 
 const chatFields = {
   ...sharedFields,
-  messages: Type.Array(Type.Unknown(), { minItems: 1, description: 'a list of at least one message' }),
+  messages: Type.Array(Type.Unknown(), {
+    minItems: 1,
+    maxItems: limits.messages,
+    description: `a list of 1 to ${limits.messages} messages`,
+  }),
   max_completion_tokens: Type.Optional(tokenCount),
   logprobs: Type.Optional(Type.Boolean({ description: 'a boolean' })),
   top_logprobs: Type.Optional(

@@ -5,6 +5,8 @@ import type { Restriction } from './body.ts';
 
 /** Bounds on untrusted input. */
 export const limits = {
+  /** Chat templates are rendered at a bounded cost, a hundred evaluations for each; OpenAI takes 2,048. */
+  messages: 10_000,
   /** OpenAI's bound on `n`. */
   choices: 128,
   /** Enough for every client template seen; each costs a search per token. */

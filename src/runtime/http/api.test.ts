@@ -278,6 +278,15 @@ describe('failures', () => {
     expect(failures).toEqual([]);
   });
 
+  it('refuses more messages than a template may be rendered for', async () => {
+    const { api, failures } = createTestApi();
+    const messages = Array.from({ length: 10_001 }, () => ({ role: 'user', content: '' }));
+    expect(errorOf(await call(api, CHAT, chat({ messages })))).toMatchObject({ status: 400, param: 'messages' });
+    const fewer = errorOf(await call(api, CHAT, chat({ messages: messages.slice(1) })));
+    expect(fewer.code).toBe('context_length_exceeded');
+    expect(failures).toEqual([]);
+  });
+
   it('tells back no more than the beginning of a long name', async () => {
     const { api } = createTestApi();
     const name = 'x'.repeat(1_000_000);
