@@ -18,6 +18,8 @@ interface Statement {
   readonly type: string;
   readonly object?: Statement;
   readonly property?: Statement;
+  readonly computed?: boolean;
+  readonly callee?: Statement;
   readonly operand?: Statement;
   readonly filter?: { readonly value?: unknown };
   readonly assignee?: Statement;
@@ -42,6 +44,7 @@ export class BoundedInterpreter extends Unbounded {
   readonly #lookedInto = new WeakSet<object>();
   /** Nodes of which the value is kept in a namespace. */
   readonly #kept = new WeakSet<object>();
+  readonly #called = new WeakSet<object>();
   readonly #weights = new WeakMap<Value, number>();
   readonly #depths = new WeakMap<Scope, number>();
 
@@ -51,6 +54,7 @@ export class BoundedInterpreter extends Unbounded {
     this.#spend(1 + this.#depth(scope) / SCOPES_PER_STEP);
     const value = super.evaluate(statement, scope);
     if (this.#kept.has(statement) && isNamespace(value)) throw nested();
+    if (this.#isDetached(statement, value)) throw new Error('a method that is not called at once');
     // Whoever asked for the value may read all of it: a loop, a filter, a comparison.
     if (typeof value.value === 'string' || !this.#lookedInto.has(statement)) this.#spend(this.#weight(value));
     return value;
@@ -61,12 +65,22 @@ export class BoundedInterpreter extends Unbounded {
     if (this.#steps > MAX_RENDER_STEPS) throw new Error(`more than ${MAX_RENDER_STEPS} steps to render`);
   }
 
-  #note({ type, object, property, operand, filter, assignee, value }: Statement): void {
-    if (type === 'MemberExpression' && object !== undefined && property?.type !== 'SliceExpression') {
+  #note({ type, object, property, operand, filter, assignee, value, callee }: Statement): void {
+    if (type === 'MemberExpression' && isPlace(object) && property?.type !== 'SliceExpression') {
       this.#lookedInto.add(object);
-    } else if (type === 'FilterExpression' && operand !== undefined && filter?.value === 'length') {
+    } else if (type === 'FilterExpression' && isPlace(operand) && filter?.value === 'length') {
       this.#lookedInto.add(operand);
     } else if (type === 'Set' && assignee?.type === 'MemberExpression' && value) this.#kept.add(value);
+    else if (type === 'CallExpression' && callee !== undefined) this.#called.add(callee);
+  }
+
+  /** Whether a method of a text is taken without a call: calls of it later would read the text uncounted. */
+  #isDetached(statement: Statement, value: Value): boolean {
+    const { type, property, computed } = statement;
+    if (type !== 'MemberExpression' || value.type !== 'FunctionValue' || this.#called.has(statement)) return false;
+    // Schemas have keys such as `items`, which are looked up where they are absent, too.
+    const isNamed = computed !== true || property?.type === 'StringLiteral';
+    return !(isNamed && objectMethods.has(property?.value));
   }
 
   #depth(scope: Scope): number {
@@ -101,5 +115,9 @@ export class BoundedInterpreter extends Unbounded {
   }
 }
 
+const objectMethods: ReadonlySet<unknown> = new Set(['get', 'items', 'keys', 'values', 'dictsort']);
+/** Holds a value that was counted when it was made. */
+const isPlace = (node: Statement | undefined): node is Statement =>
+  node?.type === 'Identifier' || node?.type === 'MemberExpression';
 const isNamespace = (value: Value): boolean => value.type === 'NamespaceValue';
 const nested = (): Error => new Error('a namespace within a list, an object or a namespace');

@@ -80,6 +80,8 @@ describe('chat template', () => {
       `${doubled('[1]', '[a, a]')}{{ a | tojson }}`,
       `${doubled('namespace(x=1)', 'namespace(x=a, y=a)')}{{ a | tojson }}`,
       `{% set n = namespace(x=1) %}{% set n.x = namespace(y=2) %}`,
+      `${"{% set a = 'x' %}"}${'{% set a = a + a %}'.repeat(20)}{% for i in range(100000) %}{{ a.split('x') | length }}{% endfor %}`,
+      `${"{% set a = ' ' %}"}${'{% set a = a + a %}'.repeat(20)}{% set f = a.strip %}{% for i in range(100000) %}{{ f() }}{% endfor %}`,
       `{{ 'x' }}${' '.repeat(400_000)}x`,
     ]) {
       expect(render(text), text.slice(0, 60)).toBe('CHAT_TEMPLATE_INVALID');
