@@ -1,7 +1,7 @@
 // What one step of a placed program does, as phases: which kernels run after one another, and along which
 // mesh axis their inputs lie. `sim` prices them.
 
-import type { Graph, LinearOp, Op } from '../model/index.ts';
+import type { LinearOp, Op } from '../model/index.ts';
 import { kernels, matrix, shiftGemm, shiftGemmTransposed } from './kernel/index.ts';
 import type { KernelContext } from './kernel/index.ts';
 import { allReduce } from './collective/index.ts';
@@ -105,10 +105,6 @@ function kernelPhases<O extends Op>(op: O, axis: Axis, context: KernelContext): 
   const kernel = kernels[op.kind] as unknown as { phases(op: O, axis: Axis, context: KernelContext): readonly Phase[] };
   return kernel.phases(op, axis, context);
 }
-
-/** Phases of one decoder layer of the program in decode, or in prefill through the decode placement. */
-export const layerPhases = (graph: Graph, layer: number, context: KernelContext): OpPhases[] =>
-  sectionPhases(graph.layers[layer], 'y', context);
 
 /** Widths of one decoder layer with full-width attention, for the prefill plan by GEMMs. */
 export interface PrefillLayer {

@@ -84,6 +84,9 @@ export function shape(row: PublishedRow): LlmShape {
   return findLlm(Object.hasOwn(printedNames, printed) ? printedNames[printed] : printed).shape;
 }
 
+/** The benchmark's exponential is two squarings of 1 + x / 256: a scale, an add and two products. */
+export const standInExponential = 4;
+
 /** The benchmark's layer: dimensions padded to the mesh, one head as wide as the model, no grouped queries. */
 export interface PaddedLayer {
   readonly hidden: number;

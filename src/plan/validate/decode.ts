@@ -12,11 +12,9 @@ import {
   shape,
   side,
   wafer,
+  standInExponential,
 } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
-
-/** The benchmark's exponential is two squarings of 1 + x / 256: a scale, an add and two products. */
-const standInExponential = 4;
 
 /** Cycles of one decode layer as the published benchmark times it, with `cached` tokens before the new one. */
 export function decodeLayerCycles(

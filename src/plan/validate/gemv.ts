@@ -1,7 +1,7 @@
 import { priceSequence } from '../../sim/index.ts';
 import type { PublishedRow, Wafer } from '../../spec/index.ts';
 import { collectives, groupSize, matrix, phase } from '../../wafer/index.ts';
-import { clockOf, count, elementType, side as sideOf, wafer } from './conditions.ts';
+import { clockOf, count, elementType, side as sideOf, wafer, standInExponential } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
 /** Meshes and sizes of the published figures (WaferLLM, section 7). */
@@ -16,7 +16,7 @@ function meshGemv(row: PublishedRow, k: number, n: number, side: number, target:
     cached: 0,
     type: elementType(row),
     group: groupSize,
-    expVectors: 4,
+    expVectors: standInExponential,
   };
   return priceSequence(matrix(k, [n], false, 'y', context), target);
 }

@@ -1,7 +1,19 @@
 import { priceAll, total } from '../../sim/index.ts';
 import type { PublishedRow, Wafer } from '../../spec/index.ts';
 import { groupSize, shiftPrefillPhases } from '../../wafer/index.ts';
-import { clockOf, count, countOr, elementType, grouping, is, paddedLayer, shape, side, wafer } from './conditions.ts';
+import {
+  clockOf,
+  count,
+  countOr,
+  elementType,
+  grouping,
+  is,
+  paddedLayer,
+  shape,
+  side,
+  wafer,
+  standInExponential,
+} from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
 /** Cycles of one prefill layer by cyclic-shift GEMMs. */
@@ -16,7 +28,7 @@ export function prefillLayerCycles(row: PublishedRow, parts: number, tokens: num
       cached: 0,
       type: elementType(row),
       group: grouping(row, groupSize),
-      expVectors: 4,
+      expVectors: standInExponential,
     },
   );
   return total(priceAll(phases, target));

@@ -7,7 +7,7 @@ import type { Graph, Op } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { expVectors, groupSize, sectionPhases } from '../../wafer/index.ts';
 import type { KernelContext, OpPhases, Program, VectorType } from '../../wafer/index.ts';
-import { emptyBreakdown, price, priceAll, total } from './price.ts';
+import { emptyBreakdown, priceAll, total } from './price.ts';
 import type { Breakdown } from './price.ts';
 
 /** One forward step of a program for one sequence. */
@@ -155,4 +155,3 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
 }
 
 export type AnalyticStepModel = ReturnType<typeof createStepModel>;
-export { price, total };

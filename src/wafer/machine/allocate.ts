@@ -19,8 +19,6 @@ export interface MemoryRequest {
 /** A bank is 32 bits wide, and successive words lie in successive banks. */
 export const bankWidth = 4;
 
-export const bankOf = (address: number, wafer: Wafer): number => Math.floor(address / bankWidth) % wafer.sramBanks;
-
 /**
  * Lays the objects one after another, each on a word boundary and in its bank.
  * @throws IngotError BANK_UNKNOWN
