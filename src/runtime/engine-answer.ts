@@ -4,6 +4,7 @@ import { createRng, type Rng, type Seconds } from '../core/index.ts';
 import type { Timeline } from '../protocol/index.ts';
 import type { EngineRequest, FinishEvent, TokenReport } from './engine-request.ts';
 import { createTextGate, type Shown, type TextGate } from './engine-text.ts';
+import type { LogitsProcessor } from './logits-processor.ts';
 import { logprobsOf, sample } from './sampler.ts';
 import { createSequence, type Sequence } from './sequence.ts';
 
@@ -26,6 +27,9 @@ export interface Answer extends Sequence {
   readonly choice: number;
   readonly rng: Rng;
   readonly gate: TextGate<TokenReport> | undefined;
+  readonly processor: LogitsProcessor | undefined;
+  /** All tokens so far, which a processor may look at; not kept without one. */
+  readonly history: number[];
   readonly times: { readonly server: Times; readonly wafer: Times };
   /** It holds nothing any more; the rest of a running step must pass it over. */
   ended: boolean;
@@ -60,6 +64,8 @@ export function createAnswer(
     // By its number within the prompt, so that the first of several choices equals the only one of a single.
     rng: createRng(request.seed).fork(`choice ${among}`),
     gate: request.decoder && createTextGate<TokenReport>(request.decoder(), request.stop ?? []),
+    processor: request.processor?.(prompt),
+    history: [],
     times: {
       server: { sent: request.sent ?? now.server, queued: now.server, tokens: [] },
       // A request that comes during a step waits, on the wafer too, until the step is over.
@@ -85,20 +91,29 @@ export function acceptLogits(
   logits: Float32Array,
   now: Moment,
 ): { readonly shown: readonly Shown<TokenReport>[]; readonly ends?: 'stop' | 'length' } {
-  const { gate, times, maxTokens } = answer;
+  const { gate, times, maxTokens, processor, history } = answer;
   const { sampling, logprobs, eos } = answer.request;
-  const token = sample(logits, sampling, answer.rng);
+  let adjusted = logits;
+  if (processor !== undefined) {
+    // The executor's array is reported from below, so it stays as it is.
+    adjusted = logits.slice();
+    processor.adjust(adjusted, history);
+  }
+  const token = sample(adjusted, sampling, answer.rng);
+  const complete = processor?.accept(token) === true;
+  if (processor !== undefined) history.push(token);
   answer.newest[0] = token;
   answer.generated++;
   times.server.tokens.push(now.server);
   times.wafer.tokens.push(now.wafer);
 
   if (eos?.includes(token) === true) return { shown: gate === undefined ? [] : [gate.flush()], ends: 'stop' };
+  const last = complete || answer.generated === maxTokens;
   const report: TokenReport = logprobs === undefined ? { token } : { token, ...logprobsOf(logits, token, logprobs) };
   const shown = [gate?.push(token, report) ?? { text: '', tokens: [report], stopped: false }];
-  if (!shown[0].stopped && answer.generated === maxTokens && gate !== undefined) shown.push(gate.flush());
-  if (shown.some(({ stopped }) => stopped)) return { shown, ends: 'stop' };
-  return answer.generated === maxTokens ? { shown, ends: 'length' } : { shown };
+  if (!shown[0].stopped && last && gate !== undefined) shown.push(gate.flush());
+  if (complete || shown.some(({ stopped }) => stopped)) return { shown, ends: 'stop' };
+  return last ? { shown, ends: 'length' } : { shown };
 }
 
 /** The last event of an answer. */

@@ -5,6 +5,7 @@ import type { TokenDecoder } from '../model/index.ts';
 import type { Timeline } from '../protocol/index.ts';
 import type { Executor } from './executor/executor.ts';
 import type { KvBlocks } from './kv.ts';
+import type { LogitsProcessor } from './logits-processor.ts';
 import type { Sampling, TokenLogprobs } from './sampler.ts';
 
 export interface EngineRequest {
@@ -23,6 +24,8 @@ export interface EngineRequest {
   readonly stop?: readonly string[];
   /** Report log probabilities: of each token, and of this many alternatives. */
   readonly logprobs?: number;
+  /** Makes what changes one answer's logits before each draw; log probabilities are those of the model all the same. */
+  readonly processor?: (prompt: Int32Array) => LogitsProcessor;
   /** Makes one answer's decoder; without it answers have tokens but no text. */
   readonly decoder?: () => TokenDecoder;
   /** When the request reached the server; default now. */
