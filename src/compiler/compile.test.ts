@@ -4,6 +4,7 @@ import { IngotError } from '../core/index.ts';
 import { graphOf, parameterCount } from '../model/index.ts';
 import { findLlm, findWafer, resolveWafer } from '../spec/index.ts';
 import type { LlmShape } from '../spec/index.ts';
+import { kvTokensOf } from '../wafer/index.ts';
 import { compile } from './index.ts';
 import type { CompileOptions } from './index.ts';
 
@@ -78,8 +79,8 @@ describe('compile', () => {
           expect(region.x + region.width).toBeLessThanOrEqual(wafer.programWidth);
           expect(region.y + region.height).toBeLessThanOrEqual(wafer.programHeight);
           expect(memory.kv).toBeGreaterThanOrEqual(0);
-          const { reserved, weights, activations, kv, capacity } = memory;
-          expect(reserved + weights + activations + kv).toBe(capacity);
+          const { system, code, weights, padding, activations, kv, capacity } = memory;
+          expect(system + code + weights + padding + activations + kv).toBe(capacity);
           expect(memory.kvTokens).toBeGreaterThanOrEqual(64);
         }
         // Tiles are rounded up, so the PEs together hold at least every parameter.
@@ -93,13 +94,13 @@ describe('compile', () => {
   it('accepts exactly the KV tokens that it promises', () => {
     const mesh = { width: 513, height: 513 };
     const roomy = compile(options('llama-3.2-1b', { mesh, kvTokens: 64 }));
-    const most = roomy.stages[0].memory.kvTokens;
+    const most = kvTokensOf(roomy);
     const tight = compile(options('llama-3.2-1b', { mesh, kvTokens: most, maxWafers: 1 }));
     expect(tight.prefillChunk).toBe(roomy.prefillChunk);
     // One more token takes a smaller chunk, and beyond the smallest chunk there is nothing.
     const more = compile(options('llama-3.2-1b', { mesh, kvTokens: most + 1, maxWafers: 1 }));
     expect(more.prefillChunk).toBeLessThan(roomy.prefillChunk);
-    expect(more.stages[0].memory.kvTokens).toBeGreaterThan(most);
+    expect(kvTokensOf(more)).toBeGreaterThan(most);
   });
 
   it('refuses the first KV token too many, and says by how few bytes', () => {
@@ -113,15 +114,15 @@ describe('compile', () => {
       else high = middle;
     }
     const last = compile(options('llama-3.2-1b', { mesh, kvTokens: low, maxWafers: 1 }));
-    expect(last.stages[0].memory.kvTokens).toBe(low);
+    expect(kvTokensOf(last)).toBe(low);
     expect(at(high)).toBe('PROGRAM_DOES_NOT_FIT');
   });
 
   it('takes the mesh that the cost function likes best', () => {
     const small = compile(options('qwen3-0.6b'));
     const large = compile(options('qwen3-0.6b', { cost: (mesh) => -area(mesh) }));
-    expect(area(small.mesh)).toBeLessThan(area(large.mesh));
-    expect(compile(options('qwen3-0.6b', { mesh: { width: 400, height: 500 } })).mesh).toEqual({
+    expect(area(small.stages[0].region)).toBeLessThan(area(large.stages[0].region));
+    expect(compile(options('qwen3-0.6b', { mesh: { width: 400, height: 500 } })).stages[0].region).toMatchObject({
       width: 400,
       height: 500,
     });

@@ -49,14 +49,12 @@ export function compile(options: CompileOptions): Program {
   );
   return {
     format: 'ingot-program',
-    version: 1,
+    version: 2,
     target: wafer.id,
     model: options.model,
     graph,
     numerics,
-    mesh,
     prefillChunk: chunk,
-    groups: { x: groupSize(mesh.width), y: groupSize(mesh.height) },
     stages,
   };
 }
@@ -203,6 +201,7 @@ function stage(content: StageContent, wafer: number, mesh: Mesh, memory: Stage['
     hasEmbedding: content.embedding,
     hasHead: content.head,
     region: { x: 0, y: 0, width: mesh.width, height: mesh.height },
+    groups: { x: groupSize(mesh.width), y: groupSize(mesh.height) },
     memory,
   };
 }

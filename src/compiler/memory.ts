@@ -186,7 +186,8 @@ export function createMemoryModel(graph: Graph, mesh: Mesh, wafer: Wafer, numeri
       const kv = capacity - reserved - weights - buffers;
       const kvPerToken = cache + score;
       const kvTokens = kv > 0 && kvPerToken > 0 ? Math.floor(kv / kvPerToken) * rows : 0;
-      return { capacity, reserved, weights, activations: buffers, kv, kvPerToken, kvTokens };
+      const plan = { capacity, system: 0, code: reserved, weights, padding: 0, activations: buffers, kv, kvPerToken };
+      return kvPerToken > 0 ? { ...plan, kvTokens } : plan;
     },
   };
 }

@@ -26,23 +26,12 @@ const int8WidthLimit = Math.floor((2 ** 31 - 1) / 127 ** 2);
 
 /**
  * Refuse what the program's arithmetic is not defined for.
- * @throws IngotError ARCH_UNSUPPORTED, PROGRAM_MESH_INVALID, PROGRAM_NUMERICS_UNSUPPORTED
+ * @throws IngotError ARCH_UNSUPPORTED, PROGRAM_STAGES_INVALID, PROGRAM_NUMERICS_UNSUPPORTED
  */
 export function requireExecutableProgram(program: Program): void {
   requireExecutable(program.graph);
   verifyGraph(program.graph);
-  const { mesh, groups } = program;
-  const sizes = [mesh.width, mesh.height, groups.x, groups.y];
-  if (!sizes.every((size) => Number.isInteger(size) && size >= 1 && size <= meshLimit)) {
-    fail({
-      code: 'PROGRAM_MESH_INVALID',
-      message: 'the mesh and its groups do not say in which order to add',
-      where: `program of ${program.model}`,
-      expected: `whole numbers from 1 to ${meshLimit}`,
-      found: `mesh ${mesh.width}x${mesh.height}, groups of ${groups.x} and ${groups.y}`,
-      suggestion: 'compile the model again',
-    });
-  }
+  requireStages(program);
   const { weights, activations, kv } = program.numerics;
   const widest = opsOf(program.graph).reduce((k, op) => (op.kind === 'linear' ? Math.max(k, op.k) : k), 0);
   if (weights === 'int8' && widest > int8WidthLimit) {
@@ -64,6 +53,46 @@ export function requireExecutableProgram(program: Program): void {
     found: `activations ${activations}, kv ${kv}`,
     suggestion: 'compile the model with fp32 activations and KV cache; fp16 programs can be sized and timed',
   });
+}
+
+/** Every section on one stage, in order, on a region that says in which order to add. */
+function requireStages({ stages, graph, model }: Program): void {
+  const refuse = (message: string, expected: string, found: string): never =>
+    fail({
+      code: 'PROGRAM_STAGES_INVALID',
+      message,
+      where: `program of ${model}`,
+      expected,
+      found,
+      suggestion: 'compile the model again',
+    });
+  let layer = 0;
+  for (const [i, stage] of stages.entries()) {
+    const { region, groups, fromLayer, toLayer, hasEmbedding, hasHead } = stage;
+    const sizes = [region.width, region.height, groups.x, groups.y];
+    if (!sizes.every((size) => Number.isInteger(size) && size >= 1 && size <= meshLimit)) {
+      refuse(
+        `the region and groups of stage ${i} do not say in which order to add`,
+        `whole numbers from 1 to ${meshLimit}`,
+        `region ${region.width}x${region.height}, groups of ${groups.x} and ${groups.y}`,
+      );
+    }
+    if (
+      fromLayer !== layer ||
+      !(toLayer >= fromLayer) ||
+      hasEmbedding !== (i === 0) ||
+      hasHead !== (i === stages.length - 1)
+    ) {
+      refuse(
+        `stage ${i} does not follow on the one before`,
+        `layers from ${layer} on; the embedding on the first stage and the head on the last`,
+        `layers ${fromLayer} to ${toLayer}${hasEmbedding ? ', the embedding' : ''}${hasHead ? ', the head' : ''}`,
+      );
+    }
+    layer = toLayer;
+  }
+  if (layer !== graph.layers.length)
+    refuse('the stages do not hold every layer', `${graph.layers.length} layers`, `${layer} layers`);
 }
 
 /**

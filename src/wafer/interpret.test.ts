@@ -94,7 +94,14 @@ describe('interpret', () => {
     expect(code({ ...program, numerics: { ...program.numerics, activations: 'fp16' } })).toBe(
       'PROGRAM_NUMERICS_UNSUPPORTED',
     );
-    expect(code({ ...program, groups: { x: 0, y: 2 } })).toBe('PROGRAM_MESH_INVALID');
+    const [stage] = program.stages;
+    const stages = (...all: Partial<Program['stages'][number]>[]): string =>
+      code({ ...program, stages: all.map((change) => ({ ...stage, ...change })) });
+    expect(stages({ groups: { x: 0, y: 2 } })).toBe('PROGRAM_STAGES_INVALID');
+    expect(stages()).toBe('PROGRAM_STAGES_INVALID');
+    expect(stages({ toLayer: 1 })).toBe('PROGRAM_STAGES_INVALID');
+    expect(stages({ hasHead: false }, { fromLayer: 1, hasEmbedding: false })).toBe('PROGRAM_STAGES_INVALID');
+    expect(stages({ toLayer: 1, hasHead: false }, { fromLayer: 1, hasEmbedding: false })).toBe('none');
     expect(code({ ...program, graph: { ...program.graph, unsupported: ['sinks'] } })).toBe('ARCH_UNSUPPORTED');
     expect(code(tinyProgram(tinyShape({ ffn: 133_145 }), mesh, 'int8'))).toBe('PROGRAM_NUMERICS_UNSUPPORTED');
     expect(code(tinyProgram(tinyShape({ ffn: 41 }), mesh, 'f32'))).toBe('WEIGHT_SHAPE');

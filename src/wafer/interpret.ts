@@ -53,7 +53,7 @@ interface TokenStep {
 
 /**
  * Run a program one token at a time, in float64 rounded to fp32 after each operation.
- * @throws IngotError ARCH_UNSUPPORTED, PROGRAM_MESH_INVALID, PROGRAM_NUMERICS_UNSUPPORTED; WEIGHT_MISSING and
+ * @throws IngotError ARCH_UNSUPPORTED, PROGRAM_STAGES_INVALID, PROGRAM_NUMERICS_UNSUPPORTED; WEIGHT_MISSING and
  * WEIGHT_SHAPE when a weight is first used
  */
 export function interpret(program: Program, weights: WeightSource): Interpretation {

@@ -6,7 +6,7 @@ import type { AttentionOp, LinearOp, Op, RmsNormOp } from '../model/index.ts';
 import { inputAxes } from './plan.ts';
 import type { Program } from './program.ts';
 import { reductionAlong } from './reduction.ts';
-import type { Axis, ReductionPlan } from './reduction.ts';
+import type { Axis, MeshGroups, ReductionPlan } from './reduction.ts';
 
 export interface ProgramOrders {
   /** Over k of a linear op, over the whole width of a norm. */
@@ -17,18 +17,37 @@ export interface ProgramOrders {
   overPositions(op: AttentionOp, length: number): ReductionPlan;
 }
 
-/** The orders of a program, for the op objects of its own graph. */
+/**
+ * The orders of a program, for the op objects of its own graph: each section adds as its stage's region and groups say.
+ * @throws AssertionError where an op is in no stage
+ */
 export function ordersOf(program: Program): ProgramOrders {
   const { prologue, layers, epilogue } = program.graph;
-  const axes = new Map<Op, Axis>([prologue, ...layers, epilogue].flatMap((ops) => [...inputAxes(ops, 'y')]));
-  const axisOf = (op: Op): Axis => {
-    const axis = axes.get(op);
-    assert(axis !== undefined, `${op.out} is an op of the program`);
-    return axis;
+  const places = new Map<Op, { readonly axis: Axis; readonly on: MeshGroups }>();
+  for (const { fromLayer, toLayer, hasEmbedding, hasHead, region, groups } of program.stages) {
+    const on = { mesh: region, groups };
+    const sections = [
+      ...(hasEmbedding ? [prologue] : []),
+      ...layers.slice(fromLayer, toLayer),
+      ...(hasHead ? [epilogue] : []),
+    ];
+    for (const ops of sections) for (const [op, axis] of inputAxes(ops, 'y')) places.set(op, { axis, on });
+  }
+  const placeOf = (op: Op): { readonly axis: Axis; readonly on: MeshGroups } => {
+    const place = places.get(op);
+    assert(place !== undefined, `${op.out} is on a stage of the program`);
+    return place;
+  };
+  const along = (op: Op, length: number): ReductionPlan => {
+    const { axis, on } = placeOf(op);
+    return reductionAlong(on, axis, length);
   };
   return {
-    of: (op) => reductionAlong(program, axisOf(op), op.kind === 'linear' ? op.k : op.width),
-    overChannels: (op) => reductionAlong(program, axisOf(op), op.kvHeads * op.headDim),
-    overPositions: (op, length) => reductionAlong(program, axisOf(op) === 'x' ? 'y' : 'x', length),
+    of: (op) => along(op, op.kind === 'linear' ? op.k : op.width),
+    overChannels: (op) => along(op, op.kvHeads * op.headDim),
+    overPositions: (op, length) => {
+      const { axis, on } = placeOf(op);
+      return reductionAlong(on, axis === 'x' ? 'y' : 'x', length);
+    },
   };
 }

@@ -1,11 +1,12 @@
 // The program: what the compiler writes and the executors and simulators read. They share nothing else.
-// It is a plain value (JSON-serialisable). First cut: every op of a model section runs on one square region
-// of a wafer, spread over the whole region; PE-level code (tasks, colors, DSDs) is lowered from it.
+// It is a plain value (JSON-serialisable). A stage is a region of a wafer with the ops that run there, spread over
+// the whole region; PE-level code (tasks, colors, DSDs) is lowered from it.
 
 import type { Graph } from '../model/index.ts';
 import type { VectorType } from './phase.ts';
 import type { Axis } from './reduction.ts';
 
+/** A rectangle of PEs; (x, y) is its north-west corner on the program rectangle of the wafer. */
 export interface Region {
   readonly x: number;
   readonly y: number;
@@ -23,49 +24,62 @@ export interface Numerics {
   readonly kv: VectorType;
 }
 
-/** Layers [from, to) on one wafer; the first stage also holds the embedding, the last the head. */
+/**
+ * One region and what runs on it: the embedding, layers [fromLayer, toLayer) one after another, the head; each may
+ * be absent. Regions of one wafer do not overlap.
+ */
 export interface Stage {
   readonly wafer: number;
+  readonly region: Region;
+  /**
+   * PEs per group of the two-level reduce along each axis. With the region's sides it fixes the order of every sum
+   * of the stage: see `reductionAlong`, with the axis of an op's input from `inputAxes`.
+   */
+  readonly groups: Readonly<Record<Axis, number>>;
   readonly fromLayer: number;
   readonly toLayer: number;
   readonly hasEmbedding: boolean;
   readonly hasHead: boolean;
-  readonly region: Region;
   readonly memory: MemoryPlan;
 }
 
-/** Bytes on the fullest PE of a stage's region, by class. Never over `capacity`. */
+/** Bytes on the fullest PE of a stage's region, by class. The first six add up to `capacity`. */
 export interface MemoryPlan {
   readonly capacity: number;
-  /** Code, stack and system buffers. */
-  readonly reserved: number;
+  /** Stack and what the machine itself keeps. */
+  readonly system: number;
+  /** Code of every kernel that runs on the region. */
+  readonly code: number;
   readonly weights: number;
-  /** Values of one layer alive at once for a prefill chunk, and receive buffers. */
+  /** Between columns of weights, so that no instruction reads two operands from one bank. */
+  readonly padding: number;
+  /** Values of one layer alive at once for a prefill chunk, receive buffers, and the next chunk's input. */
   readonly activations: number;
   /** What is left for the KV cache. */
   readonly kv: number;
   /** Bytes that one cached token takes on the PEs of the row that holds it. */
   readonly kvPerToken: number;
-  /** Tokens, summed over all sequences, whose KV fits beside the rest. */
-  readonly kvTokens: number;
+  /** Tokens, summed over all sequences, whose KV fits beside the rest; absent where the stage caches nothing. */
+  readonly kvTokens?: number;
 }
 
 export interface Program {
   readonly format: 'ingot-program';
-  readonly version: 1;
+  readonly version: 2;
   /** Id in `spec/wafer`. */
   readonly target: string;
   readonly model: string;
   readonly graph: Graph;
   readonly numerics: Numerics;
-  /** PEs along each axis of the (square) region on which k and n are tiled; the same for every stage. */
-  readonly mesh: { readonly width: number; readonly height: number };
-  /** Prompt tokens that stream through the decode placement together; prefill uses no other placement. */
+  /** Most tokens that pass a stage together, in decode and in prefill, which uses no other placement. */
   readonly prefillChunk: number;
-  /**
-   * PEs per group of the two-level reduce along each axis. With the mesh it fixes the order of every sum: see
-   * `reductionAlong`, with the axis of an op's input from `inputAxes`.
-   */
-  readonly groups: Readonly<Record<Axis, number>>;
+  /** In the order in which a token passes them. Every section of the graph is in exactly one. */
   readonly stages: readonly Stage[];
 }
+
+/** Wafers that the program takes. */
+export const wafersOf = ({ stages }: Pick<Program, 'stages'>): number => 1 + (stages.at(-1)?.wafer ?? -1);
+
+/** Tokens, summed over all sequences, for whose KV every stage has room. */
+export const kvTokensOf = ({ stages }: Pick<Program, 'stages'>): number =>
+  stages.reduce((least, { memory }) => Math.min(least, memory.kvTokens ?? Infinity), Infinity);

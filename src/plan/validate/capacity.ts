@@ -19,7 +19,7 @@ function decodeLength(row: PublishedRow, target: Wafer): Answer | undefined {
   if (perRow < 1) return undefined;
   return {
     value: isShift ? perRow * mesh.height : perRow,
-    presumes: `one layer resident, ${memory.reserved} B per PE reserved`,
+    presumes: `one layer resident, ${memory.code} B per PE reserved`,
   };
 }
 

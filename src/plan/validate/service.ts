@@ -29,7 +29,7 @@ export const service: Predictor = {
       cost,
     });
     const { time } = createStepModel(program, target, clock).decode(context);
-    const { width, height } = program.mesh;
+    const { width, height } = program.stages[0].region;
     const wafers = countOr(row, 'wafers', program.stages.length);
     const stated =
       wafers === program.stages.length ? '' : `; the row says ${wafers} wafer(s), on which Ingot does not fit it`;

@@ -92,7 +92,7 @@ export function estimateExecutorMemory(options: Omit<ProgramExecutorOptions, 'on
 
 /**
  * Load a program's weights and start its threads.
- * @throws IngotError ARCH_UNSUPPORTED, PROGRAM_MESH_INVALID, PROGRAM_NUMERICS_UNSUPPORTED, EXECUTOR_OPTION_INVALID,
+ * @throws IngotError ARCH_UNSUPPORTED, PROGRAM_STAGES_INVALID, PROGRAM_NUMERICS_UNSUPPORTED, EXECUTOR_OPTION_INVALID,
  * EXECUTOR_MEMORY, EXECUTOR_KERNELS_MISSING, WEIGHT_MISSING, WEIGHT_SHAPE, WEIGHT_NOT_FINITE
  */
 export async function createProgramExecutor(options: ProgramExecutorOptions): Promise<Executor> {

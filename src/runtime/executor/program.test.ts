@@ -75,13 +75,18 @@ describe('program executor equals the interpreter', () => {
   }
 
   it('on meshes of all proportions', async () => {
-    const shape = tinyShape({ layers: 1, hidden: 20, heads: 2, kvHeads: 1, headDim: 8, ffn: 24, vocab: 17 });
+    const shape = tinyShape({ layers: 2, hidden: 20, heads: 2, kvHeads: 1, headDim: 8, ffn: 24, vocab: 17 });
     const weights = randomWeights(shape, 2);
     const sizes = fc.integer({ min: 1, max: 30 });
-    const meshes = fc.record({ width: sizes, height: sizes, x: fc.integer({ min: 1, max: 9 }), y: sizes });
+    const region = fc
+      .record({ width: sizes, height: sizes, x: fc.integer({ min: 1, max: 9 }), y: sizes })
+      .map(({ width, height, x, y }) => ({ width, height, groups: { x, y } }));
+    // Layers on the regions, with the embedding and the head beside them or on regions of their own.
+    const split = fc.constantFrom([2], [1, 1], [0, 2, 0], [0, 1, 1, 0]);
+    const cases = split.chain((layers) => fc.tuple(...layers.map((n) => region.map((r) => ({ ...r, layers: n })))));
     await fc.assert(
-      fc.asyncProperty(meshes, async ({ width, height, x, y }) => {
-        const program = tinyProgram(shape, { width, height, groups: { x, y } }, 'f32');
+      fc.asyncProperty(cases, async (stages) => {
+        const program = tinyProgram(shape, stages, 'f32');
         const tokens = tokensOf(19).map((token) => token % 17);
         const expected = interpret(program, weights).start().forward(tokens);
         await withExecutor(program, weights, 1, async (executor) => {

@@ -53,7 +53,7 @@ describe('price', () => {
 
 describe('step model', () => {
   it('never beats the arithmetic of the datapath', () => {
-    const { width, height } = program.mesh;
+    const { width, height } = program.stages[0].region;
     for (const cached of [0, 1000, 4000]) {
       let flops = 0;
       for (const ops of [graph.prologue, ...graph.layers, graph.epilogue]) {

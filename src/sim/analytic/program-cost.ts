@@ -96,7 +96,8 @@ export function createCostModel(graph: Graph, mesh: MeshShape, type: VectorType,
 
 /** Simulated cost of a program's steps: cycles at a clock, links between wafers, energy at the rated power. */
 export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = wafer.clock) {
-  const { graph, mesh, numerics, prefillChunk } = program;
+  const { graph, numerics, prefillChunk, stages } = program;
+  const mesh = stages[0].region;
   const model = createCostModel(graph, mesh, numerics.activations, wafer);
   const wafers = program.stages.length;
   const valueBytes = numerics.activations === 'fp16' ? 2 : 4;

@@ -50,18 +50,31 @@ export interface TinyMesh {
   readonly groups: { readonly x: number; readonly y: number };
 }
 
-/** A program on a given mesh; no stages, since executors do not look at them. */
-export function tinyProgram(shape: LlmShape, mesh: TinyMesh, weights: Numerics['weights']): Program {
+/** Regions of the stages of a tiny program: the embedding is on the first, the head on the last. */
+export type TinyStages = readonly (TinyMesh & { readonly layers: number })[];
+
+/** A program on one mesh, or on several regions one after another; what the memory plan says, executors do not look at. */
+export function tinyProgram(shape: LlmShape, mesh: TinyMesh | TinyStages, weights: Numerics['weights']): Program {
+  const stages: TinyStages = 'width' in mesh ? [{ ...mesh, layers: shape.layers }] : mesh;
+  const memory = { capacity: 0, system: 0, code: 0, weights: 0, padding: 0, activations: 0, kv: 0, kvPerToken: 0 };
+  let layer = 0;
   return {
     format: 'ingot-program',
-    version: 1,
+    version: 2,
     target: 'wse-3',
     model: 'tiny',
     graph: graphOf(shape),
     numerics: { weights, activations: 'fp32', kv: 'fp32' },
-    mesh: { width: mesh.width, height: mesh.height },
     prefillChunk: 1,
-    groups: mesh.groups,
-    stages: [],
+    stages: stages.map(({ width, height, groups, layers }, i) => ({
+      wafer: 0,
+      region: { x: 0, y: 0, width, height },
+      groups,
+      fromLayer: layer,
+      toLayer: (layer += layers),
+      hasEmbedding: i === 0,
+      hasHead: i === stages.length - 1,
+      memory,
+    })),
   };
 }

@@ -5,7 +5,7 @@ import type { Hertz } from '../../../core/index.ts';
 import { groupErrors, validate, type GroupError } from '../../../plan/index.ts';
 import type { Breakdown } from '../../../sim/index.ts';
 import { publishedRows, type Fact, type WaferFacts } from '../../../spec/index.ts';
-import type { MemoryPlan, Numerics, Stage } from '../../../wafer/index.ts';
+import { kvTokensOf, type MemoryPlan, type Numerics, type Stage } from '../../../wafer/index.ts';
 import { contextOf, type OpenModel, type PlacedModel } from '../../place.ts';
 
 /** Bytes on the fullest PE of a wafer; the parts add up to the capacity. */
@@ -122,7 +122,8 @@ export function reportPlacement(
   { program, wafer, facts, clock, stepModel }: PlacedModel,
   options: ReportOptions,
 ): PlacementReport {
-  const { graph, mesh, stages } = program;
+  const { graph, stages } = program;
+  const mesh = stages[0].region;
   const { kvTokens, clockGiven, validation } = options;
   const context = contextOf(graph, kvTokens);
   const promptTokens = options.promptTokens ?? Math.min(PROMPT_TOKENS, context);
@@ -159,7 +160,7 @@ export function reportPlacement(
       pesUsable: wafer.programWidth * wafer.programHeight,
       prefillChunk: program.prefillChunk,
       kvTokens,
-      kvTokensRoom: Math.min(...stages.map(({ memory }) => memory.kvTokens)),
+      kvTokensRoom: kvTokensOf(program),
       stages: stages.map((stage) => reportStage(stage, kvTokens)),
     },
     decode: {
@@ -195,9 +196,9 @@ function reportStage({ wafer, fromLayer, toLayer, hasEmbedding, hasHead, memory 
 }
 
 function peMemory(plan: MemoryPlan, kvTokens: number): PeMemory {
-  const { capacity, reserved, weights, activations } = plan;
+  const { capacity, code: reserved, weights, activations } = plan;
   const tokensPerRow = plan.kvPerToken > 0 ? Math.floor(plan.kv / plan.kvPerToken) : 0;
-  const rows = tokensPerRow > 0 ? plan.kvTokens / tokensPerRow : 1;
+  const rows = tokensPerRow > 0 ? (plan.kvTokens ?? 0) / tokensPerRow : 1;
   const kv = Math.ceil(kvTokens / rows) * plan.kvPerToken;
   return { capacity, reserved, weights, activations, kv, free: plan.kv - kv };
 }
