@@ -8,17 +8,18 @@ interface OpBase {
   readonly out: string;
 }
 
-/** Rows of a table by token id. Reads the token ids of the step. */
+/** Rows of a table by token id, times `scale` (absent: 1). Reads the token ids of the step. */
 export interface EmbeddingOp extends OpBase {
   readonly kind: 'embedding';
   readonly weight: string;
   readonly vocab: number;
   readonly width: number;
+  readonly scale?: number;
 }
 
 /**
  * Root-mean-square norm over each of `groups` equal parts of the row (1: the whole row). The weight has
- * width / groups elements and is the same for every part.
+ * width / groups elements and is the same for every part; `offset` (absent: 0) is added to each of them.
  */
 export interface RmsNormOp extends OpBase {
   readonly kind: 'rmsnorm';
@@ -27,6 +28,7 @@ export interface RmsNormOp extends OpBase {
   readonly width: number;
   readonly groups: number;
   readonly eps: number;
+  readonly offset?: number;
 }
 
 /** out = input · weightᵀ (+ bias); weight is [n, k], row-major, as in PyTorch. */
@@ -61,6 +63,8 @@ export interface AttentionOp extends OpBase {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly scale: number;
+  /** Scaled scores s become softcap · tanh(s / softcap). */
+  readonly softcap?: number;
   readonly slidingWindow?: number;
   /**
    * Latent attention, for sizing only: values are narrower than keys, and the cache keeps one latent vector
@@ -75,6 +79,14 @@ export interface GluOp extends OpBase {
   readonly gate: string;
   readonly up: string;
   readonly activation: 'silu' | 'gelu-tanh';
+  readonly width: number;
+}
+
+/** out = cap · tanh(input / cap): a bound that small values hardly feel. */
+export interface SoftcapOp extends OpBase {
+  readonly kind: 'softcap';
+  readonly input: string;
+  readonly cap: number;
   readonly width: number;
 }
 
@@ -105,7 +117,7 @@ export interface MoeOp extends OpBase {
   readonly width: number;
 }
 
-export type Op = EmbeddingOp | RmsNormOp | LinearOp | RopeOp | AttentionOp | GluOp | AddOp | MoeOp;
+export type Op = EmbeddingOp | RmsNormOp | LinearOp | RopeOp | AttentionOp | GluOp | SoftcapOp | AddOp | MoeOp;
 export type OpKind = Op['kind'];
 
 /**

@@ -1,7 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { f32ToBf16, widenInto } from '../model/index.ts';
-import { exp32, f32, geluTanh32, quantizeRow, roundToBf16, roundToF16, silu32, smallestScaled } from './arithmetic.ts';
+import {
+  exp32,
+  f32,
+  geluTanh32,
+  quantizeRow,
+  roundToBf16,
+  roundToF16,
+  silu32,
+  smallestScaled,
+  softcap32,
+  tanh32,
+} from './arithmetic.ts';
 
 const finite = fc.float({ noNaN: true, noDefaultInfinity: true });
 
@@ -35,6 +46,24 @@ describe('activations', () => {
       expect(Math.abs(silu32(x) - silu)).toBeLessThan(1e-6 * Math.max(1, Math.abs(x)));
       expect(Math.abs(geluTanh32(f32(x)) - gelu)).toBeLessThan(2e-6 * Math.max(1, Math.abs(x)));
     }
+  });
+});
+
+describe('tanh32', () => {
+  it('is within 3e-7 of tanh, and odd', () => {
+    let worst = 0;
+    for (let i = 1; i <= 100_000; i++) {
+      const x = f32((12 * i) / 100_000);
+      worst = Math.max(worst, Math.abs(tanh32(x) / Math.tanh(x) - 1));
+      expect(tanh32(-x)).toBe(-tanh32(x));
+    }
+    expect(worst).toBeLessThan(3e-7);
+    expect([tanh32(0), tanh32(100), tanh32(-Infinity)]).toEqual([0, 1, -1]);
+  });
+
+  it('bounds by the cap, and leaves small values nearly alone', () => {
+    expect([softcap32(1e6, 50), softcap32(-1e6, 50)]).toEqual([50, -50]);
+    expect(softcap32(0.5, 50)).toBeCloseTo(50 * Math.tanh(0.01), 6);
   });
 });
 

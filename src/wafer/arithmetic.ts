@@ -42,6 +42,28 @@ export function geluTanh32(x: number): number {
   return f32(x / f32(1 + exp32(-twice)));
 }
 
+/** Odd polynomial of tanh on [-0.625, 0.625] (Moshier, Cephes 2.2, `tanhf.c`). */
+const tanhCoefficients = [
+  -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1,
+].map(f32);
+const tanhPolynomialBound = 0.625;
+
+/** tanh(x), relative error below 3e-7: a polynomial near 0, and 1 - 2 / (exp(2|x|) + 1) beyond. */
+export function tanh32(x: number): number {
+  const magnitude = Math.abs(x);
+  if (magnitude >= tanhPolynomialBound) {
+    const bounded = f32(1 - f32(2 / f32(exp32(f32(magnitude + magnitude)) + 1)));
+    return x < 0 ? -bounded : bounded;
+  }
+  const square = f32(x * x);
+  let p = tanhCoefficients[0];
+  for (let i = 1; i < tanhCoefficients.length; i++) p = f32(f32(p * square) + tanhCoefficients[i]);
+  return f32(f32(f32(p * square) * x) + x);
+}
+
+/** cap · tanh(x / cap), with one over the cap rounded first. */
+export const softcap32 = (x: number, cap: number): number => f32(f32(cap) * tanh32(f32(x * f32(1 / f32(cap)))));
+
 const word = new Uint32Array(1);
 const wordAsFloat = new Float32Array(word.buffer);
 

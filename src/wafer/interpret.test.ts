@@ -28,6 +28,7 @@ describe('interpret', () => {
     { arch: 'qwen2', tied: true },
     { arch: 'qwen3', headDim: 10 },
     { arch: 'mistral', slidingWindow: 5 },
+    { arch: 'gemma2', tied: true, slidingWindow: 5 },
   ];
   // Logits spread by about 1, so fp32 sums of some 40 terms stay well within 1e-4.
   for (const tiny of shapes) {

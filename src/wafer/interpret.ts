@@ -16,7 +16,7 @@
 import { assert, fail } from '../core/index.ts';
 import { ropeInverseFrequencies } from '../model/index.ts';
 import type { AttentionOp, GluOp, LinearOp, Op, RmsNormOp, RopeOp, WeightSource } from '../model/index.ts';
-import { exp32, f32, geluTanh32, quantizeRow, roundToBf16, roundToF16, silu32 } from './arithmetic.ts';
+import { exp32, f32, geluTanh32, quantizeRow, roundToBf16, roundToF16, silu32, softcap32 } from './arithmetic.ts';
 import type { QuantizedRow } from './arithmetic.ts';
 import { heldMatrix, heldTable, requireExecutableProgram, requireWeight } from './held-weights.ts';
 import { ordersOf } from './orders.ts';
@@ -66,7 +66,9 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
     switch (op.kind) {
       case 'embedding': {
         const table = held.table(op.weight, [op.vocab, op.width]);
-        return table.slice(step.token * op.width, (step.token + 1) * op.width);
+        const row = table.slice(step.token * op.width, (step.token + 1) * op.width);
+        const { scale } = op;
+        return scale === undefined ? row : row.map((x) => f32(x * f32(scale)));
       }
       case 'rmsnorm':
         return norm(op, step.value(op.input), held.vector(op.weight, op.width / op.groups), orders.of(op));
@@ -78,6 +80,8 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
         return attend(op, step, orders);
       case 'glu':
         return gate(op, step.value(op.gate), step.value(op.up));
+      case 'softcap':
+        return step.value(op.input).map((x) => softcap32(x, op.cap));
       case 'add': {
         const b = step.value(op.b);
         return step.value(op.a).map((a, i) => f32(a + b[i]));
@@ -208,11 +212,12 @@ function inInt8(rows: readonly QuantizedRow[], x: Float32Array): (row: number) =
 
 function norm(op: RmsNormOp, x: Float32Array, weight: Float32Array, plan: ReductionPlan): Float32Array {
   const part = op.width / op.groups;
+  const { offset = 0 } = op;
   const out = new Float32Array(op.width);
   for (let from = 0; from < op.width; from += part) {
     const mean = f32(sumOverTiles(plan, from, from + part, (i) => f32(x[i] * x[i])) / part);
     const inverse = f32(1 / f32(Math.sqrt(f32(mean + f32(op.eps)))));
-    for (let i = 0; i < part; i++) out[from + i] = f32(f32(x[from + i] * inverse) * weight[i]);
+    for (let i = 0; i < part; i++) out[from + i] = f32(f32(x[from + i] * inverse) * f32(weight[i] + offset));
   }
   return out;
 }
@@ -265,7 +270,8 @@ function attend(op: AttentionOp, step: TokenStep, orders: ProgramOrders): Float3
     const scores = Float32Array.from({ length }, (_, j) => {
       const key = keys[first + j];
       const term = (i: number): number => f32(q[from - kvFrom + i] * key[i]);
-      return f32(sumOverTiles(channels, kvFrom, kvFrom + headDim, term) * f32(op.scale));
+      const score = f32(sumOverTiles(channels, kvFrom, kvFrom + headDim, term) * f32(op.scale));
+      return op.softcap === undefined ? score : softcap32(score, op.softcap);
     });
     const most = scores.reduce((a, b) => Math.max(a, b));
     const terms = scores.map((score) => exp32(f32(score - most)));

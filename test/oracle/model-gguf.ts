@@ -16,7 +16,7 @@ interface Target {
  * same layers are found under "granite_swa" (scales of 1, and sinks that weigh nothing).
  */
 export function targetOf({ arch, attention }: LlmShape): Target {
-  if (arch === 'qwen2' || arch === 'qwen3') return { architecture: arch, interleaved: false };
+  if (arch === 'qwen2' || arch === 'qwen3' || arch === 'gemma2') return { architecture: arch, interleaved: false };
   const windowed = attention.kind === 'gqa' && attention.slidingWindow !== undefined;
   return { architecture: windowed ? 'granite_swa' : 'llama', interleaved: true };
 }
@@ -33,8 +33,15 @@ const tensorNames: readonly (readonly [RegExp, string])[] = [
   [/^model\.layers\.(\d+)\.mlp\.(gate|up|down)_proj\./, 'blk.$1.ffn_$2.'],
 ];
 
-function ggufName(name: string): string {
-  const found = tensorNames.find(([pattern]) => pattern.test(name));
+/** Names that gemma2 has instead. */
+const gemma2Names: readonly (readonly [RegExp, string])[] = [
+  [/^model\.layers\.(\d+)\.post_attention_layernorm\./, 'blk.$1.post_attention_norm.'],
+  [/^model\.layers\.(\d+)\.pre_feedforward_layernorm\./, 'blk.$1.ffn_norm.'],
+  [/^model\.layers\.(\d+)\.post_feedforward_layernorm\./, 'blk.$1.post_ffw_norm.'],
+];
+
+function ggufName(name: string, arch: string): string {
+  const found = [...(arch === 'gemma2' ? gemma2Names : []), ...tensorNames].find(([pattern]) => pattern.test(name));
   if (found === undefined) throw new Error(`no GGUF name for ${name}`);
   return name.replace(found[0], found[1]);
 }
@@ -96,11 +103,19 @@ function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string):
     [`${architecture}.attention.layer_norm_rms_epsilon`]: { f32: shape.normEps },
     [`${architecture}.rope.dimension_count`]: { u32: attention.headDim },
     [`${architecture}.rope.freq_base`]: { f32: shape.rope.theta },
-    ...(windowed === undefined
+    ...(attention.softcap === undefined
+      ? {}
+      : { [`${architecture}.attn_logit_softcapping`]: { f32: attention.softcap } }),
+    ...(shape.logitSoftcap === undefined
+      ? {}
+      : { [`${architecture}.final_logit_softcapping`]: { f32: shape.logitSoftcap } }),
+    ...(windowed === undefined ? {} : { [`${architecture}.attention.sliding_window`]: { u32: windowed } }),
+    ...(architecture !== 'granite_swa'
       ? {}
       : {
-          [`${architecture}.attention.sliding_window`]: { u32: windowed },
-          [`${architecture}.attention.sliding_window_pattern`]: { i32s: Array.from({ length: shape.layers }, () => 1) },
+          [`${architecture}.attention.sliding_window_pattern`]: {
+            i32s: Array.from({ length: shape.layers }, () => 1),
+          },
           [`${architecture}.logit_scale`]: { f32: 1 },
         }),
     'tokenizer.ggml.model': { string: 'llama' },
@@ -135,10 +150,15 @@ export function modelParts(shape: LlmShape, weights: WeightSource, type: GgufTyp
     const values = weights.read(name);
     const rotary = interleaved && /\.self_attn\.[qk]_proj\./.test(name);
     return {
-      name: ggufName(name),
+      name: ggufName(name, shape.arch),
       shape: extents,
       type: extents.length > 1 ? type : 'f32',
-      values: rotary ? interleaveRows(values, attention.headDim, extents[0]) : values,
+      values: rotary
+        ? interleaveRows(values, attention.headDim, extents[0])
+        : // llama.cpp multiplies by the stored weight: the converter adds the 1.
+          shape.arch === 'gemma2' && name.endsWith('norm.weight')
+          ? values.map((x) => x + 1)
+          : values,
     };
   });
   const divisors = llama3Divisors(shape.rope, attention.headDim);

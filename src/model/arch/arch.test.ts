@@ -43,7 +43,7 @@ const smallShape: fc.Arbitrary<LlmShape> = fc
     ...rest,
     maxContext: 64,
     normEps: 1e-5,
-    layerNorms: 2,
+    layerNorms: rest.arch === 'gemma2' ? 4 : 2,
     rope: { theta: 10_000 },
     attention: {
       kind: 'gqa',
@@ -66,8 +66,8 @@ describe('registry', () => {
     expect(new Set(types).size).toBe(types.length);
     expect(new Set(models.map(({ shape }) => shape.arch))).toEqual(new Set(ids));
   });
-  it('executes llama, mistral, qwen2 and qwen3', () => {
-    expect(executable).toEqual(['llama', 'mistral', 'qwen2', 'qwen3']);
+  it('executes llama, mistral, qwen2, qwen3 and gemma2', () => {
+    expect(executable).toEqual(['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2']);
   });
   it('an unknown architecture is refused with the nearest', () => {
     expect(() => graphOf({ ...llms['llama-3.1-8b'].shape, arch: 'qwen4' })).toThrow(/ARCH_UNKNOWN/);

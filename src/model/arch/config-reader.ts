@@ -32,6 +32,7 @@ export const inertKeys: ReadonlySet<string> = new Set([
   '_attn_implementation_autoset',
   'architectures',
   'attention_dropout',
+  'cache_implementation',
   'bos_token_id',
   'do_sample',
   'dtype',
@@ -80,6 +81,8 @@ export interface ConfigReader {
    * layers; a mixture is refused.
    */
   uniformLayers(layers: number): 'full' | 'sliding' | undefined;
+  /** n where `layer_types` says that every n-th layer attends in full and the others in a window; `fallback` where it is absent. */
+  fullAttentionEvery(layers: number, fallback: number): number;
   /** `architectures`, where stated, must name a causal language model: other heads compute something else. */
   architectures(): void;
   /** A token id or a list of them; none if absent. */
@@ -237,6 +240,25 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
         "all 'full_attention' or all 'sliding_attention'",
       );
       return undefined;
+    },
+    fullAttentionEvery(layers, fallback) {
+      const types = get(config, 'layer_types');
+      if (types === undefined) return fallback;
+      if (!Array.isArray(types) || types.length !== layers) {
+        invalid('layer_types', `an array of ${layers} names, one per layer`, types);
+        return fallback;
+      }
+      const first = types.indexOf('full_attention');
+      const every = first < 0 ? layers + 1 : first + 1;
+      const expected = (layer: number): string => ((layer + 1) % every === 0 ? 'full_attention' : 'sliding_attention');
+      if (types.some((type, layer) => type !== expected(layer)))
+        unsupported(
+          'layer_types',
+          'this order of full and windowed layers is not supported',
+          types,
+          'a window in all but every n-th layer',
+        );
+      return every;
     },
     architectures() {
       const names = get(config, 'architectures');

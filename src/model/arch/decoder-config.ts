@@ -1,6 +1,6 @@
-// What the configurations of llama, mistral, qwen2 and qwen3 share.
+// What the configurations of decoders with grouped-query attention and a dense MLP share.
 
-import type { LlmShape } from '../../spec/index.ts';
+import type { GqaShape, LlmShape } from '../../spec/index.ts';
 import { dimensionLimits, type ConfigReader } from './config-reader.ts';
 
 export interface DecoderAttention {
@@ -8,13 +8,22 @@ export interface DecoderAttention {
   readonly qkvBias: boolean;
   readonly outBias: boolean;
   readonly qkNorm: boolean;
-  /** How the family uses `sliding_window`: not at all, in every layer, or behind Qwen's switches. */
-  readonly window: 'none' | 'every layer' | 'behind use_sliding_window';
+  /** How the family uses `sliding_window`: not at all, in every layer, in every other, or behind Qwen's switches. */
+  readonly window: 'none' | 'every layer' | 'alternating' | 'behind use_sliding_window';
+  /** What `hidden_act` and `hidden_activation` must be; absent: silu. */
+  readonly activation?: string;
+  /** What a missing `tie_word_embeddings` means; absent: false. */
+  readonly tiedEmbeddings?: boolean;
 }
 
 /** Read the shared keys; problems are collected in the reader, so check `finish()` before using the shape. */
-export function parseDecoder(config: ConfigReader, attention: DecoderAttention): LlmShape {
-  config.only('hidden_act', ['silu'], 'this activation is not supported');
+export function parseDecoder(
+  config: ConfigReader,
+  attention: DecoderAttention,
+): LlmShape & { readonly attention: GqaShape } {
+  const { activation = 'silu' } = attention;
+  config.only('hidden_act', [activation], 'this activation is not supported');
+  config.only('hidden_activation', [activation], 'this activation is not supported');
   config.only('mlp_bias', [false], 'biases in the MLP are not supported');
   config.only('quantization_config', [], 'quantized checkpoints are not supported');
   config.only('partial_rotary_factor', [1], 'rotating a part of each head is not supported');
@@ -43,7 +52,7 @@ export function parseDecoder(config: ConfigReader, attention: DecoderAttention):
     normEps: config.positive('rms_norm_eps'),
     layerNorms: 2,
     rope: config.rope(),
-    tiedEmbeddings: config.flag('tie_word_embeddings', false),
+    tiedEmbeddings: config.flag('tie_word_embeddings', attention.tiedEmbeddings ?? false),
     attention: {
       kind: 'gqa',
       heads,
@@ -52,14 +61,26 @@ export function parseDecoder(config: ConfigReader, attention: DecoderAttention):
       qkvBias: attention.qkvBias,
       outBias: attention.outBias,
       qkNorm: attention.qkNorm,
-      ...(window === undefined ? {} : { slidingWindow: window }),
+      ...window,
     },
     mlp: { kind: 'dense', ffn: config.count('intermediate_size', dimensionLimits.ffn) },
   };
 }
 
+/** The window, and which layers have it. */
+type Window = Pick<GqaShape, 'slidingWindow' | 'fullAttentionEvery'>;
+
+function windowOf(config: ConfigReader, rule: DecoderAttention['window'], layers: number): Window {
+  if (rule === 'alternating') {
+    const every = config.fullAttentionEvery(layers, 2);
+    return { slidingWindow: config.count('sliding_window', dimensionLimits.context), fullAttentionEvery: every };
+  }
+  const slidingWindow = uniformWindowOf(config, rule, layers);
+  return slidingWindow === undefined ? {} : { slidingWindow };
+}
+
 /** The window that every layer has, or undefined. A window in some layers only is refused. */
-function windowOf(config: ConfigReader, rule: DecoderAttention['window'], layers: number): number | undefined {
+function uniformWindowOf(config: ConfigReader, rule: DecoderAttention['window'], layers: number): number | undefined {
   if (rule === 'none') config.only('sliding_window', [], 'this architecture has no sliding window');
   const kind = config.uniformLayers(layers);
   const has = config.has('sliding_window');

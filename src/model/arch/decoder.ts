@@ -7,6 +7,9 @@ import type { GluOp, Graph, Op } from '../graph.ts';
 
 export interface DecoderVariant {
   readonly activation?: GluOp['activation'];
+  /** What is added to the weights of the norms. */
+  readonly normOffset?: number;
+  readonly embeddingScale?: number;
   /** Names of the norms before attention and before the MLP. */
   readonly norms?: { readonly attention: string; readonly mlp: string };
   /** Names of the norms of the outputs of attention and MLP, where there are four norms per layer. */
@@ -68,7 +71,8 @@ function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: stri
       heads,
       kvHeads,
       headDim,
-      scale: 1 / Math.sqrt(headDim),
+      scale: 1 / Math.sqrt(attention.scoreWidth ?? headDim),
+      ...(attention.softcap === undefined ? {} : { softcap: attention.softcap }),
       ...(slidingWindow === undefined || isFull ? {} : { slidingWindow }),
       out: 'attended',
     },
@@ -156,6 +160,7 @@ function mlpOps(shape: LlmShape, layer: number, input: string, variant: DecoderV
 function layerOps(shape: LlmShape, layer: number, variant: DecoderVariant): Op[] {
   const { hidden, normEps: eps, attention } = shape;
   const at = `model.layers.${layer}`;
+  const offset = variant.normOffset === undefined ? {} : { offset: variant.normOffset };
   const norm = (input: string, name: string, out: string): Op => ({
     kind: 'rmsnorm',
     input,
@@ -163,6 +168,7 @@ function layerOps(shape: LlmShape, layer: number, variant: DecoderVariant): Op[]
     width: hidden,
     groups: 1,
     eps,
+    ...offset,
     out,
   });
   const norms = variant.norms ?? { attention: 'input_layernorm', mlp: 'post_attention_layernorm' };
@@ -192,21 +198,42 @@ function layerOps(shape: LlmShape, layer: number, variant: DecoderVariant): Op[]
 
 /** The graph of a decoder-only model of this shape. */
 export function decoderGraph(shape: LlmShape, variant: DecoderVariant = {}): Graph {
-  const { hidden, vocab, normEps: eps } = shape;
+  const { hidden, vocab, normEps: eps, logitSoftcap: cap } = shape;
+  const { embeddingScale: scale, normOffset: offset } = variant;
+  const logits = cap === undefined ? 'logits' : 'logits.uncapped';
   return {
     shape,
-    prologue: [{ kind: 'embedding', weight: embeddingWeight, vocab, width: hidden, out: 'x' }],
+    prologue: [
+      {
+        kind: 'embedding',
+        weight: embeddingWeight,
+        vocab,
+        width: hidden,
+        ...(scale === undefined ? {} : { scale }),
+        out: 'x',
+      },
+    ],
     layers: Array.from({ length: shape.layers }, (_, layer) => layerOps(shape, layer, variant)),
     epilogue: [
-      { kind: 'rmsnorm', input: 'x', weight: 'model.norm.weight', width: hidden, groups: 1, eps, out: 'x.normed' },
+      {
+        kind: 'rmsnorm',
+        input: 'x',
+        weight: 'model.norm.weight',
+        width: hidden,
+        groups: 1,
+        eps,
+        ...(offset === undefined ? {} : { offset }),
+        out: 'x.normed',
+      },
       {
         kind: 'linear',
         input: 'x.normed',
         weight: shape.tiedEmbeddings ? embeddingWeight : 'lm_head.weight',
         k: hidden,
         n: vocab,
-        out: 'logits',
+        out: logits,
       },
+      ...(cap === undefined ? [] : [{ kind: 'softcap', input: logits, cap, width: vocab, out: 'logits' } as const]),
     ],
     unsupported: variant.unsupported ?? [],
   };

@@ -3,7 +3,7 @@
 
 import { fail, IngotError, type Diagnostic } from '../../core/index.ts';
 import { parseConfig, type ParsedConfig } from '../arch/index.ts';
-import { huggingFaceName } from './gguf-names.ts';
+import { ggufNames } from './gguf-names.ts';
 import { llama3Scaling } from './gguf-rope.ts';
 import type { GgufTensor, GgufValue } from './gguf.ts';
 import type { JsonObject } from './json.ts';
@@ -19,6 +19,10 @@ const modelTypes: Readonly<Record<string, string>> = {
   'gpt-oss': 'gpt_oss',
   deepseek2: 'deepseek_v3',
 };
+/** Norm weights of these are offsets from 1, and the converter added it. */
+const offsetNormFamilies: ReadonlySet<unknown> = new Set(['gemma2']);
+/** Layers by which llama.cpp knows Gemma 2 27B, whose score scale the file does not state. */
+const gemma27bLayers = 46;
 /** Rotary pairs of these are neighbours, so the converter reordered rows of query and key. */
 const interleavedFamilies: ReadonlySet<unknown> = new Set(['llama']);
 
@@ -34,6 +38,8 @@ const sameKeys: Readonly<Record<string, string>> = {
   'attention.key_length': 'head_dim',
   'attention.layer_norm_rms_epsilon': 'rms_norm_eps',
   'attention.sliding_window': 'sliding_window',
+  attn_logit_softcapping: 'attn_logit_softcapping',
+  final_logit_softcapping: 'final_logit_softcapping',
   'rope.freq_base': 'rope_theta',
 };
 /** Keys of the tokenizer that config.json has too. */
@@ -60,6 +66,8 @@ export interface GgufConfig extends ParsedConfig {
   /** As config.json of the model would be. */
   readonly config: JsonObject;
   readonly interleaved: boolean;
+  /** What the file adds to the norm weights of Hugging Face. */
+  readonly normOffset: number;
 }
 
 /**
@@ -87,7 +95,8 @@ export function ggufConfig(
   }
   for (const [key, name] of Object.entries(tokenKeys)) if (metadata.has(key)) config[name] = plain(metadata.get(key));
 
-  const shapes = new Map(tensors.map((tensor) => [huggingFaceName(tensor.name), tensor.shape]));
+  const names = ggufNames(architecture);
+  const shapes = new Map(tensors.map((tensor) => [names.huggingFace(tensor.name), tensor.shape]));
   config['vocab_size'] ??= shapes.get('model.embed_tokens.weight')?.[0] ?? null;
   config['tie_word_embeddings'] = !shapes.has('lm_head.weight');
   // Mistral and qwen2 leave no choice.
@@ -97,6 +106,12 @@ export function ggufConfig(
   const headDim = Number(config['head_dim'] ?? Number(config['hidden_size']) / Number(config['num_attention_heads']));
   const valueDim = get('attention.value_length') ?? headDim;
   if (valueDim !== headDim && !Number.isNaN(headDim)) config[`${prefix}attention.value_length`] = valueDim;
+  if (config['model_type'] === 'gemma2') {
+    config['query_pre_attn_scalar'] =
+      config['num_hidden_layers'] === gemma27bLayers
+        ? Number(config['hidden_size']) / Number(config['num_attention_heads'])
+        : headDim;
+  }
   const rotated = get('rope.dimension_count') ?? headDim;
   if (rotated !== headDim && !Number.isNaN(headDim)) config['partial_rotary_factor'] = Number(rotated) / headDim;
   const stated = statedScaling(get);
@@ -113,7 +128,12 @@ export function ggufConfig(
   const scaling = stated ?? recovered;
   if (scaling !== undefined) config['rope_scaling'] = scaling;
   const parsed = inKeysOfTheFile(prefix, () => parseConfig(config, where));
-  return { ...parsed, config, interleaved: interleavedFamilies.has(architecture) };
+  return {
+    ...parsed,
+    config,
+    interleaved: interleavedFamilies.has(architecture),
+    normOffset: offsetNormFamilies.has(architecture) ? 1 : 0,
+  };
 
   function recoverScaling(tensor: GgufTensor): JsonObject | undefined {
     const at = `${where}, tensor ${ROPE_DIVISORS}`;

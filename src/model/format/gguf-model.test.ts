@@ -13,7 +13,7 @@ import { randomWeights } from '../testing/random-weights.ts';
 import { weightSpecs } from '../weights.ts';
 import { f32ToBf16 } from './float-formats.ts';
 import { readGgufModel, type GgufModel } from './gguf-model.ts';
-import { ggufName, huggingFaceName } from './gguf-names.ts';
+import { ggufNames } from './gguf-names.ts';
 
 const attention: GqaShape = {
   kind: 'gqa',
@@ -36,6 +36,14 @@ const tiny: LlmShape = {
   tiedEmbeddings: false,
   attention,
   mlp: { kind: 'dense', ffn: 64 },
+};
+const gemma2: LlmShape = {
+  ...tiny,
+  arch: 'gemma2',
+  layerNorms: 4,
+  tiedEmbeddings: true,
+  logitSoftcap: 2,
+  attention: { ...attention, slidingWindow: 5, fullAttentionEvery: 2, scoreWidth: 8, softcap: 3 },
 };
 const llama3: LlmShape['rope'] = {
   theta: 500_000,
@@ -66,6 +74,7 @@ describe('a model as GGUF and its weights in Hugging Face order', () => {
     ['llama with llama3 rope scaling', { ...tiny, rope: llama3, attention: { ...attention, headDim: 16 } }],
     ['qwen2', { ...tiny, arch: 'qwen2', attention: { ...attention, qkvBias: true }, rope: { theta: 1_000_000 } }],
     ['qwen3', { ...tiny, arch: 'qwen3', attention: { ...attention, headDim: 16, qkNorm: true } }],
+    ['gemma2', gemma2],
   ];
   it.each(shapes)('%s: same shape, same tensors, same logits', (_, shape) => {
     const weights = weightsOf(shape);
@@ -161,12 +170,14 @@ describe('a model as GGUF and its weights in Hugging Face order', () => {
 
   it('has names that are turned back and forth', () => {
     for (const [, shape] of shapes) {
-      for (const { name } of weightSpecs(shape)) expect(huggingFaceName(ggufName(name))).toBe(name);
+      const { huggingFace, gguf } = ggufNames(shape.arch);
+      for (const { name } of weightSpecs(shape)) expect(huggingFace(gguf(name))).toBe(name);
     }
+    const { huggingFace, gguf } = ggufNames('llama');
     for (const name of ['blk.01.attn_q.weight', 'blk.0.attn_x.weight', 'rope_freqs.weight', 'output', '']) {
-      expect(huggingFaceName(name)).toBeUndefined();
+      expect(huggingFace(name)).toBeUndefined();
     }
-    expect(ggufName('something.else')).toBe('something.else');
+    expect(gguf('something.else')).toBe('something.else');
   });
 });
 
@@ -212,7 +223,7 @@ describe('metadata', () => {
     expect(codesWith({})).toEqual(['accepted']);
     const refused: readonly (readonly [string, NonNullable<GgufModelChanges['metadata']>[string], string])[] = [
       ['general.architecture', text('lama'), 'ARCH_UNKNOWN'],
-      ['general.architecture', text('gemma2'), 'ARCH_UNSUPPORTED'],
+      ['general.architecture', text('gpt-oss'), 'ARCH_UNSUPPORTED'],
       ['general.architecture', undefined, 'CONFIG_INVALID'],
       ['general.type', text('adapter'), 'GGUF_UNSUPPORTED'],
       ['split.count', { type: 'u16', value: 3 }, 'GGUF_UNSUPPORTED'],

@@ -8,7 +8,7 @@ import { checkTensors, checkTokenizer } from './cross-checks.ts';
 import { readGeneration, type GenerationDefaults } from './generation.ts';
 import { ggufConfig, ROPE_DIVISORS } from './gguf-config.ts';
 import type { ByteSource } from './gguf-cursor.ts';
-import { ggufName } from './gguf-names.ts';
+import { ggufNames } from './gguf-names.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
 import { ggufWeights } from './gguf-weights.ts';
 import { readGgufHeader } from './gguf.ts';
@@ -33,24 +33,25 @@ export interface GgufModel {
  */
 export function readGgufModel(source: ByteSource, where: string): GgufModel {
   const { metadata, tensors } = readGgufHeader(source, where);
-  const { config, shape, bosTokenId, interleaved } = ggufConfig(
+  const names = ggufNames(metadata.get('general.architecture'));
+  const { config, shape, bosTokenId, interleaved, normOffset } = ggufConfig(
     metadata,
     tensors,
-    (tensor) => ggufWeights(source, [tensor], undefined).read(tensor.name),
+    (tensor) => ggufWeights(source, [tensor], { names }).read(tensor.name),
     where,
   );
   const rotaryHeadDim = interleaved && shape.attention.kind === 'gqa' ? shape.attention.headDim : undefined;
   const weights = ggufWeights(
     source,
     tensors.filter(({ name }) => name !== ROPE_DIVISORS),
-    rotaryHeadDim,
+    { names, rotaryHeadDim, normOffset },
   );
   checkTensors(weights, shape, {
     where,
     config: 'the metadata',
     architectureKey: 'general.architecture',
     mend: 'convert the model again, or fetch another release of it',
-    nameOf: ggufName,
+    nameOf: names.gguf,
   });
   const { tokenizer, eosIds } = ggufTokenizer(metadata, where);
   checkTokenizer(tokenizer, shape, where);

@@ -21,35 +21,63 @@ const layerModules: readonly (readonly [string, string])[] = [
   ['ffn_up', 'mlp.up_proj'],
   ['ffn_down', 'mlp.down_proj'],
 ];
+/** Modules of a layer that an architecture has besides, or under another name. */
+const ownModules: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
+  gemma2: [
+    ['post_attention_norm', 'post_attention_layernorm'],
+    ['ffn_norm', 'pre_feedforward_layernorm'],
+    ['post_ffw_norm', 'post_feedforward_layernorm'],
+  ],
+};
 const turned = (pairs: readonly (readonly [string, string])[]): ReadonlyMap<string, string> =>
   new Map(pairs.map(([a, b]) => [b, a]));
-const toHuggingFace = { model: new Map(modelModules), layer: new Map(layerModules) };
-const toGguf = { model: turned(modelModules), layer: turned(layerModules) };
+
+/** Modules of a layer of an architecture, by `general.architecture`. */
+function layerPairs(architecture: unknown): readonly (readonly [string, string])[] {
+  const own = Object.hasOwn(ownModules, String(architecture)) ? ownModules[String(architecture)] : [];
+  const kept = layerModules.filter(([gguf]) => !own.some(([name]) => name === gguf));
+  return [...kept, ...own];
+}
+
+const toHuggingFace = new Map(modelModules);
+const toGguf = turned(modelModules);
 
 const ggufLayer = /^blk\.(0|[1-9]\d*)\.(\w+)\.(weight|bias)$/;
 const huggingFaceLayer = /^model\.layers\.(\d+)\.([\w.]+)\.(weight|bias)$/;
 const anyModule = /^([\w.]+)\.(weight|bias)$/;
 
-/** Undefined for a name that no architecture here has. */
-export function huggingFaceName(name: string): string | undefined {
-  const [, layer, part, kind] = ggufLayer.exec(name) ?? [];
-  if (layer !== undefined) {
-    const module = toHuggingFace.layer.get(part);
-    return module === undefined ? undefined : `model.layers.${layer}.${module}.${kind}`;
-  }
-  const [, whole, wholeKind] = anyModule.exec(name) ?? [];
-  const module = toHuggingFace.model.get(whole ?? '');
-  return module === undefined ? undefined : `${module}.${wholeKind}`;
+/** Both directions of the names of one architecture. */
+export interface GgufNames {
+  /** Undefined for a name that the architecture does not have. */
+  huggingFace(name: string): string | undefined;
+  /** What GGUF calls a tensor; a name without a counterpart stays as it is. */
+  gguf(name: string): string;
 }
 
-/** What GGUF calls a tensor; a name without a counterpart stays as it is. */
-export function ggufName(name: string): string {
-  const [, layer, part, kind] = huggingFaceLayer.exec(name) ?? [];
-  const layerModule = toGguf.layer.get(part ?? '');
-  if (layerModule !== undefined) return `blk.${layer}.${layerModule}.${kind}`;
-  const [, whole, wholeKind] = anyModule.exec(name) ?? [];
-  const module = toGguf.model.get(whole ?? '');
-  return module === undefined ? name : `${module}.${wholeKind}`;
+/** @param architecture value of `general.architecture` */
+export function ggufNames(architecture: unknown): GgufNames {
+  const pairs = layerPairs(architecture);
+  const layers = { huggingFace: new Map(pairs), gguf: turned(pairs) };
+  return {
+    huggingFace(name) {
+      const [, layer, part, kind] = ggufLayer.exec(name) ?? [];
+      if (layer !== undefined) {
+        const module = layers.huggingFace.get(part);
+        return module === undefined ? undefined : `model.layers.${layer}.${module}.${kind}`;
+      }
+      const [, whole, wholeKind] = anyModule.exec(name) ?? [];
+      const module = toHuggingFace.get(whole ?? '');
+      return module === undefined ? undefined : `${module}.${wholeKind}`;
+    },
+    gguf(name) {
+      const [, layer, part, kind] = huggingFaceLayer.exec(name) ?? [];
+      const layerModule = layers.gguf.get(part ?? '');
+      if (layerModule !== undefined) return `blk.${layer}.${layerModule}.${kind}`;
+      const [, whole, wholeKind] = anyModule.exec(name) ?? [];
+      const module = toGguf.get(whole ?? '');
+      return module === undefined ? name : `${module}.${wholeKind}`;
+    },
+  };
 }
 
 /**

@@ -6,20 +6,26 @@ import type { WeightSource } from '../graph.ts';
 import { DTYPE_BYTES, widenInto } from './float-formats.ts';
 import type { ByteSource } from './gguf-cursor.ts';
 import type { GgufTensor } from './gguf.ts';
-import { huggingFaceName, isRotary } from './gguf-names.ts';
+import { isRotary, type GgufNames } from './gguf-names.ts';
 
 /** Stored bytes that reading holds beside its result, if one row is not more. */
 const CHUNK_BYTES = 2 ** 20;
 
-/**
- * @param rotaryHeadDim rows of a head where rows of query and key are interleaved, or undefined where they are not
- */
+/** How a file departs from Hugging Face. */
+export interface GgufConventions {
+  readonly names: GgufNames;
+  /** Rows of a head where rows of query and key are interleaved; absent where they are not. */
+  readonly rotaryHeadDim?: number | undefined;
+  /** What was added to the weights of norms; absent: nothing. */
+  readonly normOffset?: number;
+}
+
 export function ggufWeights(
   source: ByteSource,
   tensors: readonly GgufTensor[],
-  rotaryHeadDim: number | undefined,
+  { names, rotaryHeadDim, normOffset = 0 }: GgufConventions,
 ): WeightSource {
-  const byName = new Map(tensors.map((tensor) => [huggingFaceName(tensor.name) ?? tensor.name, tensor]));
+  const byName = new Map(tensors.map((tensor) => [names.huggingFace(tensor.name) ?? tensor.name, tensor]));
   const get = (name: string): GgufTensor => {
     const found = byName.get(name);
     assert(found !== undefined, `tensor ${name} is in the checkpoint`);
@@ -88,7 +94,7 @@ export function ggufWeights(
     }
   };
 
-  return {
+  const stored: WeightSource = {
     names: [...byName.keys()],
     has: (name) => byName.has(name),
     shape: (name) => get(name).shape,
@@ -112,6 +118,23 @@ export function ggufWeights(
       return values;
     },
     readRows,
+  };
+  return normOffset === 0 ? stored : withoutNormOffset(stored, normOffset);
+}
+
+/** Norm weights less `offset`, as f32. */
+function withoutNormOffset(stored: WeightSource, offset: number): WeightSource {
+  const isNorm = (name: string): boolean => name.endsWith('norm.weight');
+  const read = (name: string): Float32Array =>
+    isNorm(name) ? stored.read(name).map((x) => x - offset) : stored.read(name);
+  return {
+    ...stored,
+    dtype: (name) => (isNorm(name) ? 'f32' : stored.dtype(name)),
+    read,
+    readRows(name, from, to, target) {
+      if (isNorm(name)) target.set(new Uint8Array(read(name).slice(from, to).buffer));
+      else stored.readRows(name, from, to, target);
+    },
   };
 }
 

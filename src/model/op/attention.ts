@@ -30,9 +30,12 @@ export const attention: OpDefinition<'attention'> = {
     { name: op.v, width: op.kvHeads * valueHeadDim(op) },
   ],
   width: (op) => op.heads * valueHeadDim(op),
-  // Per query head and key: dot product and weighted sum, then scale, maximum, subtract, exp, sum, divide.
+  // Per query head and key: dot product and weighted sum, then scale, maximum, subtract, exp, sum, divide; a soft
+  // cap divides, takes a tanh and multiplies.
   flops: (op, tokens, context) =>
-    visibleKeys(op, tokens, context) * op.heads * (2 * op.headDim + 2 * valueHeadDim(op) + 6),
+    visibleKeys(op, tokens, context) *
+    op.heads *
+    (2 * op.headDim + 2 * valueHeadDim(op) + 6 + (op.softcap === undefined ? 0 : 3)),
   weights: () => [],
   weightElements: () => 0,
   evaluate(op, step) {
@@ -59,7 +62,8 @@ export const attention: OpDefinition<'attention'> = {
         for (let j = 0; j < scores.length; j++) {
           let dot = 0;
           for (let i = 0; i < dim; i++) dot += q[from + i] * keys[first + j][kvFrom + i];
-          scores[j] = dot * op.scale;
+          const score = dot * op.scale;
+          scores[j] = op.softcap === undefined ? score : op.softcap * Math.tanh(score / op.softcap);
         }
         const maximum = scores.reduce((a, b) => Math.max(a, b));
         const weights = scores.map((score) => Math.exp(score - maximum));

@@ -4,7 +4,7 @@ import { elementsOf, type OpDefinition } from './definition.ts';
 export const embedding: OpDefinition<'embedding'> = {
   inputs: () => [],
   width: (op) => op.width,
-  flops: () => 0,
+  flops: (op, tokens) => (op.scale === undefined ? 0 : tokens * op.width),
   weights: (op) => [{ name: op.weight, shape: [op.vocab, op.width] }],
   weightElements: (op) => elementsOf(embedding.weights(op)),
   evaluate(op, step) {
@@ -22,6 +22,7 @@ export const embedding: OpDefinition<'embedding'> = {
       }
       out.set(table.subarray(token * op.width, (token + 1) * op.width), row * op.width);
     }
-    return out;
+    const { scale } = op;
+    return scale === undefined ? out : out.map((x) => x * scale);
   },
 };

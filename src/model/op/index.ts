@@ -8,6 +8,7 @@ import { linear } from './linear.ts';
 import { moe } from './moe.ts';
 import { rmsnorm } from './rmsnorm.ts';
 import { rope } from './rope.ts';
+import { softcap } from './softcap.ts';
 
 export type * from './definition.ts';
 export { visibleKeys } from './attention.ts';
@@ -21,6 +22,7 @@ export const ops: { readonly [K in OpKind]: OpDefinition<K> } = {
   rope,
   attention,
   glu,
+  softcap,
   add,
   moe,
 };

@@ -1,4 +1,4 @@
-// Root-mean-square norm (Zhang and Sennrich 2019, arXiv 1910.07467): y = x / sqrt(mean(x²) + eps) ⊙ w.
+// Root-mean-square norm (Zhang and Sennrich 2019, arXiv 1910.07467): y = x / sqrt(mean(x²) + eps) ⊙ (offset + w).
 
 import { elementsOf, type OpDefinition } from './definition.ts';
 
@@ -12,13 +12,14 @@ export const rmsnorm: OpDefinition<'rmsnorm'> = {
   evaluate(op, step) {
     const x = step.value(op.input);
     const weight = step.weight(op.weight);
+    const { offset = 0 } = op;
     const part = op.width / op.groups;
     const out = new Float32Array(x.length);
     for (let from = 0; from < x.length; from += part) {
       let squares = 0;
       for (let i = 0; i < part; i++) squares += x[from + i] * x[from + i];
       const scale = 1 / Math.sqrt(squares / part + op.eps);
-      for (let i = 0; i < part; i++) out[from + i] = x[from + i] * scale * weight[i];
+      for (let i = 0; i < part; i++) out[from + i] = x[from + i] * scale * (offset + weight[i]);
     }
     return out;
   },

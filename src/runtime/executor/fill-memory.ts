@@ -112,9 +112,10 @@ export function* loadWeights(
     if (bad > 0) notFinite(name, bad);
   };
 
-  for (const { name, length, address } of lowered.vectors) {
+  for (const { name, length, offset, address } of lowered.vectors) {
     requireWeight(weights, name, [length]);
-    floats.set(finite(name, weights.read(name)), address / 4);
+    const values = finite(name, weights.read(name));
+    floats.set(offset === 0 ? values : values.map((x) => x + offset), address / 4);
     yield { bytes: length * bytesOf(name) };
   }
   for (const table of lowered.tables) {

@@ -52,6 +52,8 @@ export interface TableLookup {
 export interface VectorLoad {
   readonly name: string;
   readonly length: number;
+  /** Added to every element. */
+  readonly offset: number;
   readonly address: number;
 }
 
@@ -100,7 +102,7 @@ export interface Addresses {
 export interface Lowered {
   readonly totalBytes: number;
   readonly bytesByUse: Readonly<Record<MemoryUse, number>>;
-  /** Instructions, 16 words each. */
+  /** Instructions, 32 words each. */
   readonly body: readonly Uint32Array[];
   readonly epilogue: readonly Uint32Array[];
   readonly matrices: readonly MatrixLoad[];
@@ -131,6 +133,10 @@ const floatBits = (x: number): number => {
   floatWord[0] = x;
   return new Uint32Array(floatWord.buffer)[0];
 };
+
+/** A soft cap and one over it; 0 for none. */
+const capWords = (cap: number | undefined): number[] =>
+  cap === undefined ? [0, 0] : [floatBits(cap), floatBits(1 / Math.fround(cap))];
 
 const rowBytes = (width: number): number => roundUp(width * 4, 64);
 /** Bytes that one block of a layer's cache takes: keys, then values padded to whole vectors. */
@@ -293,11 +299,11 @@ class Lowering {
     return view;
   }
 
-  private vector(name: string, length: number): number {
+  private vector(name: string, length: number, offset = 0): number {
     const known = this.vectors.get(name);
     if (known !== undefined) return known.address;
     const address = this.map.take(length * 4, 'weights');
-    this.vectors.set(name, { name, length, address });
+    this.vectors.set(name, { name, length, offset, address });
     return address;
   }
 
@@ -359,6 +365,12 @@ class Lowering {
         const operands = [gate.address, gate.stride, up.address, up.stride, roundUp(op.width, 4), activation];
         return this.emit(layout.opGlu, out.address, out.stride, ...operands);
       }
+      case 'softcap': {
+        const x = this.view(op.input);
+        const out = this.define(op.out, op.width);
+        const operands = [x.address, x.stride, roundUp(op.width, 4), ...capWords(op.cap)];
+        return this.emit(layout.opSoftcap, out.address, out.stride, ...operands);
+      }
       case 'add': {
         const a = this.view(op.a);
         const b = this.view(op.b);
@@ -382,11 +394,18 @@ class Lowering {
       const blockBytes = layout.blockRows * matrix.k * formatBytes[matrix.format];
       const table = matrix.address + part.firstBlock * blockBytes;
       this.emit(layout.opEmbed, out.address, out.stride, table, matrix.format, op.width, matrix.order);
+      this.scaleInPlace(out, op);
       return;
     }
     assert(this.instructions.length === 0, 'an embedding comes first');
     const format = formats[heldTable(this.program.numerics, this.options.dtype(op.weight))];
     this.tables.push({ op, format, ...out });
+    this.scaleInPlace(out, op);
+  }
+
+  private scaleInPlace({ address, stride }: View, { width, scale }: EmbeddingOp): void {
+    if (scale === undefined) return;
+    this.emit(layout.opScale, address, stride, address, stride, roundUp(width, 4), floatBits(scale));
   }
 
   /** Runs of each of `groups` equal parts of a row of `width` elements. */
@@ -404,7 +423,7 @@ class Lowering {
   private lowerNorm(op: RmsNormOp): void {
     const x = this.view(op.input);
     const norm = this.partRuns(this.orders.of(op), op.width, op.groups);
-    const weight = this.vector(op.weight, op.width / op.groups);
+    const weight = this.vector(op.weight, op.width / op.groups, op.offset);
     const out = this.define(op.out, op.width);
     const operands = [x.address, x.stride, weight, op.width / op.groups, op.groups, norm.bounds, floatBits(op.eps)];
     this.emit(layout.opNorm, out.address, out.stride, ...operands);
@@ -472,7 +491,14 @@ class Lowering {
     const { parts, group } = this.orders.overPositions(op, 1);
     const operands = [q.address, q.stride, op.heads, op.kvHeads, op.headDim, cache, blockBytes, floatBits(op.scale)];
     const { bounds } = this.partRuns(this.orders.overChannels(op), op.kvHeads * op.headDim, op.kvHeads);
-    this.emit(layout.opAttend, out.address, out.stride, ...operands, op.slidingWindow ?? 0, parts, group, bounds);
+    this.emit(
+      layout.opAttend,
+      out.address,
+      out.stride,
+      ...operands,
+      ...[op.slidingWindow ?? 0, parts, group, bounds],
+      ...capWords(op.softcap),
+    );
   }
 }
 

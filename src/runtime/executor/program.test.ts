@@ -51,6 +51,8 @@ describe('program executor equals the interpreter', () => {
     { arch: 'qwen2', tied: true, hidden: 16, heads: 2, kvHeads: 2, headDim: 20, ffn: 64, vocab: 50 },
     { arch: 'qwen3', headDim: 34 },
     { arch: 'mistral', slidingWindow: 5 },
+    { arch: 'gemma2', slidingWindow: 5 },
+    { arch: 'gemma2', tied: true, slidingWindow: 5, headDim: 10 },
   ];
   for (const tiny of shapes) {
     for (const type of ['f32', 'bf16', 'f16', 'int8'] as const) {

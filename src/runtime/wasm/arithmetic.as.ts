@@ -42,6 +42,29 @@ export function geluTanh4(x: v128): v128 {
   return f32x4.div(x, add(f32x4.splat(1), exp4(f32x4.neg(u))));
 }
 
+/** tanh(x) as in wafer/arithmetic.ts. */
+export function tanh4(x: v128): v128 {
+  const square = mul(x, x);
+  let p = f32x4.splat(-5.70498872745e-3);
+  p = add(mul(p, square), f32x4.splat(2.06390887954e-2));
+  p = add(mul(p, square), f32x4.splat(-5.37397155531e-2));
+  p = add(mul(p, square), f32x4.splat(1.33314422036e-1));
+  p = add(mul(p, square), f32x4.splat(-3.33332819422e-1));
+  const near = add(mul(mul(p, square), x), x);
+  const magnitude = f32x4.abs(x);
+  const one = f32x4.splat(1);
+  const bounded = f32x4.sub(one, f32x4.div(f32x4.splat(2), add(exp4(add(magnitude, magnitude)), one)));
+  const far = v128.or(bounded, v128.and(x, f32x4.splat(-0.0)));
+  return v128.bitselect(far, near, f32x4.ge(magnitude, f32x4.splat(0.625)));
+}
+
+/** cap * tanh(x / cap), given 1 / cap. */
+// @ts-ignore: decorator
+@inline
+export function softcap4(x: v128, cap: v128, inverse: v128): v128 {
+  return mul(cap, tanh4(mul(x, inverse)));
+}
+
 /** fp32 of a bfloat16. */
 // @ts-ignore: decorator
 @inline

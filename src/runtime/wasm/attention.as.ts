@@ -2,6 +2,7 @@
 // [headDim][16], so that lanes are positions, and the values as [16][headDim padded to 4], so that lanes are
 // elements. Sums over positions follow the tree over the visible positions.
 import { add, exp4, mul } from './arithmetic.as';
+import { softcapRow } from './elementwise.as';
 import { blockTokens, runBytes, runDescending, runLevelMask } from './layout';
 
 // @ts-ignore: decorator
@@ -297,10 +298,11 @@ export function listValueRows(
 
 /**
  * One query head at `position`: sees the positions from `first` on. `keys` is the head's offset in a block, `channel`
- * its first element in a row of keys, `channels` the runs of its elements, `rows` come from `listValueRows`, `singles` says that every tile is one position, `scores` has room for the context rounded out to whole blocks.
+ * its first element in a row of keys, `channels` the runs of its elements, `rows` come from `listValueRows`, `singles` says that every tile is one position, `scores` has room for the context rounded out to whole blocks, `cap` is 0 where
+ * scores are not soft-capped, `inverse` 1 / cap.
  */
 export function attendHead(
-  out: usize, q: usize, headDim: usize, scale: f32, table: usize, first: i32, position: i32, cache: usize,
+  out: usize, q: usize, headDim: usize, scale: f32, cap: f32, inverse: f32, table: usize, first: i32, position: i32, cache: usize,
   blockBytes: usize, keys: usize, channel: usize, channels: usize, channelsEnd: usize, rows: usize, runs: usize, runsEnd: usize, singles: bool, scores: usize,
   result: usize, acc: usize,
 ): void {
@@ -320,6 +322,7 @@ export function attendHead(
     scoreBlock(at, q, blockOf(table, p, cache, blockBytes) + keys, channels, channelsEnd, scale, acc);
     at += blockTokens * 4;
   }
+  if (cap != 0) softcapRow(scores, scores, (at - scores) >> 2, cap, inverse);
   // Positions outside the window and slots not yet written count as infinitely unlikely.
   for (let hidden = start; hidden < first; hidden++) store<f32>(scores + (<usize>(hidden - start) << 2), -Infinity);
   for (let hidden = scores + (<usize>(position - start + 1) << 2); hidden < at; hidden += 4) store<f32>(hidden, -Infinity);

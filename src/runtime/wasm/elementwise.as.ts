@@ -1,5 +1,5 @@
 // Ops that treat each row by itself: embedding, norm, rotary embedding, gated unit, sum, gather.
-import { add, fromBf16, fromF16, geluTanh4, mul, silu4 } from './arithmetic.as';
+import { add, fromBf16, fromF16, geluTanh4, mul, silu4, softcap4 } from './arithmetic.as';
 import { activationSilu, blockRows, formatBf16, formatF16, formatF32, runBytes, runDescending, runLevelMask } from './layout';
 
 /** Element `index` of a table in a 16-bit format or fp32. */
@@ -97,6 +97,17 @@ export function glu(out: usize, gate: usize, up: usize, width: usize, activation
   } else {
     for (let i: usize = 0; i < bytes; i += 16) v128.store(out + i, mul(geluTanh4(v128.load(gate + i)), v128.load(up + i)));
   }
+}
+
+export function scaleRow(out: usize, x: usize, width: usize, factor: f32): void {
+  const s = f32x4.splat(factor);
+  for (let i: usize = 0; i < width << 2; i += 16) v128.store(out + i, mul(v128.load(x + i), s));
+}
+
+/** cap * tanh(x / cap) of a row, given 1 / cap. */
+export function softcapRow(out: usize, x: usize, width: usize, cap: f32, inverse: f32): void {
+  const c = f32x4.splat(cap), s = f32x4.splat(inverse);
+  for (let i: usize = 0; i < width << 2; i += 16) v128.store(out + i, softcap4(v128.load(x + i), c, s));
 }
 
 export function addRows(out: usize, a: usize, b: usize, width: usize): void {

@@ -2,12 +2,12 @@
 // inside an instruction they take units of work from a shared counter, and a barrier ends it. No result depends
 // on which thread computed what.
 import { attendHead, cacheRow, listValueRows } from './attention.as';
-import { addRows, embed, glu, rmsNorm, rope } from './elementwise.as';
+import { addRows, embed, glu, rmsNorm, rope, scaleRow, softcapRow } from './elementwise.as';
 import {
   blockTokens, contextRunsOffset, ctlArrived, ctlBody, ctlBodyEnd, ctlDone, ctlEpilogue, ctlEpilogueEnd, ctlGeneration, ctlNext,
   ctlPanelOffset, ctlPhase, ctlRowPosition, ctlRows, ctlRowTable, ctlRowToken, ctlScoresOffset, ctlScratch, ctlScratchBytes,
   ctlSleepers, ctlStop, ctlThreads, ctlValueRowsOffset, ctlWanted, ctlWantedRow, instructionBytes, opAdd, opAttend, opCache, opEmbed, opGather, opGlu,
-  opLinear, opLinearInt8, opNorm, opPack, opQuantize, opRope, runListHeader, tokenGroup, tokenPair,
+  opLinear, opLinearInt8, opNorm, opPack, opQuantize, opRope, opScale, opSoftcap, runListHeader, tokenGroup, tokenPair,
 } from './layout';
 import { linearInt8, quantizeRows } from './linear-int8.as';
 import { linear, packRows } from './linear.as';
@@ -18,10 +18,10 @@ export { makeRuns } from './runs.as';
 // Exported so that each stays a function of its own: the engine optimizes whole functions, from one call to the
 // next, and what is inlined into a pass would be optimized a pass too late.
 export { attendHead, cacheRow, listValueRows } from './attention.as';
-export { addRows, embed, glu, rmsNorm, rope } from './elementwise.as';
+export { addRows, embed, glu, rmsNorm, rope, scaleRow, softcapRow } from './elementwise.as';
 export { linearInt8, quantizeRows } from './linear-int8.as';
 export { linear, packRows } from './linear.as';
-import { exp4, geluTanh4, silu4, toBf16, toF16 } from './arithmetic.as';
+import { exp4, geluTanh4, silu4, tanh4, toBf16, toF16 } from './arithmetic.as';
 
 /** Polls of a shared word before a thread goes to sleep: some tens of microseconds, several barriers long. */
 const spins: i32 = 20_000;
@@ -174,6 +174,12 @@ function runRow(op: i32, at: usize, row: usize, out: usize): void {
     case opAdd:
       addRows(out, input, word(at, 5) + row * word(at, 6), word(at, 7));
       break;
+    case opScale:
+      scaleRow(out, input, word(at, 5), load<f32>(at + 24));
+      break;
+    case opSoftcap:
+      softcapRow(out, input, word(at, 5), load<f32>(at + 24), load<f32>(at + 28));
+      break;
     case opGather:
       memory.copy(out, word(at, 3) + word(load<usize>(ctlWantedRow), row) * word(at, 4), word(at, 5));
       break;
@@ -209,7 +215,7 @@ function attend(at: usize, rows: i32): void {
     for (let h: usize = 0; h < <usize>share; h++) {
       const head = (kvHead * share + h) * (headDim << 2);
       attendHead(
-        out + <usize>row * stride + head, q + <usize>row * qStride + head, headDim, load<f32>(at + 40), table, first, position,
+        out + <usize>row * stride + head, q + <usize>row * qStride + head, headDim, load<f32>(at + 40), load<f32>(at + 60), load<f32>(at + 64), table, first, position,
         word(at, 8), word(at, 9), keys, kvHead * headDim, channels, channelsEnd, valueRows, runs, runsEnd, tile == 1, scores,
         result, scratch,
       );
@@ -226,6 +232,9 @@ export function siluOf(x: f32): f32 {
 }
 export function geluTanhOf(x: f32): f32 {
   return f32x4.extract_lane(geluTanh4(f32x4.splat(x)), 0);
+}
+export function tanhOf(x: f32): f32 {
+  return f32x4.extract_lane(tanh4(f32x4.splat(x)), 0);
 }
 export function bf16Of(x: f32): u32 {
   return toBf16(x);

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { builtDigest, sourceDigest } from '../../../scripts/build-wasm.ts';
 import { widenInto } from '../../model/index.ts';
-import { exp32, f32, geluTanh32, reduceInOrder, roundToBf16, roundToF16, silu32 } from '../../wafer/index.ts';
+import { exp32, f32, geluTanh32, reduceInOrder, roundToBf16, roundToF16, silu32, tanh32 } from '../../wafer/index.ts';
 import type { ReductionPlan } from '../../wafer/index.ts';
 import { loadKernels } from './kernels.node.ts';
 import { instantiate } from './kernels.ts';
@@ -24,10 +24,11 @@ describe('kernels', () => {
     expect(builtDigest()).toBe(sourceDigest());
   });
 
-  it('compute exp, silu and gelu as defined, bit for bit', () => {
+  it('compute exp, silu, gelu and tanh as defined, bit for bit', () => {
     fc.assert(
       fc.property(anyFloat, (x) => {
         expect(kernels.expOf(x)).toBe(exp32(x));
+        expect(kernels.tanhOf(x)).toBe(tanh32(x));
         expect(kernels.siluOf(x)).toBe(silu32(x));
         expect(kernels.geluTanhOf(x)).toBe(geluTanh32(x));
       }),

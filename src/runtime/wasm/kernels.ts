@@ -12,6 +12,7 @@ export interface Kernels {
   expOf(x: number): number;
   siluOf(x: number): number;
   geluTanhOf(x: number): number;
+  tanhOf(x: number): number;
   bf16Of(x: number): number;
   f16Of(x: number): number;
 }

@@ -62,8 +62,8 @@ export const runLevelMask = 3;
 /** Set in a run's code when the tiles go from high index to low. */
 export const runDescending = 4;
 
-/** An instruction is 16 words: the op, then its operands. */
-export const instructionBytes = 64;
+/** An instruction is 32 words: the op, then its operands. */
+export const instructionBytes = 128;
 
 /** Output rows that one block of packed weights holds, interleaved. */
 export const blockRows = 16;
@@ -101,7 +101,7 @@ export const opLinearInt8 = 6;
 export const opRope = 7;
 /** k, stride, v, stride, kvHeads, headDim, cache of the layer, bytes a block */
 export const opCache = 8;
-/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group, bounds of the KV heads' runs (kvHeads + 1 addresses) */
+/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group, bounds of the KV heads' runs (kvHeads + 1 addresses), soft cap (fp32 bits, 0 for none), 1 / soft cap */
 export const opAttend = 9;
 /** out, stride, gate, stride, up, stride, width, activation */
 export const opGlu = 10;
@@ -109,3 +109,7 @@ export const opGlu = 10;
 export const opAdd = 11;
 /** out, stride, in, stride, bytes: copies the wanted rows together */
 export const opGather = 12;
+/** out, stride, in, stride, width, factor (fp32 bits) */
+export const opScale = 13;
+/** out, stride, in, stride, width, cap (fp32 bits), 1 / cap */
+export const opSoftcap = 14;

@@ -15,6 +15,7 @@ export const gemma2_9b: LlmFacts = {
     layerNorms: 4,
     rope: { theta: 10_000 },
     tiedEmbeddings: true,
+    logitSoftcap: 30,
     attention: {
       kind: 'gqa',
       heads: 16,
@@ -25,6 +26,8 @@ export const gemma2_9b: LlmFacts = {
       qkNorm: false,
       slidingWindow: 4096,
       fullAttentionEvery: 2,
+      scoreWidth: 256,
+      softcap: 50,
     },
     mlp: { kind: 'dense', ffn: 14_336 },
   },

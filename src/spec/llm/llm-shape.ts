@@ -29,6 +29,10 @@ export interface GqaShape {
   readonly slidingWindow?: number;
   /** Every n-th layer ignores the window and attends to the whole context; absent: the window holds in every layer. */
   readonly fullAttentionEvery?: number;
+  /** Scores are q · k / √scoreWidth; absent: headDim (gemma-2 calls it query_pre_attn_scalar). */
+  readonly scoreWidth?: number;
+  /** Scores s are bounded to softcap · tanh(s / softcap) before the softmax (gemma-2). */
+  readonly softcap?: number;
   /** One learned logit per head (gpt-oss). */
   readonly sinks?: boolean;
 }
@@ -77,6 +81,8 @@ export interface LlmShape {
   readonly layerNorms: 2 | 4;
   readonly rope: RopeShape;
   readonly tiedEmbeddings: boolean;
+  /** Logits l are bounded to logitSoftcap · tanh(l / logitSoftcap) (gemma-2). */
+  readonly logitSoftcap?: number;
   readonly attention: GqaShape | MlaShape;
   readonly mlp: DenseMlpShape | MoeShape;
 }

@@ -4,6 +4,7 @@ import type { Phase } from '../phase.ts';
 import { across, allReduceOf, along } from './kernel.ts';
 import type { Kernel, KernelContext } from './kernel.ts';
 import type { Axis } from '../reduction.ts';
+import { softcapPhase } from './softcap.ts';
 
 /**
  * Attention over a KV cache whose channels lie along the input axis and whose positions lie along the other.
@@ -43,6 +44,7 @@ export const attention: Kernel<AttentionOp> = {
         vectors: [{ count: tokens * tiles.queriesPerKv * tiles.k, length: positions, type, looped: true }],
       }),
       ...allReduceOf(headParts, scores, context),
+      ...(op.softcap === undefined ? [] : [softcapPhase(scores, context)]),
       phase('maximum', { steps: sums, vectors: [{ count: 1, length: scores, type }] }),
       ...overRows(sums),
       phase('exponential', { steps: 2 * sums, vectors: [{ count: context.expVectors + 2, length: scores, type }] }),

@@ -28,6 +28,7 @@ export const embedding: Kernel<EmbeddingOp> = {
         vectors: [{ count: tokens, length: tile, type }],
         ...(lines > 1 ? { beside: { hops: lines - 1, ramps: 2, wavelets: 2 } } : {}),
       }),
+      ...(op.scale === undefined ? [] : [phase('scale', { vectors: [{ count: 1, length: tokens * tile, type }] })]),
     ];
   },
 };

@@ -8,6 +8,7 @@ import { linear } from './linear.ts';
 import { moe } from './moe.ts';
 import { rmsnorm } from './rmsnorm.ts';
 import { rope } from './rope.ts';
+import { softcap } from './softcap.ts';
 
 /** One kernel per op kind; a new op kind does not compile until its kernel is here. */
 export const kernels: { readonly [K in OpKind]: Kernel<Extract<Op, { kind: K }>> } = {
@@ -19,6 +20,7 @@ export const kernels: { readonly [K in OpKind]: Kernel<Extract<Op, { kind: K }>>
   moe,
   rmsnorm,
   rope,
+  softcap,
 };
 
 export { matrix } from './linear.ts';

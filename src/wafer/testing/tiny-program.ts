@@ -27,9 +27,10 @@ export function tinyShape(tiny: TinyShape = {}): LlmShape {
     vocab,
     maxContext: 128,
     normEps: 1e-5,
-    layerNorms: 2,
+    layerNorms: arch === 'gemma2' ? 4 : 2,
     rope: { theta: 10_000 },
     tiedEmbeddings: tiny.tied ?? false,
+    ...(arch === 'gemma2' ? { logitSoftcap: 2 } : {}),
     attention: {
       kind: 'gqa',
       heads,
@@ -39,6 +40,7 @@ export function tinyShape(tiny: TinyShape = {}): LlmShape {
       outBias: false,
       qkNorm: arch === 'qwen3',
       ...(tiny.slidingWindow === undefined ? {} : { slidingWindow: tiny.slidingWindow }),
+      ...(arch === 'gemma2' ? { softcap: 1.5, scoreWidth: 5, fullAttentionEvery: 2 } : {}),
     },
     mlp: { kind: 'dense', ffn },
   };
