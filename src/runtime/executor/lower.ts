@@ -496,7 +496,10 @@ class Lowering {
       out.address,
       out.stride,
       ...operands,
-      ...[op.slidingWindow ?? 0, parts, group, bounds],
+      op.slidingWindow ?? 0,
+      parts,
+      group,
+      bounds,
       ...capWords(op.softcap),
     );
   }
