@@ -45,7 +45,7 @@ describe('an object over another', () => {
     const [x, bits] = memory;
     for (const wrong of [
       { ...bits, length: 5 },
-      { ...bits, address: 4 },
+      { ...bits, address: 1000 },
       { ...bits, over: 'y' },
     ])
       expect(() => simulate(machine(1, 1, [], [[0, 0, role({ memory: [x, wrong], ...main(root) })]]), wse2)).toThrow(

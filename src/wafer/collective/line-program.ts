@@ -4,13 +4,16 @@ import type { Wafer } from '../../spec/index.ts';
 import type { MachineProgram, PeSet, Port, Role, RoutePosition, RouteRule, Tile } from '../machine/index.ts';
 import type { LineShape } from './collective.ts';
 import { lineRole } from './line-role.ts';
-import type { Step, Trigger } from './line-role.ts';
+import type { Step, Trigger } from './line-step.ts';
 
 /** A collective as a PE-level program. Every PE's values are in its object `x`; an odd number of fp16 is padded to whole wavelets. */
 export interface LoweredCollective {
   readonly program: MachineProgram;
   /** Positions along the line whose `x` holds the outcome at the end. */
   readonly results: readonly number[];
+  /** What the PEs of each role do, so that kernels can do it on vectors of theirs. */
+  readonly steps: Readonly<Record<string, readonly Step[]>>;
+  readonly trigger: Trigger;
 }
 
 type Switching = Pick<RouteRule, 'ring' | 'pop'> & { readonly positions: readonly RoutePosition[] };
@@ -60,8 +63,10 @@ export function createLineProgram(line: LineShape, trigger: Trigger, wafer: Wafe
         routes.flatMap((byColor, pe) => [...byColor].map(([color, route]) => ({ pe, value: { color, ...route } }))),
       ).map(({ on, value }) => ({ on, ...value }));
       const roles: Record<string, Role> = {};
+      const stepsOf: Record<string, readonly Step[]> = {};
       const tiles: Tile[] = alike(steps.map((value, pe) => ({ pe, value }))).map(({ on, value, kind }) => {
         const name = `role ${kind}`;
+        stepsOf[name] = value;
         roles[name] ??= lineRole(value, trigger, line.values, line.type, wafer);
         return { on, role: name };
       });
@@ -77,6 +82,8 @@ export function createLineProgram(line: LineShape, trigger: Trigger, wafer: Wafe
           tiles,
         },
         results,
+        steps: stepsOf,
+        trigger,
       };
     },
   };
@@ -96,7 +103,8 @@ function alike<T>(
   return [...kinds.values()].flatMap(({ value, pes }, kind) => spaced(pes).map((on) => ({ on, value, kind })));
 }
 
-function spaced(pes: readonly number[]): PeSet[] {
+/** Numbers in order as few evenly spaced runs, in x. */
+export function spaced(pes: readonly number[]): PeSet[] {
   const sets: PeSet[] = [];
   for (let i = 0; i < pes.length; ) {
     const step = (pes[i + 1] ?? pes[i] + 1) - pes[i];

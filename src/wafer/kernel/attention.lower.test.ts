@@ -19,7 +19,7 @@ const shapes = fc
     more: fc.integer({ min: 0, max: 40 }),
     axis: fc.constantFrom('x', 'y'),
     type: fc.constantFrom('fp32', 'fp16'),
-    id: fc.constantFrom('chain', 'two-phase'),
+    id: fc.constantFrom('chain', 'two-phase', 'two-level', 'pipeline'),
     seed: fc.nat(1000),
   })
   .map(({ heads, headParts, tile, rows, more, axis, type, id, seed }) => {
@@ -37,6 +37,11 @@ const shapes = fc
     };
     return { spec, seed };
   });
+
+/** Collectives whose relays are tasks. */
+const isDriven = (id: string): boolean => id === 'two-level' || id === 'pipeline';
+/** At most eight settings of DSDs and registers, and two branches to the turn. */
+const ENTRY_CYCLES = 10;
 
 function tensorsOf({ heads, headDim, cached, type }: AttentionSpec, seed: number): Tensors {
   const width = heads * headDim;
@@ -83,8 +88,10 @@ describe('attention over a distributed cache', () => {
           2 * allReduceBeyond(collective, line(rows, 1)) +
           allReduceBeyond(collective, line(rows, tile));
         const saved = priced + wse2.taskStart + collectivesBeyond - cycles;
-        // Sums that stay in one bank meet the others there, once in eight words.
-        expect(saved).toBeGreaterThanOrEqual(-2 * Math.floor(positions / wse2.sramBanks));
+        // Sums that stay in one bank meet the others there, once in eight words. Tasks that all three all-reduces over
+        // the rows enter: a branch for the maximum at every relay, settings before it and a choice behind it.
+        const entries = rows > 1 && isDriven(collective.id) ? 3 * (rows + ENTRY_CYCLES) : 0;
+        expect(saved).toBeGreaterThanOrEqual(-2 * Math.floor(positions / wse2.sramBanks) - entries);
         // The row that grows by the new position sends nothing, and the last one has it at hand.
         const phases = lowerAttention(spec, wse2).phases;
         const append = priceSequence(

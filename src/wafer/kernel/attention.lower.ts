@@ -21,7 +21,7 @@ export interface AttentionSpec extends Placement {
   readonly headDim: number;
   /** Positions in the cache before the new one. */
   readonly cached: number;
-  /** One whose routes are fixed: it runs four times, three of them over the same lines. */
+  /** Runs four times, three of them over the same lines. */
   readonly collective: Collective;
   readonly group: (parts: number) => number;
 }

@@ -44,7 +44,7 @@ const beyond = -(2 ** 30);
 export interface TopKSpec extends Omit<Placement, 'type'> {
   readonly size: number;
   readonly k: number;
-  /** One whose routes are fixed: it runs 2 k times over the same lines. */
+  /** Runs 2 k times over the same lines, so one whose routes have no switches. */
   readonly collective: Collective;
   readonly group: number;
 }

@@ -61,7 +61,7 @@ export interface MemoryObject {
   readonly length: number;
   /** Byte address in the PE's SRAM; bank = (address / 4) mod banks. See `allocate`. */
   readonly address: number;
-  /** The object whose bytes this one reads as another type, from the same address on. */
+  /** The object inside whose bytes this one lies: a part of it, or the same bytes as another type. */
   readonly over?: string;
 }
 

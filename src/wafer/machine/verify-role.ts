@@ -138,10 +138,10 @@ function verifyMemory(role: Role, wafer: Wafer, report: Report): void {
       const under = role.memory.find((o) => o.name === object.over);
       if (
         under === undefined ||
-        object.address !== under.address ||
-        object.length * size > under.length * dtypeBytes(under.dtype)
+        object.address < under.address ||
+        object.address + object.length * size > under.address + under.length * dtypeBytes(under.dtype)
       )
-        report('MEMORY_OVER', `the object does not lie inside "${object.over}", from its address on`, where);
+        report('MEMORY_OVER', `the object does not lie inside "${object.over}"`, where);
       continue;
     }
     if (object.address < end) report('MEMORY_OVERLAP', 'the object overlaps the one before it', where);

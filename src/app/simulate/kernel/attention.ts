@@ -1,7 +1,7 @@
 // Attention of one token over a KV cache that lies distributed over the mesh.
 
 import { groupSize, lowerAttention } from '../../../wafer/index.ts';
-import { reduceOf, tensor, unitRoundoff, type KernelEntry } from './kernel-case.ts';
+import { reduceOf, sums, tensor, unitRoundoff, type KernelEntry } from './kernel-case.ts';
 
 export const attention: KernelEntry = {
   id: 'attention',
@@ -19,15 +19,14 @@ export const attention: KernelEntry = {
       otherwise: ({ height }) => 8 * height,
     },
   },
-  // It runs several times on the same lines, which only fixed routes without tasks can.
-  reduces: ['two-phase', 'chain'],
+  reduces: sums,
   elements: ({ width, height, sizes }) =>
     sizes['heads'] * sizes['head-dim'] * (2 * sizes['cached'] + 8 * height) + 4 * width * (sizes['cached'] + height),
   build(point, wafer) {
     const { width, height, type, sizes } = point;
     const { heads, 'head-dim': headDim, cached } = sizes;
     const channels = heads * headDim;
-    const collective = reduceOf({ ...point, reduce: point.reduce ?? 'two-phase' });
+    const collective = reduceOf(point);
     const spec = { width, height, axis: 'x', type, heads, headDim, cached, collective, group: groupSize } as const;
     const kernel = lowerAttention(spec, wafer);
     // A power of two near 1 / sqrt(head width), so that the type holds q as it is.

@@ -2,12 +2,13 @@
 
 import type { Wafer } from '../../../spec/index.ts';
 import { broadcastPhases, lowerBroadcast } from '../../collective/broadcast.ts';
-import type { Collective, LineShape } from '../../collective/index.ts';
-import type { MachineProgram, PeSet, Port, Role } from '../../machine/index.ts';
+import type { Collective, LineShape, LoweredCollective } from '../../collective/index.ts';
+import { wholeWavelets } from '../../collective/line-step.ts';
+import type { MachineProgram, PeSet, Port } from '../../machine/index.ts';
 import type { Phase } from '../../phase.ts';
 import type { Axis } from '../../reduction.ts';
 import { across, along } from '../kernel.ts';
-import type { Mesh, Stage } from './sequence.ts';
+import type { LineStage, Mesh } from './sequence.ts';
 
 const turned: Readonly<Record<Port, Port>> = { N: 'W', W: 'N', E: 'S', S: 'E', R: 'R' };
 
@@ -20,7 +21,7 @@ export function onLines(
   axis: Axis,
   mesh: Mesh,
   segments = 1,
-): Pick<Stage, 'routes' | 'roles' | 'tiles'> {
+): Pick<MachineProgram, 'routes' | 'roles' | 'tiles'> {
   const copies = across(axis, mesh);
   const starts = Array.from({ length: segments }, (_, i) => i * program.width);
   const place = ({ x, width, stepX }: PeSet, start: number): PeSet =>
@@ -66,7 +67,7 @@ export function transposed(program: MachineProgram): MachineProgram {
 }
 
 export interface LoweredAllReduce {
-  readonly stages: readonly Stage[];
+  readonly stages: readonly LineStage[];
   readonly phases: readonly Phase[];
 }
 
@@ -85,40 +86,29 @@ export function lowerAllReduce(
   combine: 'add' | 'max' = 'add',
 ): LoweredAllReduce {
   if (line.parts === 1) return { stages: [], phases: [] };
-  const { program, results } = collective.lower(line, wafer);
   const segments = Math.floor(along(axis, mesh) / line.parts);
-  const stage = (lowered: MachineProgram, name: string): Stage => ({
-    ...onLines(combine === 'add' ? lowered : withMaxima(lowered), axis, mesh, segments),
-    objects: { x: object },
-    // Tasks started by wavelets and switches belong to one message each, so only fixed posted routes are used again.
-    ...(isFixed(lowered) ? { line: `${axis} ${name} ${line.parts} ${line.group}` } : {}),
-  });
-  const reduce = stage(program, collective.id);
+  const stage = ({ program, steps, trigger }: LoweredCollective, name: string): LineStage => {
+    const { routes, tiles } = onLines(program, axis, mesh, segments);
+    const length = wholeWavelets(line.values, line.type);
+    return {
+      routes,
+      tiles,
+      steps,
+      trigger,
+      use: { object, length, type: line.type, combine },
+      // A switch is where the last message left it, so only fixed routes are used again.
+      ...(isFixed(program) ? { line: `${axis} ${name} ${line.parts} ${line.group}` } : {}),
+    };
+  };
+  const lowered = collective.lower(line, wafer);
+  const { results } = lowered;
+  const reduce = stage(lowered, collective.id);
   if (results.length === line.parts) return { stages: [reduce], phases: collective.phases(line) };
   const [root] = results;
   return {
-    stages: [reduce, stage(lowerBroadcast(line, root, wafer).program, `from ${root}`)],
+    stages: [reduce, stage(lowerBroadcast(line, root, wafer), `from ${root}`)],
     phases: [...collective.phases(line), ...broadcastPhases(line, root)],
   };
 }
 
-const isFixed = ({ routes, roles }: MachineProgram): boolean =>
-  routes.every((rule) => rule.positions.length === 1) &&
-  Object.values(roles).every((role) => role.tasks.every((task) => task.kind !== 'data'));
-
-/** A collective whose PEs keep the larger of two values where they added them. */
-const withMaxima = (program: MachineProgram): MachineProgram => ({
-  ...program,
-  roles: Object.fromEntries(
-    Object.entries(program.roles).map(([name, role]): [string, Role] => [
-      name,
-      {
-        ...role,
-        tasks: role.tasks.map((task) => ({
-          ...task,
-          code: task.code.map((i) => (i.kind === 'vector' && i.op === 'add' ? { ...i, op: 'max' } : i)),
-        })),
-      },
-    ]),
-  ),
-});
+const isFixed = ({ routes }: MachineProgram): boolean => routes.every((rule) => rule.positions.length === 1);

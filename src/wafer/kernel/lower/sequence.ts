@@ -1,11 +1,16 @@
-// Joins the stages of a kernel into one PE-level program: on each PE, the tasks of a stage run once those of the
-// stage before it are over on that PE. Stages are programs of their own (local work, or a collective on every
-// line of PEs), so a kernel is the list of what it does.
+// Joins the stages of a kernel into one PE-level program: on each PE, the work of a stage begins once that of the
+// stage before it is over on that PE. Stages are local work, or a collective on every line of PEs, so a kernel is the
+// list of what it does. Lines that serve several stages keep their colors, and their tasks are entered again.
 
 import { assert } from '../../../core/index.ts';
 import type { Wafer } from '../../../spec/index.ts';
-import { allocate, pesOf } from '../../machine/index.ts';
-import type { Dsd, Instruction, MachineProgram, MemoryRequest, Queue, Role, Task, Tile } from '../../machine/index.ts';
+import { spaced } from '../../collective/line-program.ts';
+import { moved } from '../../collective/line-step.ts';
+import type { LineUse, Step, Trigger } from '../../collective/line-step.ts';
+import { createPeTurns } from '../../collective/pe-turns.ts';
+import type { PeTurns } from '../../collective/pe-turns.ts';
+import type { Dsd, Instruction, MachineProgram, MemoryRequest, PeSet, Role, Tile } from '../../machine/index.ts';
+import { pesOf } from '../../machine/index.ts';
 import type { Axis } from '../../reduction.ts';
 import { along } from '../kernel.ts';
 
@@ -14,19 +19,29 @@ export interface Mesh {
   readonly height: number;
 }
 
-export interface Stage extends Pick<MachineProgram, 'routes' | 'roles' | 'tiles'> {
-  /** The kernel's object that each memory object of the stage's roles stands for; others are the stage's own. */
-  readonly objects?: Readonly<Record<string, string>>;
+/** Local work, or one with routes of its own. The DSDs of its roles lie over the kernel's objects. */
+export interface WorkStage extends Pick<MachineProgram, 'routes' | 'roles' | 'tiles'> {
   /** Stages with one key have the same routes, without switches, and share their colors. */
   readonly line?: string;
 }
+
+/** Steps of a collective on lines of PEs, on a vector of the kernel. */
+export interface LineStage extends Pick<MachineProgram, 'routes' | 'tiles'> {
+  readonly line?: string;
+  /** By role. */
+  readonly steps: Readonly<Record<string, readonly Step[]>>;
+  readonly trigger: Trigger;
+  readonly use: LineUse;
+}
+
+export type Stage = WorkStage | LineStage;
 
 /** Local work, the same on every PE. Its DSDs lie over the kernel's own objects. */
 export const everywhere = (
   { width, height }: Mesh,
   dsds: Readonly<Record<string, Dsd>>,
   code: readonly Instruction[],
-): Stage => ({
+): WorkStage => ({
   routes: [],
   roles: { all: roleOf({ dsds, code }) },
   tiles: [{ on: { x: 0, y: 0, width, height }, role: 'all' }],
@@ -39,7 +54,7 @@ export interface Work {
 }
 
 /** Local work that depends on the PE's position along `axis`; equal positions share one value. */
-export function byPosition(mesh: Mesh, axis: Axis, workAt: (position: number) => Work): Stage {
+export function byPosition(mesh: Mesh, axis: Axis, workAt: (position: number) => Work): WorkStage {
   const { width, height } = mesh;
   const names = new Map<Work, string>();
   const tiles: Tile[] = [];
@@ -68,12 +83,6 @@ const roleOf = ({ dsds, code }: Work): Role => ({
   start: ['main'],
 });
 
-/** Where a stage's own objects start, away from the kernel's vectors, which start in bank 0. */
-const scratchBank = 4;
-
-/** Output queue that a color injects through on WSE-2 (see `spec/wafer/pe-limits.ts`). */
-const colorsPerOutputQueue = 4;
-
 /**
  * @param memory objects that every PE holds, in order
  * @returns a program in which every stage has colors of its own, or those of an earlier stage of its line
@@ -87,35 +96,28 @@ export function sequence(
   const lines = new Map<string, number>();
   let colors = 0;
   const routes: MachineProgram['routes'][number][] = [];
-  const placed = stages.map((stage, index): PlacedStage => {
+  const firstColors = stages.map((stage): number => {
     const known = stage.line === undefined ? undefined : lines.get(stage.line);
-    const firstColor = known ?? colors;
-    if (known === undefined) {
-      for (const rule of stage.routes) routes.push({ ...rule, color: rule.color + firstColor });
-      colors += stage.routes.reduce((n, rule) => Math.max(n, rule.color + 1), 0);
-      if (stage.line !== undefined) lines.set(stage.line, firstColor);
-    }
-    return { stage, prefix: `${index}.`, firstColor };
+    if (known !== undefined) return known;
+    const firstColor = colors;
+    for (const rule of stage.routes) routes.push({ ...rule, color: rule.color + firstColor });
+    colors += stage.routes.reduce((n, rule) => Math.max(n, rule.color + 1), 0);
+    if (stage.line !== undefined) lines.set(stage.line, firstColor);
+    return firstColor;
   });
 
-  // A PE's kind: its role in each stage, as digits of one number.
-  const pes = mesh.width * mesh.height;
-  const kindOf = new Float64Array(pes);
-  for (const { roles, tiles } of stages) {
-    const names = Object.keys(roles);
-    for (let pe = 0; pe < pes; pe++) kindOf[pe] *= names.length + 1;
-    for (const tile of tiles) for (const pe of pesOf(tile.on, mesh.width)) kindOf[pe] += names.indexOf(tile.role) + 1;
-  }
-  assert(kindOf.every(Number.isSafeInteger), 'the kinds of PEs of a kernel can be told apart');
-
-  const roles: Record<string, Role> = {};
-  const nameOf = new Map<number, string>();
-  for (const kind of kindOf) {
-    if (kind === 0 || nameOf.has(kind)) continue;
-    const name = `kind ${nameOf.size}`;
-    nameOf.set(kind, name);
-    roles[name] = joinRoles(rolesOfKind(kind, placed), memory, wafer);
-  }
+  const { kindOf, kinds } = kindsOf(mesh, stages);
+  const roles = Object.fromEntries(
+    kinds.map((roleIn, kind) => [
+      `kind ${kind}`,
+      joinRoles(
+        stages.flatMap((stage, index) => (roleIn[index] === '' ? [] : [{ stage, index, role: roleIn[index] }])),
+        firstColors,
+        memory,
+        wafer,
+      ),
+    ]),
+  );
   return {
     format: 'ingot-machine',
     version: 1,
@@ -124,149 +126,123 @@ export function sequence(
     height: mesh.height,
     routes,
     roles,
-    tiles: tilesOf(kindOf, nameOf, mesh),
+    tiles: tilesOf(kindOf, mesh).map(({ on, kind }) => ({ on, role: `kind ${kind}` })),
   };
 }
 
-interface PlacedStage {
-  readonly stage: Stage;
-  readonly prefix: string;
-  readonly firstColor: number;
-}
-
-interface PlacedRole extends PlacedStage {
-  readonly role: Role;
-}
-
-function rolesOfKind(kind: number, placed: readonly PlacedStage[]): PlacedRole[] {
-  let rest = kind;
-  return placed
-    .toReversed()
-    .flatMap((place) => {
-      const roles = Object.values(place.stage.roles);
-      const digit = rest % (roles.length + 1);
-      rest = (rest - digit) / (roles.length + 1);
-      return digit === 0 ? [] : [{ ...place, role: roles[digit - 1] }];
-    })
-    .toReversed();
-}
-
-/** Rectangles of PEs of one kind: runs of a row, drawn down as far as the rows below have the same run. */
-function tilesOf(kindOf: Float64Array, nameOf: ReadonlyMap<number, string>, { width, height }: Mesh): Tile[] {
-  interface Run {
-    readonly x: number;
-    readonly y: number;
-    readonly width: number;
-    height: number;
-    readonly role: string;
+/** PEs with the same role in every stage are of one kind; a kind is its roles, empty where it has none. */
+function kindsOf(mesh: Mesh, stages: readonly Stage[]): { kindOf: Int32Array; kinds: readonly (readonly string[])[] } {
+  const pes = mesh.width * mesh.height;
+  let kindOf = new Int32Array(pes);
+  let kinds: readonly (readonly string[])[] = [[]];
+  for (const stage of stages) {
+    const names = ['', ...Object.keys('steps' in stage ? stage.steps : stage.roles)];
+    const roleAt = new Int32Array(pes);
+    for (const tile of stage.tiles) for (const pe of pesOf(tile.on, mesh.width)) roleAt[pe] = names.indexOf(tile.role);
+    const known = new Map<number, number>();
+    const next: (readonly string[])[] = [];
+    kindOf = kindOf.map((kind, pe) => {
+      const key = kind * names.length + roleAt[pe];
+      const found = known.get(key);
+      if (found !== undefined) return found;
+      known.set(key, next.length);
+      return next.push([...kinds[kind], names[roleAt[pe]]]) - 1;
+    });
+    kinds = next;
   }
-  const tiles: Run[] = [];
-  let above = new Map<number, Run>();
+  return { kindOf, kinds };
+}
+
+/** Evenly spaced sets of PEs of one kind: where rows are alike, rows and columns apart. */
+function tilesOf(kindOf: Int32Array, { width, height }: Mesh): { on: PeSet; kind: number }[] {
+  const alike = new Map<string, { xs: Map<number, number[]>; ys: number[] }>();
   for (let y = 0; y < height; y++) {
-    const here = new Map<number, Run>();
-    for (let x = 0; x < width; ) {
-      const kind = kindOf[y * width + x];
-      let end = x + 1;
-      while (end < width && kindOf[y * width + end] === kind) end++;
-      const role = nameOf.get(kind);
-      if (role !== undefined) {
-        let run = above.get(x);
-        if (run?.width === end - x && run.role === role) run.height++;
-        else tiles.push((run = { x, y, width: end - x, height: 1, role }));
-        here.set(x, run);
-      }
-      x = end;
+    const row = kindOf.subarray(y * width, (y + 1) * width);
+    const key = row.join();
+    let rows = alike.get(key);
+    if (rows === undefined) {
+      const xs = new Map<number, number[]>();
+      row.forEach((kind, x) => {
+        const list = xs.get(kind);
+        if (list === undefined) xs.set(kind, [x]);
+        else list.push(x);
+      });
+      alike.set(key, (rows = { xs, ys: [] }));
     }
-    above = here;
+    rows.ys.push(y);
   }
-  return tiles.map(({ role, ...on }) => ({ on, role }));
+  return [...alike.values()].flatMap(({ xs, ys }) =>
+    [...xs].flatMap(([kind, list]) =>
+      spaced(list).flatMap((across) =>
+        spaced(ys).map((down) => ({
+          kind,
+          on: {
+            ...across,
+            y: down.x,
+            height: down.width,
+            ...(down.stepX === undefined ? {} : { stepY: down.stepX }),
+          },
+        })),
+      ),
+    ),
+  );
+}
+
+interface Part {
+  readonly stage: Stage;
+  readonly index: number;
+  readonly role: string;
 }
 
 type Request = { -readonly [K in keyof MemoryRequest]: MemoryRequest[K] };
 
-function joinRoles(parts: readonly PlacedRole[], memory: readonly MemoryRequest[], wafer: Wafer): Role {
+function joinRoles(
+  parts: readonly Part[],
+  firstColors: readonly number[],
+  memory: readonly MemoryRequest[],
+  wafer: Wafer,
+): Role {
   const requests: Request[] = memory.map((request) => ({ ...request }));
-  const inputs: Queue[] = [];
-  const outputs: Queue[] = [];
-  const dsds: Record<string, Dsd> = {};
-  const tasks: { task: Task; code: Instruction[] }[] = [];
-  for (const part of parts) {
-    const { role, prefix, firstColor, stage } = part;
-    const own = new Map<string, string>();
-    for (const { name, dtype, length } of role.memory) {
-      const held = stage.objects?.[name];
-      own.set(name, held ?? prefix + name);
-      if (held === undefined) requests.push({ name: prefix + name, dtype, length, bank: scratchBank });
-      const known = requests.find((request) => request.name === held);
-      // A stage may want room behind the values, to fill the last wavelet.
-      if (known !== undefined) known.length = Math.max(known.length, length);
-    }
-    const objectOf = (name: string): string => own.get(name) ?? name;
-    const use = (queues: Queue[], color: number, queue: number): void => {
-      if (!queues.some((q) => q.color === color)) queues.push({ queue, color });
-    };
-    for (const { color } of role.inputs) use(inputs, color + firstColor, inputs.length);
-    for (const { color } of role.outputs)
-      use(outputs, color + firstColor, Math.floor((color + firstColor) / colorsPerOutputQueue));
-    for (const [name, dsd] of Object.entries(role.dsds))
-      dsds[prefix + name] =
-        dsd.kind === 'memory' || dsd.kind === 'fifo'
-          ? { ...dsd, object: objectOf(dsd.object) }
-          : { ...dsd, color: dsd.color + firstColor };
-    for (const { task, code } of turnsOf(role)) {
-      const moved = code.map((instruction) => moveInstruction(instruction, prefix, firstColor, objectOf));
-      const last = tasks.at(-1);
-      if (task.kind !== 'data') {
-        if (last !== undefined) last.code.push(...moved);
-        else tasks.push({ task: { ...task, name: 'main', kind: 'local', id: 8, code: [] }, code: moved });
-        continue;
-      }
-      const name = prefix + task.name;
-      last?.code.push({ kind: 'unblock', task: name });
-      const color = task.color + firstColor;
-      tasks.push({ task: { ...task, name, color, blocked: last !== undefined, code: [] }, code: moved });
-    }
+  const turns = createPeTurns(wafer);
+  for (const { stage, index, role } of parts) {
+    const firstColor = firstColors[index];
+    if ('steps' in stage) {
+      const { trigger, use } = stage;
+      turns.perform(
+        stage.steps[role].map((step) => moved(step, firstColor)),
+        trigger,
+        use,
+      );
+      // Messages may need room behind the values, to fill the last wavelet.
+      const held = requests.find(({ name }) => name === use.object);
+      assert(held !== undefined, `the kernel holds ${use.object}`);
+      held.length = Math.max(held.length, use.length);
+    } else joinWork(turns, stage.roles[role], `${index}.`, firstColor);
   }
-  return {
-    memory: allocate(requests, wafer),
-    inputs,
-    outputs,
-    dsds,
-    tasks: tasks.map(({ task, code }) => ({ ...task, code })),
-    start: tasks[0]?.task.kind === 'local' ? ['main'] : [],
-  };
+  return turns.build(requests);
 }
 
-/** A role's tasks in the order in which they run: the one that starts, then each when its wavelet comes. */
-function turnsOf(role: Role): { task: Task; code: readonly Instruction[] }[] {
-  const started = role.tasks.filter((task) => role.start.includes(task.name));
-  const driven = role.tasks.filter((task) => task.kind === 'data');
-  assert(started.length <= 1 && started.length + driven.length === role.tasks.length, 'tasks of a stage take turns');
-  // A task unblocks the next one; `joinRoles` does that again for the tasks of the whole kernel.
-  return [...started, ...driven].map((task) => ({ task, code: task.code.filter((i) => i.kind !== 'unblock') }));
+function joinWork(turns: PeTurns, { tasks, inputs, outputs, dsds }: Role, prefix: string, firstColor: number): void {
+  assert(tasks.length === 1 && tasks[0].kind === 'local', 'work is one task');
+  for (const { color } of inputs) turns.listen(color + firstColor);
+  for (const { color } of outputs) turns.speak(color + firstColor);
+  for (const [name, dsd] of Object.entries(dsds))
+    turns.dsd(
+      prefix + name,
+      dsd.kind === 'memory' || dsd.kind === 'fifo' ? dsd : { ...dsd, color: dsd.color + firstColor },
+    );
+  turns.run(...tasks[0].code.map((instruction) => moveInstruction(instruction, prefix, firstColor)));
 }
 
-function moveInstruction(
-  instruction: Instruction,
-  prefix: string,
-  firstColor: number,
-  objectOf: (name: string) => string,
-): Instruction {
+function moveInstruction(instruction: Instruction, prefix: string, firstColor: number): Instruction {
   switch (instruction.kind) {
     case 'vector':
-      assert(
-        instruction.async?.activate === undefined && instruction.async?.unblock === undefined,
-        'tasks of a stage take turns',
-      );
+      assert(instruction.async?.activate === undefined && instruction.async?.unblock === undefined, 'work is one task');
       return {
         ...instruction,
         dst: prefix + instruction.dst,
         src: instruction.src.map((source) => (typeof source === 'string' ? prefix + source : source)),
       };
-    case 'load':
-    case 'store':
-    case 'timestamp':
-      return { ...instruction, object: objectOf(instruction.object) };
     case 'label':
       return { ...instruction, name: prefix + instruction.name };
     case 'jump':
