@@ -1,7 +1,7 @@
 // A language model as a graph of ops on named values. A value is a matrix [tokens, width] of one sequence;
 // an op reads values by name and writes one. Weights are named as in the checkpoint.
 
-import type { LlmShape, RopeShape } from '../spec/index.ts';
+import type { LlmShape, RopeShape, RoutingShape } from '../spec/index.ts';
 
 interface OpBase {
   /** Name of the value that the op writes; unique within its section of the graph. */
@@ -66,6 +66,8 @@ export interface AttentionOp extends OpBase {
   /** Scaled scores s become softcap · tanh(s / softcap). */
   readonly softcap?: number;
   readonly slidingWindow?: number;
+  /** Name of a weight [heads]: a score of each head that takes its share of the softmax and brings no value. */
+  readonly sinks?: string;
   /**
    * Latent attention, for sizing only: values are narrower than keys, and the cache keeps one latent vector
    * of `cacheWidth` elements a token instead of k and v.
@@ -73,12 +75,12 @@ export interface AttentionOp extends OpBase {
   readonly latent?: { readonly valueHeadDim: number; readonly cacheWidth: number };
 }
 
-/** Gated linear unit: out = activation(gate) ⊙ up. */
+/** Gated linear unit: out = activation(gate) ⊙ up; `clamped-silu` also bounds both and adds 1 to up. */
 export interface GluOp extends OpBase {
   readonly kind: 'glu';
   readonly gate: string;
   readonly up: string;
-  readonly activation: 'silu' | 'gelu-tanh';
+  readonly activation: 'silu' | 'gelu-tanh' | 'clamped-silu';
   readonly width: number;
 }
 
@@ -99,21 +101,29 @@ export interface AddOp extends OpBase {
 }
 
 /**
- * Mixture of gated MLPs: a router picks `activeExperts` of `experts` for each token; shared experts see every
- * token. For sizing only: it has no meaning here yet, and a graph with one is never executed.
+ * Mixture of gated MLPs: a router picks `activeExperts` of `experts` for each token, and the outputs of these are summed
+ * with the weights that it gives them.
  */
 export interface MoeOp extends OpBase {
   readonly kind: 'moe';
   readonly input: string;
   /** Name of the router's weight, [experts, width]. */
   readonly router: string;
-  readonly routerBias: boolean;
+  /** Name of the router's bias, [experts]; `routing` says what it is added to. */
+  readonly routerBias?: string;
+  readonly routing: RoutingShape;
   readonly experts: number;
   readonly activeExperts: number;
-  readonly expertFfn: number;
+  /**
+   * Modules of an expert, `{expert}` standing for its number: `.weight` is [expertFfn, width] of gate and up and
+   * [width, expertFfn] of down, and there is a `.bias` of each with `expertBias`.
+   */
+  readonly gate: string;
+  readonly up: string;
+  readonly down: string;
   readonly expertBias: boolean;
-  readonly sharedExperts: number;
-  readonly sharedFfn: number;
+  readonly expertFfn: number;
+  readonly activation: GluOp['activation'];
   readonly width: number;
 }
 

@@ -108,7 +108,7 @@ describe('names and shapes', () => {
       'block_sparse_moe.experts.0.w2.weight [4096, 14336] expert',
     ]));
 
-  it('of a mixture in fused tensors (gpt-oss)', () =>
+  it('of a mixture with biases and sinks (gpt-oss)', () =>
     expect(listed('gpt-oss-120b', 0).slice(7)).toEqual([
       'self_attn.sinks [64] bias',
       'self_attn.o_proj.weight [2880, 4096] attention',
@@ -116,10 +116,12 @@ describe('names and shapes', () => {
       'post_attention_layernorm.weight [2880] norm',
       'mlp.router.weight [128, 2880] router',
       'mlp.router.bias [128] bias',
-      'mlp.experts.gate_up_proj [128, 2880, 5760] expert',
-      'mlp.experts.gate_up_proj_bias [128, 5760] bias',
-      'mlp.experts.down_proj [128, 2880, 2880] expert',
-      'mlp.experts.down_proj_bias [128, 2880] bias',
+      'mlp.experts.0.gate_proj.weight [2880, 2880] expert',
+      'mlp.experts.0.gate_proj.bias [2880] bias',
+      'mlp.experts.0.up_proj.weight [2880, 2880] expert',
+      'mlp.experts.0.up_proj.bias [2880] bias',
+      'mlp.experts.0.down_proj.weight [2880, 2880] expert',
+      'mlp.experts.0.down_proj.bias [2880] bias',
     ]));
 
   it('of latent attention with dense leading layers and a shared expert (DeepSeek-V3)', () => {

@@ -1,14 +1,15 @@
 // The tensors of a checkpoint, named and shaped as Hugging Face transformers writes them, from the shape alone.
 // Counts follow from the same list, so a parameter count and a placement can never disagree about the model.
 // Not listed: multi-token-prediction layers (DeepSeek-V3, GLM-4.6), which decode one token at a time without,
-// and the scales that go with quantized storage (fp8 blocks, MXFP4), which are no parameters.
+// and the scales that go with quantized storage (fp8 blocks, MXFP4), which are no parameters. Experts are listed one by
+// one, with gate and up apart; readers of checkpoints that store them together (gpt-oss, GGUF) show them so.
 
 import { fail } from '../core/index.ts';
 import type { DenseMlpShape, GqaShape, LlmShape, MlaShape, MoeShape } from '../spec/index.ts';
 import type { WeightSpec } from './graph.ts';
 
 /** How an architecture names the parts of its mixture of experts; everything else is named alike by all. */
-interface MoeNames {
+export interface MoeNames {
   /** Module inside the layer that holds router and experts. */
   readonly block: string;
   readonly router: string;
@@ -17,8 +18,6 @@ interface MoeNames {
   readonly gate: string;
   readonly up: string;
   readonly down: string;
-  /** All experts in one tensor, gate and up interleaved, stored [expert, in, out]. */
-  readonly fused: boolean;
 }
 
 const perExpert: MoeNames = {
@@ -28,7 +27,6 @@ const perExpert: MoeNames = {
   gate: 'gate_proj',
   up: 'up_proj',
   down: 'down_proj',
-  fused: false,
 };
 
 const moeNames: Readonly<Record<string, MoeNames>> = {
@@ -36,12 +34,12 @@ const moeNames: Readonly<Record<string, MoeNames>> = {
   qwen3_moe: perExpert,
   glm4_moe: perExpert,
   deepseek_v3: perExpert,
-  gpt_oss: { ...perExpert, router: 'router.weight', routerBias: 'router.bias', fused: true },
+  gpt_oss: { ...perExpert, router: 'router.weight', routerBias: 'router.bias' },
 };
 
 /**
  * Every weight of the model in the order in which a token meets it: embedding, layers, final norm, head. Linear
- * weights are [out, in]; gpt-oss keeps its fused experts as [expert, in, out]. A tied head is not listed.
+ * weights are [out, in]. A tied head is not listed.
  * @throws IngotError WEIGHT_NAMES_UNKNOWN for a mixture of experts whose names are not known
  */
 export function* iterateWeights(shape: LlmShape): Generator<WeightSpec, void, undefined> {
@@ -123,10 +121,17 @@ function* gatedWeights(
   hidden: number,
   width: number,
   names: Pick<MoeNames, 'gate' | 'up' | 'down'> = perExpert,
+  bias = false,
 ): Generator<WeightSpec, void, undefined> {
-  yield tensor(`${module}.${names.gate}.weight`, role, width, hidden);
-  yield tensor(`${module}.${names.up}.weight`, role, width, hidden);
-  yield tensor(`${module}.${names.down}.weight`, role, hidden, width);
+  const projections = [
+    [names.gate, width, hidden],
+    [names.up, width, hidden],
+    [names.down, hidden, width],
+  ] as const;
+  for (const [name, n, k] of projections) {
+    yield tensor(`${module}.${name}.weight`, role, n, k);
+    if (bias) yield tensor(`${module}.${name}.bias`, 'bias', n);
+  }
 }
 
 function* moeWeights(
@@ -135,26 +140,20 @@ function* moeWeights(
   hidden: number,
   mlp: MoeShape,
 ): Generator<WeightSpec, void, undefined> {
-  const names = namesOf(arch);
+  const names = moeNamesOf(arch);
   const { experts, expertFfn: width } = mlp;
   const module = `${names.block}.experts`;
   yield tensor(`${names.block}.${names.router}`, 'router', experts, hidden);
-  if (mlp.routerBias) yield tensor(`${names.block}.${names.routerBias}`, 'bias', experts);
-  if (names.fused) {
-    yield tensor(`${module}.gate_up_proj`, 'expert', experts, hidden, 2 * width);
-    if (mlp.expertBias) yield tensor(`${module}.gate_up_proj_bias`, 'bias', experts, 2 * width);
-    yield tensor(`${module}.down_proj`, 'expert', experts, width, hidden);
-    if (mlp.expertBias) yield tensor(`${module}.down_proj_bias`, 'bias', experts, hidden);
-  } else {
-    for (let expert = 0; expert < experts; expert++)
-      yield* gatedWeights(tensor, `${module}.${expert}`, 'expert', hidden, width, names);
-  }
+  if (mlp.routing.bias !== undefined) yield tensor(`${names.block}.${names.routerBias}`, 'bias', experts);
+  for (let expert = 0; expert < experts; expert++)
+    yield* gatedWeights(tensor, `${module}.${expert}`, 'expert', hidden, width, names, mlp.expertBias);
   // Several shared experts are stored as one MLP of their summed width.
   if (mlp.sharedExperts > 0)
     yield* gatedWeights(tensor, `${names.block}.shared_experts`, 'mlp', hidden, mlp.sharedExperts * mlp.sharedFfn);
 }
 
-function namesOf(arch: string): MoeNames {
+/** @throws IngotError WEIGHT_NAMES_UNKNOWN */
+export function moeNamesOf(arch: string): MoeNames {
   if (Object.hasOwn(moeNames, arch)) return moeNames[arch];
   return fail({
     code: 'WEIGHT_NAMES_UNKNOWN',

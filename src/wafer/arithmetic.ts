@@ -3,6 +3,8 @@
 // result (Figueroa 1995, "When is double rounding innocuous?"). There is no fused multiply-add: results must
 // not depend on the machine that computes them. Executors implement these functions bit for bit.
 
+import { clampedSilu } from '../model/index.ts';
+
 /** Round to fp32. */
 export const f32 = Math.fround;
 
@@ -63,6 +65,14 @@ export function tanh32(x: number): number {
 
 /** cap · tanh(x / cap), with one over the cap rounded first. */
 export const softcap32 = (x: number, cap: number): number => f32(f32(cap) * tanh32(f32(x * f32(1 / f32(cap)))));
+
+/** min(gate, limit) · sigmoid(slope · gate) · (up within ±limit, plus 1), as a quotient times a sum. */
+export function clampedSilu32(gate: number, up: number): number {
+  const { slope, limit } = clampedSilu;
+  const x = Math.min(gate, limit);
+  const quotient = f32(x / f32(1 + exp32(f32(f32(-slope) * x))));
+  return f32(quotient * f32(Math.min(Math.max(up, -limit), limit) + 1));
+}
 
 const word = new Uint32Array(1);
 const wordAsFloat = new Float32Array(word.buffer);

@@ -2,14 +2,14 @@
 
 import { fail } from '../core/index.ts';
 import { opsOf, requireExecutable, verifyGraph } from '../model/index.ts';
-import type { DType, WeightSource } from '../model/index.ts';
+import type { DType, Op, WeightSource } from '../model/index.ts';
 import type { Numerics, Program } from './program.ts';
 
 /** Type in which the matrix of a linear op is held: the program's. */
 export const heldMatrix = (numerics: Numerics): Numerics['weights'] => numerics.weights;
 
 /**
- * Type in which an embedding table is held: the program's, except that int8 programs keep tables in 16 bits, as
+ * Type in which an embedding table or a router is held: the program's, except that int8 programs keep them in 16 bits, as
  * stored where the checkpoint has 16 bits.
  */
 export function heldTable(numerics: Numerics, stored: DType): DType {
@@ -21,6 +21,9 @@ export function heldTable(numerics: Numerics, stored: DType): DType {
 
 /** More PEs than any wafer has along one axis. */
 const meshLimit = 65_536;
+/** Widths over which the matrices of an op add. */
+const widthsOf = (op: Op): readonly number[] =>
+  op.kind === 'linear' ? [op.k] : op.kind === 'moe' ? [op.width, op.expertFfn] : [];
 /** Products of two int8 of magnitude 127 that int32 can add. */
 const int8WidthLimit = Math.floor((2 ** 31 - 1) / 127 ** 2);
 
@@ -33,7 +36,7 @@ export function requireExecutableProgram(program: Program): void {
   verifyGraph(program.graph);
   requireStages(program);
   const { weights, activations, kv } = program.numerics;
-  const widest = opsOf(program.graph).reduce((k, op) => (op.kind === 'linear' ? Math.max(k, op.k) : k), 0);
+  const widest = opsOf(program.graph).reduce((k, op) => Math.max(k, ...widthsOf(op)), 0);
   if (weights === 'int8' && widest > int8WidthLimit) {
     fail({
       code: 'PROGRAM_NUMERICS_UNSUPPORTED',

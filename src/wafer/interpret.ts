@@ -10,13 +10,27 @@
 // - Attention at a position sees `length` positions, cut into equal runs of ceil(length / parts). A score is the dot
 //   product of the head's elements, added at the tiles where the head's keys lie, then over the tree, times the
 //   scale; exp(score - largest) and the values weighted by it are added per tile, then over the tree; last comes
-//   the division by the sum.
+//   the division by the sum. A sink is one more score, without a value: the largest may be it, and its exponential is
+//   added to the sum after the tree.
+// - A mixture's router is a linear op in fp32. Scores are added and chosen in order of the experts, weights and outputs
+//   in order of the choice. Each chosen expert is three linear ops and a gated unit; its outputs are multiplied by its
+//   weight and added, from 0.
 // - Prompts stream through the placement of decode, so a token's logits depend on the tokens before it only.
 
 import { assert, fail } from '../core/index.ts';
-import { ropeInverseFrequencies } from '../model/index.ts';
-import type { AttentionOp, GluOp, LinearOp, Op, RmsNormOp, RopeOp, WeightSource } from '../model/index.ts';
-import { exp32, f32, geluTanh32, quantizeRow, roundToBf16, roundToF16, silu32, softcap32 } from './arithmetic.ts';
+import { chooseExperts, expertOps, ropeInverseFrequencies, ropeMagnitude, routerOp } from '../model/index.ts';
+import type { AttentionOp, GluOp, LinearOp, MoeOp, Op, RmsNormOp, RopeOp, WeightSource } from '../model/index.ts';
+import {
+  clampedSilu32,
+  exp32,
+  f32,
+  geluTanh32,
+  quantizeRow,
+  roundToBf16,
+  roundToF16,
+  silu32,
+  softcap32,
+} from './arithmetic.ts';
 import type { QuantizedRow } from './arithmetic.ts';
 import { heldMatrix, heldTable, requireExecutableProgram, requireWeight } from './held-weights.ts';
 import { ordersOf } from './orders.ts';
@@ -77,9 +91,9 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
       case 'rope':
         return rotate(op, step.value(op.input), step.position);
       case 'attention':
-        return attend(op, step, orders);
+        return attend(op, step, held, orders);
       case 'glu':
-        return gate(op, step.value(op.gate), step.value(op.up));
+        return gate(op.activation, step.value(op.gate), step.value(op.up));
       case 'softcap':
         return step.value(op.input).map((x) => softcap32(x, op.cap));
       case 'add': {
@@ -87,7 +101,7 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
         return step.value(op.a).map((a, i) => f32(a + b[i]));
       }
       case 'moe':
-        throw new Error('a mixture of experts is never executed');
+        return mixture(op, step.value(op.input), held, orders);
     }
   };
 
@@ -228,12 +242,13 @@ export interface RopeAngles {
   readonly sin: Float32Array;
 }
 
-/** cos and sin of position · frequency for each pair of a head, by position. */
+/** cos and sin of position · frequency, times the magnitude, for each pair of a head, by position. */
 export function ropeAngles(op: RopeOp): (position: number) => RopeAngles {
   const frequencies = ropeInverseFrequencies(op.rope, op.headDim);
+  const magnitude = ropeMagnitude(op.rope);
   return (position) => ({
-    cos: Float32Array.from(frequencies, (frequency) => Math.cos(position * frequency)),
-    sin: Float32Array.from(frequencies, (frequency) => Math.sin(position * frequency)),
+    cos: Float32Array.from(frequencies, (frequency) => magnitude * Math.cos(position * frequency)),
+    sin: Float32Array.from(frequencies, (frequency) => magnitude * Math.sin(position * frequency)),
   });
 }
 
@@ -252,7 +267,7 @@ function rotate(op: RopeOp, x: Float32Array, position: number): Float32Array {
   return out;
 }
 
-function attend(op: AttentionOp, step: TokenStep, orders: ProgramOrders): Float32Array {
+function attend(op: AttentionOp, step: TokenStep, held: HeldWeights, orders: ProgramOrders): Float32Array {
   const { keys, values } = step.cache;
   keys.push(step.value(op.k));
   values.push(step.value(op.v));
@@ -263,6 +278,7 @@ function attend(op: AttentionOp, step: TokenStep, orders: ProgramOrders): Float3
   const plan = orders.overPositions(op, length);
   const channels = orders.overChannels(op);
   const q = step.value(op.q);
+  const sinks = op.sinks === undefined ? undefined : held.vector(op.sinks, op.heads);
   const out = new Float32Array(op.heads * headDim);
   for (let head = 0; head < op.heads; head++) {
     const from = head * headDim;
@@ -273,9 +289,11 @@ function attend(op: AttentionOp, step: TokenStep, orders: ProgramOrders): Float3
       const score = f32(sumOverTiles(channels, kvFrom, kvFrom + headDim, term) * f32(op.scale));
       return op.softcap === undefined ? score : softcap32(score, op.softcap);
     });
-    const most = scores.reduce((a, b) => Math.max(a, b));
+    // Without a sink, a score whose exponential is 0.
+    const sink = sinks?.[head] ?? -Infinity;
+    const most = scores.reduce((a, b) => Math.max(a, b), sink);
     const terms = scores.map((score) => exp32(f32(score - most)));
-    const sum = sumOverTiles(plan, 0, length, (j) => terms[j]);
+    const sum = f32(sumOverTiles(plan, 0, length, (j) => terms[j]) + exp32(f32(sink - most)));
     for (let i = 0; i < headDim; i++) {
       const weighted = sumOverTiles(plan, 0, length, (j) => f32(terms[j] * values[first + j][kvFrom + i]));
       out[from + i] = f32(weighted / sum);
@@ -284,7 +302,53 @@ function attend(op: AttentionOp, step: TokenStep, orders: ProgramOrders): Float3
   return out;
 }
 
-function gate(op: GluOp, gates: Float32Array, up: Float32Array): Float32Array {
-  const activation = op.activation === 'silu' ? silu32 : geluTanh32;
-  return gates.map((x, i) => f32(activation(x) * up[i]));
+function gate(activation: GluOp['activation'], gates: Float32Array, up: Float32Array): Float32Array {
+  if (activation === 'clamped-silu') return gates.map((x, i) => clampedSilu32(x, up[i]));
+  const apply = activation === 'silu' ? silu32 : geluTanh32;
+  return gates.map((x, i) => f32(apply(x) * up[i]));
+}
+
+function mixture(op: MoeOp, x: Float32Array, held: HeldWeights, orders: ProgramOrders): Float32Array {
+  const { input, inner } = orders.ofExperts(op);
+  const out = new Float32Array(op.width);
+  for (const { expert, weight } of route(op, x, held, input)) {
+    const { gate: gateOp, up, down } = expertOps(op, expert);
+    const gated = gate(op.activation, linear(gateOp, x, held, input), linear(up, x, held, input));
+    const y = linear(down, gated, held, inner);
+    for (let i = 0; i < op.width; i++) out[i] = f32(out[i] + f32(weight * y[i]));
+  }
+  return out;
+}
+
+/** A token's experts, best first, and their weights. */
+function route(
+  op: MoeOp,
+  x: Float32Array,
+  held: HeldWeights,
+  plan: ReductionPlan,
+): { readonly expert: number; readonly weight: number }[] {
+  const { score, normalize, scale, bias } = op.routing;
+  const router = routerOp(op);
+  const dot = inFp32(held.table(op.router, [op.experts, op.width]), x, op.width, plan);
+  const added = op.routerBias === undefined ? undefined : held.vector(op.routerBias, op.experts);
+  const logits = Float32Array.from({ length: op.experts }, (_, expert) =>
+    router.bias === undefined || added === undefined ? dot(expert) : f32(dot(expert) + added[expert]),
+  );
+  const sumOf = (terms: Iterable<number>): number => {
+    let sum = 0;
+    for (const term of terms) sum = f32(sum + term);
+    return sum;
+  };
+  const isSoftmax = score === 'softmax';
+  const most = logits.reduce((a, b) => Math.max(a, b));
+  const terms = logits.map((logit) => (isSoftmax ? exp32(f32(logit - most)) : f32(1 / f32(1 + exp32(-logit)))));
+  // A softmax is chosen by its logits, in which nothing is rounded away.
+  const scores = isSoftmax ? logits : terms;
+  const chosen = chooseExperts(
+    op,
+    bias === 'choice' && added !== undefined ? scores.map((term, expert) => f32(term + added[expert])) : scores,
+    f32,
+  );
+  const divisor = normalize ? sumOf(chosen.map((expert) => terms[expert])) : isSoftmax ? sumOf(terms) : 1;
+  return chosen.map((expert) => ({ expert, weight: f32(f32(scale) * f32(terms[expert] / divisor)) }));
 }

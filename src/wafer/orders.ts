@@ -2,7 +2,7 @@
 // from there `inputAxes` says along which axis each op's input lies.
 
 import { assert } from '../core/index.ts';
-import type { AttentionOp, LinearOp, Op, RmsNormOp } from '../model/index.ts';
+import type { AttentionOp, LinearOp, MoeOp, Op, RmsNormOp } from '../model/index.ts';
 import { inputAxes } from './plan.ts';
 import type { Program } from './program.ts';
 import { reductionAlong } from './reduction.ts';
@@ -11,6 +11,8 @@ import type { Axis, MeshGroups, ReductionPlan } from './reduction.ts';
 export interface ProgramOrders {
   /** Over k of a linear op, over the whole width of a norm. */
   of(op: LinearOp | RmsNormOp): ReductionPlan;
+  /** Over the input of a mixture, for its router and its experts, and over the input of an expert's last matrix. */
+  ofExperts(op: MoeOp): { readonly input: ReductionPlan; readonly inner: ReductionPlan };
   /** Over the channels of the keys, all heads together: a head's score adds at the tiles where its channels lie. */
   overChannels(op: AttentionOp): ReductionPlan;
   /** Over the `length` positions that a query sees: they lie along the axis on which its channels do not. */
@@ -42,12 +44,14 @@ export function ordersOf(program: Program): ProgramOrders {
     const { axis, on } = placeOf(op);
     return reductionAlong(on, axis, length);
   };
+  const across = (op: Op, length: number): ReductionPlan => {
+    const { axis, on } = placeOf(op);
+    return reductionAlong(on, axis === 'x' ? 'y' : 'x', length);
+  };
   return {
     of: (op) => along(op, op.kind === 'linear' ? op.k : op.width),
+    ofExperts: (op) => ({ input: along(op, op.width), inner: across(op, op.expertFfn) }),
     overChannels: (op) => along(op, op.kvHeads * op.headDim),
-    overPositions: (op, length) => {
-      const { axis, on } = placeOf(op);
-      return reductionAlong(on, axis === 'x' ? 'y' : 'x', length);
-    },
+    overPositions: across,
   };
 }

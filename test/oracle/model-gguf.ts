@@ -65,7 +65,7 @@ function interleaveRows(values: Float32Array, headDim: number, rows: number): Fl
  * apart from `ropeInverseFrequencies`, so that the oracle checks that too.
  */
 export function llama3Divisors({ theta, scaling }: LlmShape['rope'], headDim: number): Float32Array | undefined {
-  if (scaling === undefined) return undefined;
+  if (scaling?.kind !== 'llama3') return undefined;
   const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling;
   const longest = originalContext / lowFreqFactor;
   const shortest = originalContext / highFreqFactor;

@@ -81,9 +81,7 @@ describe.each(models)('$id', ({ shape }) => {
     expect(graph.layers).toHaveLength(shape.layers);
   });
   it('has the parameters of its shape', () => {
-    // Sinks are a feature of attention that the op does not have; they are the only weights left out.
-    const sinks = shape.attention.kind === 'gqa' && shape.attention.sinks === true;
-    expect(elementsOf(graph)).toBe(parameterCount(shape) - (sinks ? shape.layers * shape.attention.heads : 0));
+    expect(elementsOf(graph)).toBe(parameterCount(shape));
   });
   it('says what it lacks exactly where it cannot be executed', () => {
     expect(graph.unsupported.length === 0).toBe(executable.includes(shape.arch));

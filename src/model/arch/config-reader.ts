@@ -18,6 +18,8 @@ export const dimensionLimits = {
   heads: 1_024,
   headDim: 1_024,
   ffn: 1_048_576,
+  /** Four times the most published (Qwen3-Next: 512). */
+  experts: 2_048,
   /** Ten million tokens is the longest context advertised (Llama 4 Scout). */
   context: 16_777_216,
 } as const;
@@ -73,6 +75,10 @@ export interface ConfigReader {
   flag(key: string, fallback: boolean): boolean;
   /** Refuse every value but these (a missing key or `null` passes). */
   only(key: string, allowed: readonly unknown[], why: string): void;
+  /** Refuse a list that has entries. */
+  emptyList(key: string, why: string): void;
+  /** Refuse a `quantization_config` but one of this method. */
+  quantization(method?: string): void;
   has(key: string): boolean;
   /** Rope from `rope_theta` and `rope_scaling`, or from the newer `rope_parameters`. */
   rope(): RopeShape;
@@ -146,8 +152,11 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
     if (path === 'rope_parameters') known.push('rope_theta');
     if (kind === 'llama3') {
       known.push('factor', 'low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings');
+    } else if (kind === 'yarn') {
+      known.push('factor', 'original_max_position_embeddings', 'beta_fast', 'beta_slow', 'truncate');
+      known.push('attention_factor', 'mscale', 'mscale_all_dim');
     } else if (kind !== 'default') {
-      unsupported(path, 'this kind of rope scaling is not supported', kind, "'default' or 'llama3'");
+      unsupported(path, 'this kind of rope scaling is not supported', kind, "'default', 'llama3' or 'yarn'");
       return undefined;
     }
     const share = get(object, 'partial_rotary_factor');
@@ -157,17 +166,28 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
       if (!known.includes(key) && object[key] !== null)
         unsupported(`${path}.${key}`, `a key that '${String(kind)}' rope does not have`, object[key]);
     }
-    if (kind !== 'llama3') return undefined;
+    if (kind === 'default') return undefined;
+    const positive = (key: string, fallback?: number): number => positiveIn(object, key, `${path}.${key}`, fallback);
+    const factor = positive('factor');
+    const originalContext = positive('original_max_position_embeddings');
+    if (kind === 'yarn') {
+      const truncate = get(object, 'truncate') ?? true;
+      if (typeof truncate !== 'boolean') invalid(`${path}.truncate`, 'true or false', truncate);
+      // Defaults as in transformers (modeling_rope_utils.py, _compute_yarn_parameters).
+      const [betaFast, betaSlow] = [positive('beta_fast', 32), positive('beta_slow', 1)];
+      if (problems.count === 0 && betaFast <= betaSlow) invalid(`${path}.beta_fast`, 'more than beta_slow', betaFast);
+      const stretch = (scale: number): number => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
+      const both = get(object, 'mscale') !== undefined && get(object, 'mscale_all_dim') !== undefined;
+      const stated = both ? stretch(positive('mscale')) / stretch(positive('mscale_all_dim')) : stretch(1);
+      const attentionFactor = positive('attention_factor', stated);
+      return { kind, factor, originalContext, betaFast, betaSlow, attentionFactor, truncate: truncate === true };
+    }
     const scaling = {
       kind: 'llama3' as const,
-      factor: positiveIn(object, 'factor', `${path}.factor`),
-      lowFreqFactor: positiveIn(object, 'low_freq_factor', `${path}.low_freq_factor`),
-      highFreqFactor: positiveIn(object, 'high_freq_factor', `${path}.high_freq_factor`),
-      originalContext: positiveIn(
-        object,
-        'original_max_position_embeddings',
-        `${path}.original_max_position_embeddings`,
-      ),
+      factor,
+      lowFreqFactor: positive('low_freq_factor'),
+      highFreqFactor: positive('high_freq_factor'),
+      originalContext,
     };
     if (problems.count === 0 && scaling.highFreqFactor <= scaling.lowFreqFactor)
       invalid(`${path}.high_freq_factor`, 'more than low_freq_factor', scaling.highFreqFactor);
@@ -193,6 +213,17 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
       const value = get(config, key);
       if (value !== undefined && !allowed.includes(value))
         unsupported(key, why, value, allowed.length === 0 ? 'nothing' : allowed.map(show).join(' or '));
+    },
+    emptyList(key, why) {
+      const value = get(config, key);
+      if (value !== undefined && !(Array.isArray(value) && value.length === 0)) unsupported(key, why, value, '[]');
+    },
+    quantization(method) {
+      const value = get(config, 'quantization_config');
+      if (value === undefined || (method !== undefined && isJsonObject(value) && value['quant_method'] === method))
+        return;
+      const expected = method === undefined ? 'nothing' : `quant_method '${method}'`;
+      unsupported('quantization_config', 'this quantization of checkpoints is not supported', value, expected);
     },
     has: (key) => get(config, key) !== undefined,
     rope() {

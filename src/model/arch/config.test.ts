@@ -259,7 +259,12 @@ describe('refusals', () => {
     ['a window in llama', { ...llama31, sliding_window: 4096 }, 'CONFIG_UNSUPPORTED', 'sliding_window'],
     ['quantization', { ...llama31, quantization_config: { bits: 4 } }, 'CONFIG_UNSUPPORTED', 'quantization_config'],
     ['partial rope', { ...llama31, partial_rotary_factor: 0.5 }, 'CONFIG_UNSUPPORTED', 'partial_rotary_factor'],
-    ['yarn', { ...qwen2, rope_scaling: { type: 'yarn', factor: 4 } }, 'CONFIG_UNSUPPORTED', 'rope_scaling'],
+    [
+      'another scaling',
+      { ...qwen2, rope_scaling: { type: 'dynamic', factor: 4 } },
+      'CONFIG_UNSUPPORTED',
+      'rope_scaling',
+    ],
     [
       'llama3 without factor',
       { ...llama31, rope_scaling: without(scaling, 'factor') },

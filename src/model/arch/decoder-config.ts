@@ -1,6 +1,6 @@
-// What the configurations of decoders with grouped-query attention and a dense MLP share.
+// What the configurations of decoders with grouped-query attention share.
 
-import type { GqaShape, LlmShape } from '../../spec/index.ts';
+import type { GqaShape, LlmShape, MoeShape } from '../../spec/index.ts';
 import { dimensionLimits, type ConfigReader } from './config-reader.ts';
 
 export interface DecoderAttention {
@@ -14,18 +14,24 @@ export interface DecoderAttention {
   readonly activation?: string;
   /** What a missing `tie_word_embeddings` means; absent: false. */
   readonly tiedEmbeddings?: boolean;
+  /** The `quant_method` whose tensors are read. */
+  readonly quantization?: 'mxfp4';
 }
 
-/** Read the shared keys; problems are collected in the reader, so check `finish()` before using the shape. */
+/**
+ * Read the shared keys; problems are collected in the reader, so check `finish()` before using the shape.
+ * @param mixture reads the keys of a mixture of experts, where the family has one
+ */
 export function parseDecoder(
   config: ConfigReader,
   attention: DecoderAttention,
+  mixture?: () => MoeShape,
 ): LlmShape & { readonly attention: GqaShape } {
   const { activation = 'silu' } = attention;
   config.only('hidden_act', [activation], 'this activation is not supported');
   config.only('hidden_activation', [activation], 'this activation is not supported');
   config.only('mlp_bias', [false], 'biases in the MLP are not supported');
-  config.only('quantization_config', [], 'quantized checkpoints are not supported');
+  config.quantization(attention.quantization);
   config.only('partial_rotary_factor', [1], 'rotating a part of each head is not supported');
   config.only('is_encoder_decoder', [false], 'only decoders are supported');
   config.only('add_cross_attention', [false], 'only decoders are supported');
@@ -63,7 +69,7 @@ export function parseDecoder(
       qkNorm: attention.qkNorm,
       ...window,
     },
-    mlp: { kind: 'dense', ffn: config.count('intermediate_size', dimensionLimits.ffn) },
+    mlp: mixture?.() ?? { kind: 'dense', ffn: config.count('intermediate_size', dimensionLimits.ffn) },
   };
 }
 

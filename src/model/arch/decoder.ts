@@ -3,6 +3,7 @@
 // Hugging Face checkpoints.
 
 import type { GqaShape, LlmShape, MlaShape } from '../../spec/index.ts';
+import { moeNamesOf } from '../weights.ts';
 import type { GluOp, Graph, Op } from '../graph.ts';
 
 export interface DecoderVariant {
@@ -14,8 +15,6 @@ export interface DecoderVariant {
   readonly norms?: { readonly attention: string; readonly mlp: string };
   /** Names of the norms of the outputs of attention and MLP, where there are four norms per layer. */
   readonly outputNorms?: { readonly attention: string; readonly mlp: string };
-  /** Name of the router's weight within its layer, where there are experts. */
-  readonly router?: string;
   readonly unsupported?: readonly string[];
 }
 
@@ -74,6 +73,7 @@ function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: stri
       scale: 1 / Math.sqrt(attention.scoreWidth ?? headDim),
       ...(attention.softcap === undefined ? {} : { softcap: attention.softcap }),
       ...(slidingWindow === undefined || isFull ? {} : { slidingWindow }),
+      ...(attention.sinks === true ? { sinks: `${at}.sinks` } : {}),
       out: 'attended',
     },
   ];
@@ -128,32 +128,45 @@ function mlaOps(shape: LlmShape, attention: MlaShape, layer: number, input: stri
 
 /** Writes `mlp`. */
 function mlpOps(shape: LlmShape, layer: number, input: string, variant: DecoderVariant): Op[] {
-  const at = `model.layers.${layer}.mlp`;
-  const mlp = shape.mlp;
-  if (mlp.kind === 'moe' && layer >= mlp.denseLayers) {
+  const { mlp, hidden } = shape;
+  const activation = variant.activation ?? 'silu';
+  const dense = (module: string, ffn: number, out: string): Op[] => {
+    const at = `model.layers.${layer}.${module}`;
     return [
-      {
-        kind: 'moe',
-        input,
-        router: `model.layers.${layer}.${variant.router ?? 'mlp.gate.weight'}`,
-        routerBias: mlp.routerBias,
-        experts: mlp.experts,
-        activeExperts: mlp.activeExperts,
-        expertFfn: mlp.expertFfn,
-        expertBias: mlp.expertBias,
-        sharedExperts: mlp.sharedExperts,
-        sharedFfn: mlp.sharedFfn,
-        width: shape.hidden,
-        out: 'mlp',
-      },
+      { kind: 'linear', input, weight: `${at}.gate_proj.weight`, k: hidden, n: ffn, out: 'gate' },
+      { kind: 'linear', input, weight: `${at}.up_proj.weight`, k: hidden, n: ffn, out: 'up' },
+      { kind: 'glu', gate: 'gate', up: 'up', activation, width: ffn, out: 'gated' },
+      { kind: 'linear', input: 'gated', weight: `${at}.down_proj.weight`, k: ffn, n: hidden, out },
     ];
-  }
-  const ffn = mlp.kind === 'moe' ? mlp.denseFfn : mlp.ffn;
+  };
+  if (mlp.kind === 'dense') return dense('mlp', mlp.ffn, 'mlp');
+  if (layer < mlp.denseLayers) return dense('mlp', mlp.denseFfn, 'mlp');
+  const names = moeNamesOf(shape.arch);
+  const at = `model.layers.${layer}.${names.block}`;
+  const isShared = mlp.sharedExperts > 0;
+  const mixture: Op = {
+    kind: 'moe',
+    input,
+    router: `${at}.${names.router}`,
+    ...(mlp.routing.bias === undefined ? {} : { routerBias: `${at}.${names.routerBias}` }),
+    routing: mlp.routing,
+    experts: mlp.experts,
+    activeExperts: mlp.activeExperts,
+    gate: `${at}.experts.{expert}.${names.gate}`,
+    up: `${at}.experts.{expert}.${names.up}`,
+    down: `${at}.experts.{expert}.${names.down}`,
+    expertBias: mlp.expertBias,
+    expertFfn: mlp.expertFfn,
+    activation,
+    width: hidden,
+    out: isShared ? 'routed' : 'mlp',
+  };
+  if (!isShared) return [mixture];
+  // Shared experts see every token: one MLP of their summed width, beside the mixture.
   return [
-    { kind: 'linear', input, weight: `${at}.gate_proj.weight`, k: shape.hidden, n: ffn, out: 'gate' },
-    { kind: 'linear', input, weight: `${at}.up_proj.weight`, k: shape.hidden, n: ffn, out: 'up' },
-    { kind: 'glu', gate: 'gate', up: 'up', activation: variant.activation ?? 'silu', width: ffn, out: 'gated' },
-    { kind: 'linear', input: 'gated', weight: `${at}.down_proj.weight`, k: ffn, n: shape.hidden, out: 'mlp' },
+    mixture,
+    ...dense(`${names.block}.shared_experts`, mlp.sharedExperts * mlp.sharedFfn, 'shared'),
+    { kind: 'add', a: 'routed', b: 'shared', width: hidden, out: 'mlp' },
   ];
 }
 

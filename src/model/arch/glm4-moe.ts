@@ -5,5 +5,5 @@ import { decoderGraph } from './decoder.ts';
 export const glm4Moe: Arch = {
   id: 'glm4_moe',
   hfModelTypes: ['glm4_moe'],
-  graph: (shape) => decoderGraph(shape, { unsupported: ['mixture of experts', 'partial rotary embedding'] }),
+  graph: (shape) => decoderGraph(shape, { unsupported: ['partial rotary embedding'] }),
 };

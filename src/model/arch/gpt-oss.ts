@@ -7,7 +7,7 @@ export const gptOss: Arch = {
   hfModelTypes: ['gpt_oss'],
   graph: (shape) =>
     decoderGraph(shape, {
-      router: 'mlp.router.weight',
-      unsupported: ['mixture of experts', 'attention sinks', 'YaRN rope scaling', 'clamped gated linear unit'],
+      activation: 'clamped-silu',
+      unsupported: ['mixture of experts', 'attention sinks'],
     }),
 };

@@ -5,6 +5,5 @@ import { decoderGraph } from './decoder.ts';
 export const mixtral: Arch = {
   id: 'mixtral',
   hfModelTypes: ['mixtral'],
-  graph: (shape) =>
-    decoderGraph(shape, { router: 'block_sparse_moe.gate.weight', unsupported: ['mixture of experts'] }),
+  graph: (shape) => decoderGraph(shape, { unsupported: ['mixture of experts'] }),
 };

@@ -56,6 +56,9 @@ const handledKeys: ReadonlySet<string> = new Set([
   'rope.scaling.factor',
   'rope.scaling.original_context_length',
   'rope.scaling.finetuned',
+  'rope.scaling.attn_factor',
+  'rope.scaling.yarn_beta_fast',
+  'rope.scaling.yarn_beta_slow',
   'expert_count',
   'expert_used_count',
   // "Meta AI original pth": the same order of rows.
@@ -173,7 +176,19 @@ function statedScaling(get: (key: string) => unknown): JsonObject | undefined {
   const factor = get('rope.scaling.factor') ?? get('rope.scale_linear') ?? 1;
   const type = get('rope.scaling.type') ?? (factor === 1 || factor === 0 ? 'none' : 'linear');
   if (type === 'none' || (type === 'linear' && (factor === 1 || factor === 0))) return undefined;
-  return { rope_type: type, factor };
+  if (type !== 'yarn') return { rope_type: type, factor };
+  const attention = get('rope.scaling.attn_factor');
+  const stretched = typeof factor === 'number' && typeof attention === 'number';
+  return {
+    rope_type: type,
+    factor,
+    original_max_position_embeddings: get('rope.scaling.original_context_length') ?? get('context_length'),
+    beta_fast: get('rope.scaling.yarn_beta_fast') ?? null,
+    beta_slow: get('rope.scaling.yarn_beta_slow') ?? null,
+    attention_factor: stretched ? attention * (0.1 * Math.log(factor) + 1) : null,
+    // The format leaves it to llama.cpp, which rounds (ggml_rope_yarn_corr_dims).
+    truncate: true,
+  };
 }
 
 interface Requirement {

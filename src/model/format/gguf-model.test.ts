@@ -236,7 +236,7 @@ describe('metadata', () => {
       ['llama.attention.layer_norm_rms_epsilon', undefined, 'CONFIG_INVALID'],
       ['llama.attention.value_length', u32(16), 'CONFIG_UNSUPPORTED'],
       ['llama.rope.dimension_count', u32(4), 'CONFIG_UNSUPPORTED'],
-      ['llama.rope.scaling.type', text('yarn'), 'CONFIG_UNSUPPORTED'],
+      ['llama.rope.scaling.type', text('longrope'), 'CONFIG_UNSUPPORTED'],
       ['llama.rope.scaling.type', text('none'), 'accepted'],
       ['llama.rope.scaling.factor', f32(4), 'CONFIG_UNSUPPORTED'],
       ['llama.rope.scale_linear', f32(1), 'accepted'],

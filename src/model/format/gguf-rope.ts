@@ -2,7 +2,7 @@
 // made from. They are recovered here, and hold only if they give the table again.
 
 import { fail } from '../../core/index.ts';
-import type { RopeShape } from '../../spec/index.ts';
+import type { Llama3Scaling } from '../../spec/index.ts';
 import { ropeInverseFrequencies } from '../op/rope.ts';
 
 /** Divisors are float32 and parameters come out of differences of them: a table of another kind is off by far more. */
@@ -13,8 +13,6 @@ const PUBLISHED_HIGH = 4;
 /** Original context of Llama 3.1 to 3.3: stands in where no frequency lies between the two bounds. */
 const PUBLISHED_CONTEXT = 8_192;
 
-type Scaling = NonNullable<RopeShape['scaling']>;
-
 /**
  * The llama3 scaling that divides the inverse frequencies of `theta` by `divisors`; undefined where all are 1.
  *
@@ -23,7 +21,7 @@ type Scaling = NonNullable<RopeShape['scaling']>;
  * is linear in the frequency f (turns per token): (originalContext · f − low) / (high − low).
  * @throws IngotError GGUF_ROPE_UNSUPPORTED where no such scaling gives these divisors
  */
-export function llama3Scaling(theta: number, divisors: Float32Array, where: string): Scaling | undefined {
+export function llama3Scaling(theta: number, divisors: Float32Array, where: string): Llama3Scaling | undefined {
   const headDim = 2 * divisors.length;
   if (divisors.every((divisor) => divisor === 1)) return undefined;
   const factor = divisors.reduce((a, b) => Math.max(a, b), 0);
@@ -48,7 +46,7 @@ export function llama3Scaling(theta: number, divisors: Float32Array, where: stri
   candidates.push({ high: PUBLISHED_HIGH, context: PUBLISHED_CONTEXT });
 
   for (const { high, context } of candidates) {
-    const exact: Scaling = {
+    const exact: Llama3Scaling = {
       kind: 'llama3',
       factor,
       lowFreqFactor: PUBLISHED_LOW,
@@ -74,7 +72,7 @@ function rounded(value: number): number {
   return whole > 0 && Math.abs(value / whole - 1) < 1e-3 ? whole : value;
 }
 
-function gives(scaling: Scaling, theta: number, divisors: Float32Array): boolean {
+function gives(scaling: Llama3Scaling, theta: number, divisors: Float32Array): boolean {
   const { factor, highFreqFactor, originalContext } = scaling;
   if (!(factor > 1 && highFreqFactor > PUBLISHED_LOW && originalContext > 0 && Number.isFinite(originalContext))) {
     return false;

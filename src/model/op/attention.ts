@@ -1,5 +1,5 @@
 // Causal grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245): query head h reads key head
-// floor(h · kvHeads / heads). Sliding window as in Mistral 7B (arXiv 2310.06825).
+// floor(h · kvHeads / heads). Sliding window as in Mistral 7B (arXiv 2310.06825). Sinks as in gpt-oss (arXiv 2508.10925).
 
 import { assert } from '../../core/index.ts';
 import type { AttentionOp } from '../graph.ts';
@@ -36,8 +36,8 @@ export const attention: OpDefinition<'attention'> = {
     visibleKeys(op, tokens, context) *
     op.heads *
     (2 * op.headDim + 2 * valueHeadDim(op) + 6 + (op.softcap === undefined ? 0 : 3)),
-  weights: () => [],
-  weightElements: () => 0,
+  weights: (op) => (op.sinks === undefined ? [] : [{ name: op.sinks, shape: [op.heads] }]),
+  weightElements: (op) => (op.sinks === undefined ? 0 : op.heads),
   evaluate(op, step) {
     assert(op.latent === undefined, 'latent attention has no meaning here yet');
     const { keys, values } = step.cache;
@@ -51,6 +51,7 @@ export const attention: OpDefinition<'attention'> = {
       keys.push(k.slice(row * kvWidth, (row + 1) * kvWidth));
       values.push(v.slice(row * kvWidth, (row + 1) * kvWidth));
     }
+    const sinks = op.sinks === undefined ? undefined : step.weight(op.sinks);
     const out = new Float32Array(q.length);
     for (let row = 0; row < step.tokens.length; row++) {
       const position = step.start + row;
@@ -65,9 +66,11 @@ export const attention: OpDefinition<'attention'> = {
           const score = dot * op.scale;
           scores[j] = op.softcap === undefined ? score : op.softcap * Math.tanh(score / op.softcap);
         }
-        const maximum = scores.reduce((a, b) => Math.max(a, b));
+        // Without a sink, a score that weighs nothing.
+        const sink = sinks?.[head] ?? -Infinity;
+        const maximum = scores.reduce((a, b) => Math.max(a, b), sink);
         const weights = scores.map((score) => Math.exp(score - maximum));
-        const total = weights.reduce((a, b) => a + b);
+        const total = weights.reduce((a, b) => a + b, Math.exp(sink - maximum));
         for (let i = 0; i < dim; i++) {
           let sum = 0;
           for (let j = 0; j < weights.length; j++) sum += weights[j] * values[first + j][kvFrom + i];

@@ -47,7 +47,7 @@ export interface OpDefinition<K extends OpKind> {
   width(op: OpOf<K>): number;
   /** FLOPs for `tokens` new tokens of a sequence that holds `context` tokens already. */
   flops(op: OpOf<K>, tokens: number, context: number): number;
-  /** Named weights read (the experts of a mixture are counted by `weightElements` only). */
+  /** Named weights read. */
   weights(op: OpOf<K>): readonly WeightUse[];
   weightElements(op: OpOf<K>): number;
   /**

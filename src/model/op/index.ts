@@ -12,7 +12,9 @@ import { softcap } from './softcap.ts';
 
 export type * from './definition.ts';
 export { visibleKeys } from './attention.ts';
-export { ropeInverseFrequencies } from './rope.ts';
+export { chooseExperts, expertOps, routerOp } from './moe.ts';
+export { clampedSilu } from './glu.ts';
+export { ropeInverseFrequencies, ropeMagnitude } from './rope.ts';
 
 /** Every op kind, exhaustive: a kind without a definition does not compile. */
 export const ops: { readonly [K in OpKind]: OpDefinition<K> } = {

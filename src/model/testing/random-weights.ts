@@ -15,7 +15,7 @@ const elementsOf = (extents: readonly number[]): number => extents.reduce((a, b)
  * Scales keep activations near 1 and logits spread by about 1, so that comparisons of logits mean something:
  * embedding and head: normal with deviation 1 / sqrt(width); projections: half as much again, or the residual
  * stream would be mostly the last token's embedding and greedy text would repeat one token; norms: 1 ± 0.1;
- * (less the op's offset); biases: 0.2.
+ * (less the op's offset); biases and sinks: 0.2.
  * A tensor depends on its name and the seed only, not on the order of reading.
  * @param dtype stored type; `bf16` rounds to nearest even, and `read` returns the rounded values
  */
@@ -36,9 +36,9 @@ export function randomWeights(shape: LlmShape, seed: number, dtype: 'f32' | 'bf1
     const extents = shapeOf(name);
     const rng = createRng(seed).fork(name);
     const isVector = extents.length === 1;
-    const isBias = name.endsWith('.bias');
+    const isBias = /bias$|sinks$/.test(name);
     const mean = isVector && !isBias ? 1 - (offsets.get(name) ?? 0) : 0;
-    const gain = name.includes('_proj.') ? 1.5 : 1;
+    const gain = /_proj\.|\.w[123]\./.test(name) ? 1.5 : 1;
     const deviation = isVector ? (isBias ? 0.2 : 0.1) : gain / Math.sqrt(extents[extents.length - 1]);
     const drawn = Float32Array.from({ length: elementsOf(extents) }, () => mean + deviation * rng.normal());
     const offset = offsets.get(name) ?? 0;

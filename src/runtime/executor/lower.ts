@@ -122,6 +122,11 @@ interface View {
   readonly stride: number;
 }
 
+const activations = {
+  silu: layout.activationSilu,
+  'gelu-tanh': layout.activationGeluTanh,
+  'clamped-silu': layout.activationClampedSilu,
+};
 const formats = { f32: layout.formatF32, bf16: layout.formatBf16, f16: layout.formatF16, int8: layout.formatInt8 };
 /** Bytes of an element of a format. */
 export const formatBytes = [4, 2, 2, 1];
@@ -361,8 +366,14 @@ class Lowering {
         const gate = this.view(op.gate);
         const up = this.view(op.up);
         const out = this.define(op.out, op.width);
-        const activation = op.activation === 'silu' ? layout.activationSilu : layout.activationGeluTanh;
-        const operands = [gate.address, gate.stride, up.address, up.stride, roundUp(op.width, 4), activation];
+        const operands = [
+          gate.address,
+          gate.stride,
+          up.address,
+          up.stride,
+          roundUp(op.width, 4),
+          activations[op.activation],
+        ];
         return this.emit(layout.opGlu, out.address, out.stride, ...operands);
       }
       case 'softcap': {
@@ -491,6 +502,7 @@ class Lowering {
     const { parts, group } = this.orders.overPositions(op, 1);
     const operands = [q.address, q.stride, op.heads, op.kvHeads, op.headDim, cache, blockBytes, floatBits(op.scale)];
     const { bounds } = this.partRuns(this.orders.overChannels(op), op.kvHeads * op.headDim, op.kvHeads);
+    const sinks = op.sinks === undefined ? 0 : this.vector(op.sinks, op.heads);
     this.emit(
       layout.opAttend,
       out.address,
@@ -501,6 +513,7 @@ class Lowering {
       group,
       bounds,
       ...capWords(op.softcap),
+      sinks,
     );
   }
 }

@@ -65,6 +65,14 @@ export function softcap4(x: v128, cap: v128, inverse: v128): v128 {
   return mul(cap, tanh4(mul(x, inverse)));
 }
 
+/** min(gate, 7) / (1 + exp(-1.702 gate)) times (up within ±7, plus 1): the constants of model/op/glu.ts. */
+export function clampedSilu4(gate: v128, up: v128): v128 {
+  const limit = f32x4.splat(7);
+  const x = f32x4.pmin(limit, gate);
+  const quotient = f32x4.div(x, add(f32x4.splat(1), exp4(mul(f32x4.splat(-1.702), x))));
+  return mul(quotient, add(f32x4.pmin(limit, f32x4.pmax(f32x4.neg(limit), up)), f32x4.splat(1)));
+}
+
 /** fp32 of a bfloat16. */
 // @ts-ignore: decorator
 @inline

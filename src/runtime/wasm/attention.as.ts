@@ -150,14 +150,19 @@ function scoreTwoBlocks(
   for (let i: usize = 0; i < 128; i += 16) v128.store(out + i, mul(v128.load(acc + i), s));
 }
 
-/** Largest score, then exp(score - largest) in place; `count` is a multiple of 16, hidden scores are -infinity. */
-function softmaxTerms(scores: usize, count: i32): void {
+/**
+ * Largest of the scores and the sink, then exp(score - largest) in place; `count` is a multiple of 16, hidden scores are
+ * -infinity.
+ * @returns the term of the sink in every lane
+ */
+function softmaxTerms(scores: usize, count: i32, sink: f32): v128 {
   const end = scores + (<usize>count << 2);
-  let most = f32x4.splat(-Infinity);
+  let most = f32x4.splat(sink);
   for (let at = scores; at < end; at += 16) most = f32x4.pmax(most, v128.load(at));
   most = f32x4.pmax(most, v128.shuffle<f32>(most, most, 2, 3, 0, 1));
   most = f32x4.pmax(most, v128.shuffle<f32>(most, most, 1, 0, 3, 2));
   for (let at = scores; at < end; at += 16) v128.store(at, exp4(f32x4.sub(v128.load(at), most)));
+  return exp4(f32x4.sub(f32x4.splat(sink), most));
 }
 
 /** Vectors that a slice keeps: its elements, and the sum of the terms in every lane of the last. */
@@ -169,7 +174,7 @@ const narrowVectors: usize = 2;
  * Weighted values of 32 elements of a head, divided by the sum of the terms, where every tile is one position: the
  * chain itself. `rows` are the addresses of the values of each position.
  */
-function weighWide(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, acc: usize): void {
+function weighWide(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, sink: v128, acc: usize): void {
   const zero = f32x4.splat(0);
   memory.fill(acc, 0, 3 * (wideVectors << 4));
   let c0 = zero, c1 = zero, c2 = zero, c3 = zero, c4 = zero, c5 = zero, c6 = zero, c7 = zero, sum = zero;
@@ -206,12 +211,12 @@ function weighWide(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: 
     c0 = zero, c1 = zero, c2 = zero, c3 = zero, c4 = zero, c5 = zero, c6 = zero, c7 = zero, sum = zero;
   }
   acc += 2 * (wideVectors << 4);
-  const divisor = v128.load(acc, 128);
+  const divisor = add(v128.load(acc, 128), sink);
   for (let i: usize = 0; i < 128; i += 16) v128.store(out + i, f32x4.div(v128.load(acc + i), divisor));
 }
 
 /** Weighted values of 16 elements, for tiles of any length. */
-function weighSlice(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, acc: usize): void {
+function weighSlice(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, sink: v128, acc: usize): void {
   const zero = f32x4.splat(0);
   memory.fill(acc, 0, 3 * (sliceVectors << 4));
   let c0 = zero, c1 = zero, c2 = zero, c3 = zero, sum = zero;
@@ -249,12 +254,12 @@ function weighSlice(out: usize, terms: usize, runs: usize, runsEnd: usize, rows:
     c0 = zero, c1 = zero, c2 = zero, c3 = zero, sum = zero;
   }
   acc += 2 * (sliceVectors << 4);
-  const divisor = v128.load(acc, 64);
+  const divisor = add(v128.load(acc, 64), sink);
   for (let i: usize = 0; i < 64; i += 16) v128.store(out + i, f32x4.div(v128.load(acc + i), divisor));
 }
 
 /** Weighted values of 4 elements: what is left of a head. */
-function weighNarrow(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, acc: usize): void {
+function weighNarrow(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, sink: v128, acc: usize): void {
   const zero = f32x4.splat(0);
   memory.fill(acc, 0, 3 * (narrowVectors << 4));
   let chain = zero, sum = zero;
@@ -282,7 +287,7 @@ function weighNarrow(out: usize, terms: usize, runs: usize, runsEnd: usize, rows
     chain = zero, sum = zero;
   }
   acc += 2 * (narrowVectors << 4);
-  v128.store(out, f32x4.div(v128.load(acc), v128.load(acc, 16)));
+  v128.store(out, f32x4.div(v128.load(acc), add(v128.load(acc, 16), sink)));
 }
 
 /** Addresses of the values of one KV head at `length` positions from `first` on. */
@@ -298,12 +303,12 @@ export function listValueRows(
 
 /**
  * One query head at `position`: sees the positions from `first` on. `keys` is the head's offset in a block, `channel`
- * its first element in a row of keys, `channels` the runs of its elements, `rows` come from `listValueRows`, `singles` says that every tile is one position, `scores` has room for the context rounded out to whole blocks, `cap` is 0 where
+ * its first element in a row of keys, `channels` the runs of its elements, `rows` come from `listValueRows`, `singles` says that every tile is one position, `sink` is a score without a value or -infinity, `scores` has room for the context rounded out to whole blocks, `cap` is 0 where
  * scores are not soft-capped, `inverse` 1 / cap.
  */
 export function attendHead(
   out: usize, q: usize, headDim: usize, scale: f32, cap: f32, inverse: f32, table: usize, first: i32, position: i32, cache: usize,
-  blockBytes: usize, keys: usize, channel: usize, channels: usize, channelsEnd: usize, rows: usize, runs: usize, runsEnd: usize, singles: bool, scores: usize,
+  blockBytes: usize, keys: usize, channel: usize, channels: usize, channelsEnd: usize, rows: usize, runs: usize, runsEnd: usize, singles: bool, sink: f32, scores: usize,
   result: usize, acc: usize,
 ): void {
   const start = first & ~(blockTokens - 1);
@@ -326,13 +331,13 @@ export function attendHead(
   // Positions outside the window and slots not yet written count as infinitely unlikely.
   for (let hidden = start; hidden < first; hidden++) store<f32>(scores + (<usize>(hidden - start) << 2), -Infinity);
   for (let hidden = scores + (<usize>(position - start + 1) << 2); hidden < at; hidden += 4) store<f32>(hidden, -Infinity);
-  softmaxTerms(scores, <i32>((at - scores) >> 2));
+  const sinkTerm = softmaxTerms(scores, <i32>((at - scores) >> 2), sink);
 
   const terms = scores + (<usize>(first - start) << 2);
   const valueBytes = padded(headDim) << 2;
   let d: usize = 0;
-  if (singles) for (; d + 128 <= valueBytes; d += 128) weighWide(result + d, terms, runs, runsEnd, rows, d, acc);
-  for (; d + 64 <= valueBytes; d += 64) weighSlice(result + d, terms, runs, runsEnd, rows, d, acc);
-  for (; d < valueBytes; d += 16) weighNarrow(result + d, terms, runs, runsEnd, rows, d, acc);
+  if (singles) for (; d + 128 <= valueBytes; d += 128) weighWide(result + d, terms, runs, runsEnd, rows, d, sinkTerm, acc);
+  for (; d + 64 <= valueBytes; d += 64) weighSlice(result + d, terms, runs, runsEnd, rows, d, sinkTerm, acc);
+  for (; d < valueBytes; d += 16) weighNarrow(result + d, terms, runs, runsEnd, rows, d, sinkTerm, acc);
   memory.copy(out, result, headDim << 2);
 }

@@ -1,6 +1,6 @@
 // Ops that treat each row by itself: embedding, norm, rotary embedding, gated unit, sum, gather.
-import { add, fromBf16, fromF16, geluTanh4, mul, silu4, softcap4 } from './arithmetic.as';
-import { activationSilu, blockRows, formatBf16, formatF16, formatF32, runBytes, runDescending, runLevelMask } from './layout';
+import { add, clampedSilu4, fromBf16, fromF16, geluTanh4, mul, silu4, softcap4 } from './arithmetic.as';
+import { activationClampedSilu, activationSilu, blockRows, formatBf16, formatF16, formatF32, runBytes, runDescending, runLevelMask } from './layout';
 
 /** Element `index` of a table in a 16-bit format or fp32. */
 // @ts-ignore: decorator
@@ -89,11 +89,13 @@ export function rope(out: usize, x: usize, heads: i32, headDim: usize, table: us
   }
 }
 
-/** activation(gate) * up, `width` rounded up to whole vectors: rows are padded. */
+/** activation(gate) * up, or as the activation has it, `width` rounded up to whole vectors: rows are padded. */
 export function glu(out: usize, gate: usize, up: usize, width: usize, activation: i32): void {
   const bytes = width << 2;
   if (activation == activationSilu) {
     for (let i: usize = 0; i < bytes; i += 16) v128.store(out + i, mul(silu4(v128.load(gate + i)), v128.load(up + i)));
+  } else if (activation == activationClampedSilu) {
+    for (let i: usize = 0; i < bytes; i += 16) v128.store(out + i, clampedSilu4(v128.load(gate + i), v128.load(up + i)));
   } else {
     for (let i: usize = 0; i < bytes; i += 16) v128.store(out + i, mul(geluTanh4(v128.load(gate + i)), v128.load(up + i)));
   }

@@ -21,7 +21,7 @@ export { attendHead, cacheRow, listValueRows } from './attention.as';
 export { addRows, embed, glu, rmsNorm, rope, scaleRow, softcapRow } from './elementwise.as';
 export { linearInt8, quantizeRows } from './linear-int8.as';
 export { linear, packRows } from './linear.as';
-import { exp4, geluTanh4, silu4, tanh4, toBf16, toF16 } from './arithmetic.as';
+import { clampedSilu4, exp4, geluTanh4, silu4, tanh4, toBf16, toF16 } from './arithmetic.as';
 
 /** Polls of a shared word before a thread goes to sleep: some tens of microseconds, several barriers long. */
 const spins: i32 = 20_000;
@@ -194,6 +194,7 @@ function attend(at: usize, rows: i32): void {
   const heads = int(at, 5), kvHeads = int(at, 6), headDim = word(at, 7);
   const window = int(at, 11), parts = int(at, 12), group = int(at, 13);
   const share = heads / kvHeads;
+  const sinks = word(at, 17);
   const runs = scratch + contextRunsOffset;
   const valueRows = scratch + load<usize>(ctlValueRowsOffset);
   const scores = scratch + load<usize>(ctlScoresOffset);
@@ -216,7 +217,8 @@ function attend(at: usize, rows: i32): void {
       const head = (kvHead * share + h) * (headDim << 2);
       attendHead(
         out + <usize>row * stride + head, q + <usize>row * qStride + head, headDim, load<f32>(at + 40), load<f32>(at + 60), load<f32>(at + 64), table, first, position,
-        word(at, 8), word(at, 9), keys, kvHead * headDim, channels, channelsEnd, valueRows, runs, runsEnd, tile == 1, scores,
+        word(at, 8), word(at, 9), keys, kvHead * headDim, channels, channelsEnd, valueRows, runs, runsEnd, tile == 1,
+        sinks ? load<f32>(sinks + ((kvHead * share + h) << 2)) : -Infinity, scores,
         result, scratch,
       );
     }
@@ -235,6 +237,9 @@ export function geluTanhOf(x: f32): f32 {
 }
 export function tanhOf(x: f32): f32 {
   return f32x4.extract_lane(tanh4(f32x4.splat(x)), 0);
+}
+export function clampedSiluOf(gate: f32, up: f32): f32 {
+  return f32x4.extract_lane(clampedSilu4(f32x4.splat(gate), f32x4.splat(up)), 0);
 }
 export function bf16Of(x: f32): u32 {
   return toBf16(x);

@@ -2,7 +2,17 @@ import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { builtDigest, sourceDigest } from '../../../scripts/build-wasm.ts';
 import { widenInto } from '../../model/index.ts';
-import { exp32, f32, geluTanh32, reduceInOrder, roundToBf16, roundToF16, silu32, tanh32 } from '../../wafer/index.ts';
+import {
+  clampedSilu32,
+  exp32,
+  f32,
+  geluTanh32,
+  reduceInOrder,
+  roundToBf16,
+  roundToF16,
+  silu32,
+  tanh32,
+} from '../../wafer/index.ts';
 import type { ReductionPlan } from '../../wafer/index.ts';
 import { loadKernels } from './kernels.node.ts';
 import { instantiate } from './kernels.ts';
@@ -31,6 +41,7 @@ describe('kernels', () => {
         expect(kernels.tanhOf(x)).toBe(tanh32(x));
         expect(kernels.siluOf(x)).toBe(silu32(x));
         expect(kernels.geluTanhOf(x)).toBe(geluTanh32(x));
+        expect(kernels.clampedSiluOf(x, f32(x / 3))).toBe(clampedSilu32(x, f32(x / 3)));
       }),
       { numRuns: 5000 },
     );

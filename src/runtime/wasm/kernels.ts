@@ -13,6 +13,7 @@ export interface Kernels {
   siluOf(x: number): number;
   geluTanhOf(x: number): number;
   tanhOf(x: number): number;
+  clampedSiluOf(gate: number, up: number): number;
   bf16Of(x: number): number;
   f16Of(x: number): number;
 }

@@ -82,6 +82,7 @@ export const formatInt8 = 3;
 // Activations of a gated linear unit.
 export const activationSilu = 0;
 export const activationGeluTanh = 1;
+export const activationClampedSilu = 2;
 
 // Operations. Strides are in bytes from one row to the next; addresses are in bytes.
 
@@ -101,7 +102,7 @@ export const opLinearInt8 = 6;
 export const opRope = 7;
 /** k, stride, v, stride, kvHeads, headDim, cache of the layer, bytes a block */
 export const opCache = 8;
-/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group, bounds of the KV heads' runs (kvHeads + 1 addresses), soft cap (fp32 bits, 0 for none), 1 / soft cap */
+/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group, bounds of the KV heads' runs (kvHeads + 1 addresses), soft cap (fp32 bits, 0 for none), 1 / soft cap, sinks or 0 */
 export const opAttend = 9;
 /** out, stride, gate, stride, up, stride, width, activation */
 export const opGlu = 10;

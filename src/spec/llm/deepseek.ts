@@ -20,7 +20,7 @@ const mlp: MoeShape = {
   sharedFfn: 2048,
   denseLayers: 3,
   denseFfn: 18_432,
-  routerBias: true,
+  routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice', groups: { count: 8, active: 4 } },
   expertBias: false,
 };
 
@@ -60,7 +60,12 @@ export const kimiK2: LlmFacts = {
     maxContext: 131_072,
     rope: { theta: 50_000 },
     attention: { ...attention, heads: 64 },
-    mlp: { ...mlp, experts: 384, denseLayers: 1 },
+    mlp: {
+      ...mlp,
+      experts: 384,
+      denseLayers: 1,
+      routing: { score: 'sigmoid', normalize: true, scale: 2.827, bias: 'choice' },
+    },
   },
   parameters: {
     ...rounded(

@@ -25,7 +25,7 @@ export const glm46: LlmFacts = {
       sharedFfn: 1536,
       denseLayers: 3,
       denseFfn: 12_288,
-      routerBias: true,
+      routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice' },
       expertBias: false,
     },
   },

@@ -13,7 +13,19 @@ export const gptOss120b: LlmFacts = {
     maxContext: 131_072,
     normEps: 1e-5,
     layerNorms: 2,
-    rope: { theta: 150_000 },
+    rope: {
+      theta: 150_000,
+      scaling: {
+        kind: 'yarn',
+        factor: 32,
+        originalContext: 4096,
+        betaFast: 32,
+        betaSlow: 1,
+        // As YaRN has it where a configuration does not say: 0.1 ln(factor) + 1.
+        attentionFactor: 0.1 * Math.log(32) + 1,
+        truncate: false,
+      },
+    },
     tiedEmbeddings: false,
     attention: {
       kind: 'gqa',
@@ -36,7 +48,7 @@ export const gptOss120b: LlmFacts = {
       sharedFfn: 0,
       denseLayers: 0,
       denseFfn: 0,
-      routerBias: true,
+      routing: { score: 'softmax', normalize: true, scale: 1, bias: 'logits' },
       expertBias: true,
     },
   },

@@ -1,18 +1,33 @@
 import type { Fact } from '../fact.ts';
 
-/**
- * Rotary embedding (Su et al. 2021); `llama3` scaling as in the Llama 3.1 release. YaRN (gpt-oss, DeepSeek, Kimi) is
- * not stated: it changes angles, neither size nor work, and no architecture that Ingot executes uses it.
- */
+/** Scaling of rotary frequencies as in the Llama 3.1 release. */
+export interface Llama3Scaling {
+  readonly kind: 'llama3';
+  readonly factor: number;
+  readonly lowFreqFactor: number;
+  readonly highFreqFactor: number;
+  readonly originalContext: number;
+}
+
+/** YaRN (Peng et al. 2023, arXiv 2309.00071), which also stretches the rotated vectors. */
+export interface YarnScaling {
+  readonly kind: 'yarn';
+  readonly factor: number;
+  readonly originalContext: number;
+  /** Pairs that turn more often than this in the original context keep their frequency. */
+  readonly betaFast: number;
+  /** Pairs that turn less often than this have it divided by `factor`. */
+  readonly betaSlow: number;
+  /** Cosines and sines are multiplied by it. */
+  readonly attentionFactor: number;
+  /** Whether the bounds between kept and divided pairs are rounded outwards to whole pairs. */
+  readonly truncate: boolean;
+}
+
+/** Rotary embedding (Su et al. 2021, arXiv 2104.09864). Scaling changes angles, neither size nor work. */
 export interface RopeShape {
   readonly theta: number;
-  readonly scaling?: {
-    readonly kind: 'llama3';
-    readonly factor: number;
-    readonly lowFreqFactor: number;
-    readonly highFreqFactor: number;
-    readonly originalContext: number;
-  };
+  readonly scaling?: Llama3Scaling | YarnScaling;
 }
 
 /** Grouped-query attention (multi-head when kvHeads equals heads). */
@@ -53,6 +68,28 @@ export interface DenseMlpShape {
   readonly ffn: number;
 }
 
+/**
+ * How a token's experts follow from the router's logits, one for each expert. Scores are the softmax of the logits, or
+ * their sigmoids; the best `activeExperts` are chosen, and weighted by their scores.
+ */
+export interface RoutingShape {
+  readonly score: 'softmax' | 'sigmoid';
+  /** The weights are divided by their sum. (A softmax of the chosen logits alone is the same.) */
+  readonly normalize: boolean;
+  /** The weights are multiplied by it. */
+  readonly scale: number;
+  /**
+   * What the router's bias is added to, where it has one: the logits, or the scores by which experts are chosen, but
+   * not those by which they are weighted (DeepSeek-V3, arXiv 2412.19437, section 2.1.2).
+   */
+  readonly bias?: 'logits' | 'choice';
+  /**
+   * Experts lie in `count` groups of neighbours, and only the `active` groups with the largest sums of their two best
+   * scores are chosen from (DeepSeek-V3).
+   */
+  readonly groups?: { readonly count: number; readonly active: number };
+}
+
 export interface MoeShape {
   readonly kind: 'moe';
   readonly experts: number;
@@ -64,7 +101,7 @@ export interface MoeShape {
   /** Leading layers with a dense MLP of width `denseFfn`. */
   readonly denseLayers: number;
   readonly denseFfn: number;
-  readonly routerBias: boolean;
+  readonly routing: RoutingShape;
   readonly expertBias: boolean;
 }
 

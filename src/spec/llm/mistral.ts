@@ -48,7 +48,7 @@ export const mixtral8x7b: LlmFacts = {
       sharedFfn: 0,
       denseLayers: 0,
       denseFfn: 0,
-      routerBias: false,
+      routing: { score: 'softmax', normalize: true, scale: 1 },
       expertBias: false,
     },
   },

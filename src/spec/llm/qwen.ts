@@ -103,7 +103,7 @@ export const qwen3_235b_a22b: LlmFacts = {
       sharedFfn: 0,
       denseLayers: 0,
       denseFfn: 0,
-      routerBias: false,
+      routing: { score: 'softmax', normalize: true, scale: 1 },
       expertBias: false,
     },
   },
