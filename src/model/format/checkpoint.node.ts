@@ -89,6 +89,7 @@ export function openCheckpoint(dir: string): Checkpoint {
         readText(dir, 'chat_template.jinja', MAX_TOKENIZER_CONFIG_BYTES),
       ),
       where: path('tokenizer.json'),
+      chatTemplateWhere: path(hasFile(dir, 'chat_template.jinja') ? 'chat_template.jinja' : 'tokenizer_config.json'),
     });
     read.push('tokenizer.json');
     checkTokenizer(tokenizer, shape, path('tokenizer.json'));

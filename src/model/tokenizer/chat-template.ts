@@ -32,6 +32,8 @@ export interface RenderOptions {
 }
 
 export interface ChatTemplate {
+  /** All templates' text. */
+  readonly source: string;
   /** @throws IngotError CHAT_TEMPLATE_INVALID, also where rendering takes too long; CHAT_MESSAGES_REFUSED when the template itself refuses them */
   render(messages: readonly ChatMessage[], options: RenderOptions): string;
 }
@@ -77,6 +79,7 @@ export function createChatTemplate(
   };
 
   return {
+    source: [...templates.values()].join('\n'),
     render(messages, { addGenerationPrompt, now, tools, variables }) {
       const name = tools !== undefined && templates.has('tool_use') ? 'tool_use' : 'default';
       const program = programOf(name);

@@ -19,6 +19,8 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** Leave out special tokens. Default true. */
   readonly skipSpecial?: boolean;
+  /** Special tokens that are text all the same, because the reader looks for them. */
+  readonly shown?: ReadonlySet<number>;
   /** The ids go on after other text, so a space at the start is part of the text. Default false. */
   readonly continues?: boolean;
 }
@@ -49,6 +51,8 @@ export interface Tokenizer {
   /** Bytes of one token, for `logprobs`. Not to be changed. */
   tokenBytes(id: number): Uint8Array;
   readonly hasChatTemplate: boolean;
+  /** Text of all chat templates; it tells which marks the model writes. */
+  readonly chatTemplate: string | undefined;
   /** @throws IngotError CHAT_TEMPLATE_MISSING, CHAT_TEMPLATE_INVALID, CHAT_MESSAGES_REFUSED */
   renderChat(messages: readonly ChatMessage[], options: RenderOptions): string;
 }
@@ -62,6 +66,8 @@ export interface TokenizerFiles {
   readonly chatTemplate?: string;
   /** What the files are called in messages. */
   readonly where: string;
+  /** What the file with the chat template is called; default the same. */
+  readonly chatTemplateWhere?: string;
   /** Text to ids where the public library lacks the model; then `tokenizer` says only what tokens stand for. */
   readonly encoder?: (text: string, addSpecial: boolean) => number[];
 }
@@ -72,7 +78,7 @@ export interface TokenizerFiles {
  * @throws IngotError TOKENIZER_INVALID, TOKENIZER_UNSUPPORTED
  */
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
-  const { tokenizer, config, chatTemplate, where } = files;
+  const { tokenizer, config, chatTemplate, where, chatTemplateWhere = where } = files;
   const vocabulary = readVocabulary(tokenizer, where);
   const rule = resolveByteRule(tokenizer['decoder'], where);
   const toIds = files.encoder ?? libraryEncoder(openLibrary(tokenizer, config, where));
@@ -98,7 +104,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     };
   };
   const isSkipped = (id: number, options: DecodeOptions): boolean =>
-    options.skipSpecial !== false && vocabulary.special.has(id);
+    options.skipSpecial !== false && vocabulary.special.has(id) && options.shown?.has(id) !== true;
 
   /** Tokens that are put around a text; where there are no others, the text was dropped. */
   const framings = new Map<boolean, number>();
@@ -115,7 +121,8 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const bosId = idOf('bos_token');
   const eosId = idOf('eos_token');
   const source = chatTemplate ?? config['chat_template'] ?? undefined;
-  const chat = source === undefined ? undefined : createChatTemplate(source, specialVariables(config), where);
+  const chat =
+    source === undefined ? undefined : createChatTemplate(source, specialVariables(config), chatTemplateWhere);
 
   return {
     vocabSize,
@@ -154,12 +161,13 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     tokenText: (id) => lossy().decode(tokenBytes(id)),
     tokenBytes,
     hasChatTemplate: chat !== undefined,
+    chatTemplate: chat?.source,
     renderChat(messages, options) {
       if (chat !== undefined) return chat.render(messages, options);
       return fail({
         code: 'CHAT_TEMPLATE_MISSING',
         message: 'the checkpoint has no chat template',
-        where,
+        where: chatTemplateWhere,
         suggestion: 'use /v1/completions with a prompt, or an instruct release of the model',
       });
     },

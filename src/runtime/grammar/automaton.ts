@@ -160,7 +160,7 @@ function createGrammar({ states, start }: Network): Grammar {
   return {
     start: close([[start, bottom]]) as GrammarState,
     step(state, byte) {
-      const row = (state.next ??= new Array<GrammarState | null | undefined>(256).fill(undefined));
+      const row = (state.next ??= Array.from({ length: 256 }, () => undefined));
       let next = row[byte];
       if (next === undefined) row[byte] = next = move(state, byte);
       return next;

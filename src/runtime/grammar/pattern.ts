@@ -166,11 +166,7 @@ interface Alternative {
 
 /** @throws PatternRefused */
 function parsePattern(source: string): Alternative[] {
-  try {
-    new RegExp(source, 'u');
-  } catch {
-    throw new PatternRefused('a text that is not a regular expression');
-  }
+  if (!isRegularExpression(source)) throw new PatternRefused('a text that is not a regular expression');
   const characters = [...source];
   let at = 0;
   let groups = 0;
@@ -270,6 +266,14 @@ function parsePattern(source: string): Alternative[] {
     return [single(letter)];
   };
   return alternatives();
+}
+
+function isRegularExpression(source: string): boolean {
+  try {
+    return new RegExp(source, 'u').unicode;
+  } catch {
+    return false;
+  }
 }
 
 const single = (character: string): CodeRange => {

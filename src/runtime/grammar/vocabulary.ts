@@ -115,7 +115,7 @@ function compareBytes(a: Uint8Array, b: Uint8Array): number {
 function walk(trie: Trie, grammar: Grammar, start: GrammarState, words: number): Uint32Array {
   const { byte, depth, after, first, tokens, deepest } = trie;
   const mask = new Uint32Array(words);
-  const path = new Array<GrammarState>(deepest + 1).fill(start);
+  const path = Array.from({ length: deepest + 1 }, () => start);
   for (let node = 0; node < byte.length; ) {
     const next = grammar.step(path[depth[node] - 1], byte[node]);
     if (next === null) {
