@@ -56,7 +56,7 @@ export function runPoint(point: Point, wanted: Wanted, hooks: Hooks = {}): Point
       published: publishedMatches(point, run.cycles),
       ...(run.breakdown === undefined ? {} : { breakdown: run.breakdown }),
       counts: run.counts,
-      utilisation: utilisationOf(run, activity),
+      utilisation: utilisationOf(run),
       values: prepared.check(run),
       wallSeconds,
       ...(trace === undefined ? {} : { trace }),
@@ -117,7 +117,7 @@ function facts(target: Target, point: Point, wafer: Wafer, program: MachineProgr
 
 const most = (values: Int32Array): number => values.reduce((largest, n) => Math.max(largest, n), 0);
 
-function utilisationOf({ cycles, busy, counts }: Simulation, { links }: Activity): PointReport['utilisation'] {
+function utilisationOf({ cycles, busy, counts, links }: Simulation): PointReport['utilisation'] {
   const share = (n: number, of: number): number => (n === 0 ? 0 : n / of);
   const linksUsed = links.reduce((n, wavelets) => n + (wavelets > 0 ? 1 : 0), 0);
   return {
@@ -132,7 +132,7 @@ function utilisationOf({ cycles, busy, counts }: Simulation, { links }: Activity
   };
 }
 
-function perPeOf({ busy }: Simulation, { held, links }: Activity): PerPe {
+function perPeOf({ busy, links }: Simulation, { held }: Activity): PerPe {
   return {
     busy,
     stalled: held.map((cycles, pe) => cycles - busy[pe]),

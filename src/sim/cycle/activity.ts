@@ -1,4 +1,4 @@
-// Where a run was busy, where it waited, and which links it filled: totals per PE and per link.
+// Where a run was busy and where it waited: totals per PE.
 
 import type { MachineState } from '../../wafer/machine/index.ts';
 import type { Observer } from './observer.ts';
@@ -7,14 +7,11 @@ import type { Timing } from './timing.ts';
 export interface Activity extends Observer {
   /** Per PE: cycles from the start of a task or vector instruction until nothing is begun any more. */
   readonly held: Int32Array;
-  /** Wavelets that left PE p by port d (N, E, S, W), at 4 p + d: cycles in which the link was taken. */
-  readonly links: Int32Array;
 }
 
 export function createActivity(m: MachineState, timing: Timing): Activity {
-  const { pes, fifoPe } = m.resolved;
+  const { pes } = m.resolved;
   const held = new Int32Array(pes);
-  const links = new Int32Array(pes * 4);
   /** Cycle since which something is begun, or -1. */
   const since = new Int32Array(pes).fill(-1);
 
@@ -28,11 +25,6 @@ export function createActivity(m: MachineState, timing: Timing): Activity {
   return {
     anyOrder: true,
     held,
-    links,
-    moved(channel, out) {
-      const first = 4 * fifoPe[channel];
-      for (let rest = out & 15; rest !== 0; rest &= rest - 1) links[first + 31 - Math.clz32(rest & -rest)]++;
-    },
     started(pe) {
       if (since[pe] < 0) since[pe] = m.now;
       settle(pe, m.now + timing.taskStart);

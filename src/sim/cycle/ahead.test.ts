@@ -20,16 +20,16 @@ function outcome(program: MachineProgram, options: SimulateOptions, objects: rea
     explain: true,
     observe: (m) => {
       const activity = createActivity(m, timingOf(wse2));
-      held.push(activity.held, activity.links);
+      held.push(activity.held);
       return [activity];
     },
   });
-  const { cycles, counts, breakdown, busy, load } = run;
+  const { cycles, counts, breakdown, busy, load, links } = run;
   const pes = Array.from({ length: program.width * program.height }, (_, pe) => pe);
   const values = pes.map((pe) =>
     objects.map((object) => run.read(pe % program.width, Math.floor(pe / program.width), object)),
   );
-  return { cycles, counts, breakdown, busy, load, held, values };
+  return { cycles, counts, breakdown, busy, load, links, held, values };
 }
 
 function refusal(run: () => void): (string | undefined)[] {

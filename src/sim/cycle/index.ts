@@ -1,6 +1,6 @@
 export * from './simulate.ts';
 export * from './simulate-collective.ts';
-export * from './engine.ts';
+export * from './engine/index.ts';
 export * from './timing.ts';
 export * from './critical-path.ts';
 export * from './observer.ts';

@@ -9,8 +9,11 @@ export interface Observer {
    * instruction as one, where nothing else can happen on that CE meanwhile. That is several times as fast.
    */
   readonly anyOrder?: boolean;
-  /** A router moved the head of `channel`; the link targets and CE queue of `out`, a mask of ports, hold a copy. */
-  moved(channel: number, out: number): void;
+  /**
+   * A router moved the head of `channel`; the link targets and CE queue of `out`, a mask of ports, hold a copy.
+   * Only the plain engine sees every move: who watches them gets that one.
+   */
+  moved?(channel: number, out: number): void;
   /** A task started; `queue` is the FIFO whose wavelet it took, or negative. */
   started(pe: number, queue: number): void;
   /** The main thread executed an instruction in `cycles`; `begun` when it was a vector instruction, which it only begins. */
@@ -26,9 +29,11 @@ export function together(observers: readonly Observer[]): Observer | undefined {
   if (observers.length <= 1) return observers[0];
   return {
     anyOrder: observers.every((each) => each.anyOrder === true),
-    moved(channel, out) {
-      for (const each of observers) each.moved(channel, out);
-    },
+    ...(observers.some((each) => each.moved !== undefined) && {
+      moved(channel: number, out: number) {
+        for (const each of observers) each.moved?.(channel, out);
+      },
+    }),
     started(pe, queue) {
       for (const each of observers) each.started(pe, queue);
     },

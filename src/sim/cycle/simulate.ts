@@ -4,17 +4,30 @@ import { IngotError, cycles, fail } from '../../core/index.ts';
 import type { Cycles } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { createState, findDeadlock, loadImages, readObject, resolveProgram } from '../../wafer/machine/index.ts';
-import type { MachineProgram, MachineState, MemoryImage, MemoryReader } from '../../wafer/machine/index.ts';
+import type {
+  MachineProgram,
+  MachineState,
+  MemoryImage,
+  MemoryReader,
+  ResolvedProgram,
+} from '../../wafer/machine/index.ts';
 import { createCriticalPath } from './critical-path.ts';
 import type { Breakdown } from './critical-path.ts';
-import { createEngine } from './engine.ts';
-import type { Counts, Order } from './engine.ts';
+import { Refusal, engines, refused } from './engine/index.ts';
+import type { Counts, Engine, EngineKind, EngineOptions, Order } from './engine/index.ts';
 import { together } from './observer.ts';
 import type { Observer } from './observer.ts';
 import { depthsOf, timingOf } from './timing.ts';
+import type { Timing } from './timing.ts';
+
+/** An engine by its id, or the fastest that takes the program. */
+export type EngineChoice = 'auto' | (typeof engines)[number]['id'];
 
 export interface SimulateOptions {
+  /** Iterated once by each engine that is begun; that is more than one only where it can be iterated again. */
   readonly inputs?: Iterable<MemoryImage>;
+  /** Default `auto`. */
+  readonly engine?: EngineChoice;
   /** Give up after this many cycles. Default 10^9. */
   readonly maxCycles?: number;
   /** Called about every `progressEvery` cycles (default 10,000) with the current one. */
@@ -24,13 +37,15 @@ export interface SimulateOptions {
   readonly order?: Order;
   /** Never do a CE's work ahead of the others: the plain schedule, with the same results. */
   readonly stepByStep?: boolean;
-  /** Follow the critical path (costs time and memory). */
+  /** Follow the critical path (costs time and memory; the plain engine). */
   readonly explain?: boolean;
   /** Watches the run; given the machine before its first cycle. */
   readonly observe?: (m: MachineState) => readonly Observer[];
 }
 
 export interface Simulation extends MemoryReader {
+  /** Id of the engine that ran. */
+  readonly engine: string;
   /** From the first task's activation to the end of the last action. */
   readonly cycles: Cycles;
   readonly counts: Readonly<Counts>;
@@ -40,23 +55,84 @@ export interface Simulation extends MemoryReader {
   readonly busy: Int32Array;
   /** Per PE, row by row: wavelets that its router sent to neighbours. */
   readonly load: Int32Array;
+  /** Wavelets that left PE p by port d (N, E, S, W), at 4 p + d: cycles in which the link was taken. */
+  readonly links: Int32Array;
 }
 
 /**
  * @throws IngotError as `verify` finds, DEADLOCK (naming PEs and colors) when nothing can move before all is
- *   done, RUN_TOO_LONG, WAFER_TIMING
+ *   done, RUN_TOO_LONG, WAFER_TIMING, ENGINE_REFUSED when the engine asked for does not take the program,
+ *   ENGINE_UNKNOWN
  */
 export function simulate(program: MachineProgram, wafer: Wafer, options: SimulateOptions = {}): Simulation {
   const timing = timingOf(wafer);
-  const m = createState(resolveProgram(program, wafer), depthsOf(timing));
-  loadImages(m, options.inputs ?? []);
+  const choice = options.engine ?? 'auto';
+  const wanted = choice === 'auto' ? engines : engines.filter(({ id }) => id === choice);
+  if (wanted.length === 0)
+    fail({
+      code: 'ENGINE_UNKNOWN',
+      message: `no engine is named "${choice}"`,
+      expected: ['auto', ...engines.map(({ id }) => id)].join(', '),
+    });
+  const resolved = resolveProgram(program, wafer);
+  const inputs: unknown = options.inputs?.[Symbol.iterator]();
+  const isRepeatable = inputs === undefined || inputs !== options.inputs;
+  let reason = '';
+  for (const kind of wanted) {
+    if (choice === 'auto' && !kind.certain && !isRepeatable) continue;
+    const run = tryEngine(kind, resolved, timing, options);
+    if (typeof run !== 'string') return run;
+    reason = run;
+  }
+  throw new IngotError(refused(choice, reason));
+}
+
+/** The run, or why this engine cannot do it. */
+function tryEngine(
+  kind: EngineKind,
+  resolved: ResolvedProgram,
+  timing: Timing,
+  options: SimulateOptions,
+): Simulation | string {
+  // What can be told from the program alone is told before memory is taken.
+  const early = kind.refuses(resolved, timing, plainly(options));
+  if (early !== undefined) return early;
+  const m = createState(resolved, depthsOf(timing));
   const path = options.explain === true ? createCriticalPath(m, timing) : undefined;
   const watchers = [...(path === undefined ? [] : [path]), ...(options.observe?.(m) ?? [])];
-  const engine = createEngine(m, timing, {
-    order: options.order,
-    observer: together(watchers),
-    stepByStep: options.stepByStep,
-  });
+  const engineOptions: EngineOptions = { ...plainly(options), observer: together(watchers) };
+  const late = kind.refuses(resolved, timing, engineOptions);
+  if (late !== undefined) return late;
+  loadImages(m, options.inputs ?? []);
+  const engine = kind.create(m, timing, engineOptions);
+  try {
+    drive(engine, options);
+    engine.finish?.();
+  } catch (error) {
+    if (error instanceof Refusal) return error.message;
+    throw error;
+  }
+  const deadlock = findDeadlock(m);
+  if (deadlock !== undefined) throw new IngotError(deadlock);
+  const { links } = engine;
+  return {
+    engine: kind.id,
+    cycles: cycles(engine.end),
+    counts: engine.counts,
+    ...(path === undefined ? {} : { breakdown: path.breakdown(engine.end) }),
+    busy: engine.busy,
+    load: Int32Array.from(
+      engine.busy,
+      (_, pe) => links[4 * pe] + links[4 * pe + 1] + links[4 * pe + 2] + links[4 * pe + 3],
+    ),
+    links,
+    read: (x, y, object) => readObject(m, y * resolved.width + x, object),
+  };
+}
+
+const plainly = ({ order, stepByStep }: SimulateOptions): EngineOptions => ({ order, stepByStep });
+
+function drive(engine: Engine, options: SimulateOptions): void {
   const maxCycles = options.maxCycles ?? 1e9;
   const every = options.progressEvery ?? 10_000;
   let reported = 0;
@@ -69,14 +145,4 @@ export function simulate(program: MachineProgram, wafer: Wafer, options: Simulat
       options.onProgress(engine.cycle);
     }
   }
-  const deadlock = findDeadlock(m);
-  if (deadlock !== undefined) throw new IngotError(deadlock);
-  return {
-    cycles: cycles(engine.end),
-    counts: engine.counts,
-    ...(path === undefined ? {} : { breakdown: path.breakdown(engine.end) }),
-    busy: engine.busy,
-    load: engine.load,
-    read: (x, y, object) => readObject(m, y * m.resolved.width + x, object),
-  };
 }

@@ -2,7 +2,7 @@
 import type { Rng } from '../../../core/index.ts';
 import { findWafer, resolveWafer } from '../../../spec/index.ts';
 import type { MachineProgram, Queue, Role, RouteRule, Task } from '../../../wafer/machine/index.ts';
-import type { Order } from '../engine.ts';
+import type { Order } from '../engine/index.ts';
 
 export const wse2 = resolveWafer(findWafer('wse2'));
 

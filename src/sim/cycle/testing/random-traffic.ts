@@ -1,6 +1,7 @@
 // Random programs for laws: several colors over a random mesh, each a multicast tree from one PE to some
-// others; every PE adds its own numbers to what it takes. All transfers are microthreads, so they compete for
-// links, ramps and execution slots, but never wait for one another.
+// others; every PE adds its own numbers to what it takes. As microthreads, transfers compete for links, ramps and
+// execution slots, but never wait for one another. In the main thread they wait, which may end in a deadlock. PEs
+// begin at different times, so that some wavelets wait in the fabric for those who take them.
 import fc from 'fast-check';
 import { createRng } from '../../../core/index.ts';
 import type { Rng } from '../../../core/index.ts';
@@ -21,21 +22,31 @@ interface Shape {
   readonly colors: number;
   readonly length: number;
   readonly dtype: Dtype;
+  /** Cycles by which a PE may begin late. */
+  readonly delay: number;
+  /** Share of the PEs that take a color. */
+  readonly share: number;
   readonly seed: number;
 }
 
-export const traffic: fc.Arbitrary<Traffic> = fc
-  .record<Shape>({
-    width: fc.integer({ min: 1, max: 5 }),
-    height: fc.integer({ min: 1, max: 5 }),
-    colors: fc.integer({ min: 1, max: 4 }),
-    length: fc.integer({ min: 1, max: 24 }),
-    dtype: fc.constantFrom<Dtype>('fp32', 'fp16', 'i32', 'i16'),
-    seed: fc.integer(),
-  })
-  .map(build);
+const shapes: fc.Arbitrary<Shape> = fc.record<Shape>({
+  width: fc.integer({ min: 1, max: 5 }),
+  height: fc.integer({ min: 1, max: 5 }),
+  colors: fc.integer({ min: 1, max: 4 }),
+  length: fc.integer({ min: 1, max: 24 }),
+  dtype: fc.constantFrom<Dtype>('fp32', 'fp16', 'i32', 'i16'),
+  delay: fc.constantFrom(0, 0, 40, 400),
+  share: fc.constantFrom(0, 0.1, 0.4),
+  seed: fc.integer(),
+});
 
-function build({ width, height, colors, length, dtype, seed }: Shape): Traffic {
+/** Always runs to its end. */
+export const traffic: fc.Arbitrary<Traffic> = shapes.map((shape) => build(shape, true));
+
+/** One transfer after another on each PE: may deadlock. */
+export const orderedTraffic: fc.Arbitrary<Traffic> = shapes.map((shape) => build(shape, false));
+
+function build({ width, height, colors, length, dtype, delay, share, seed }: Shape, beside: boolean): Traffic {
   const rng = createRng(seed);
   const pes = width * height;
   const routes: RouteRule[] = [];
@@ -45,7 +56,9 @@ function build({ width, height, colors, length, dtype, seed }: Shape): Traffic {
   const expected: Traffic['expected'][number][] = [];
   for (let color = 0; color < colors; color++) {
     const source = rng.u32() % pes;
-    const targets = Array.from({ length: pes }, (_, pe) => pe).filter((pe) => pe !== source && rng.uniform() < 0.4);
+    const others = Array.from({ length: pes }, (_, pe) => pe).filter((pe) => pe !== source);
+    const several = others.filter(() => rng.uniform() < share);
+    const targets = several.length > 0 ? several : others.slice(0, 1 + (rng.u32() % pes)).slice(-1);
     if (targets.length === 0) continue;
     sends[source].push(color);
     const values = numbers(rng, length);
@@ -60,7 +73,14 @@ function build({ width, height, colors, length, dtype, seed }: Shape): Traffic {
   }
   const placed = Array.from({ length: pes }, (_, pe) => pe)
     .filter((pe) => sends[pe].length + takes[pe].length > 0)
-    .map((pe) => [pe % width, Math.floor(pe / width), body(sends[pe], takes[pe], length, dtype)] as const);
+    .map(
+      (pe) =>
+        [
+          pe % width,
+          Math.floor(pe / width),
+          body(sends[pe], takes[pe], { length, dtype, delay: delay === 0 ? 0 : rng.u32() % delay, beside }),
+        ] as const,
+    );
   return { program: machine(width, height, routes, placed), inputs, expected };
 }
 
@@ -69,11 +89,22 @@ const place = (pe: number, width: number): { x: number; y: number } => ({ x: pe 
 /** Small integers: exact in every type, so that sums do not depend on rounding. */
 const numbers = (rng: Rng, length: number): number[] => Array.from({ length }, () => (rng.u32() % 200) - 100);
 
-function body(sends: number[], takes: number[], length: number, dtype: Dtype): Role {
+interface Habit {
+  readonly length: number;
+  readonly dtype: Dtype;
+  readonly delay: number;
+  readonly beside: boolean;
+}
+
+function body(sends: number[], takes: number[], { length, dtype, delay, beside }: Habit): Role {
   const names = [...sends.map((c) => `x${c}`), ...takes.map((c) => `y${c}`)];
+  const async = (thread: number) => (beside ? { async: { thread } } : {});
   return role({
     memory: allocate(
-      names.map((name) => ({ name, dtype, length })),
+      [
+        ...names.map((name) => ({ name, dtype, length })),
+        ...(delay > 0 ? [{ name: 'idle', dtype: 'i32', length: delay } as const] : []),
+      ],
       wse2,
     ),
     outputs: sends.map((color, queue) => ({ queue, color })),
@@ -82,10 +113,12 @@ function body(sends: number[], takes: number[], length: number, dtype: Dtype): R
       ...names.map((name) => [name, { kind: 'memory', object: name, extents: [length] }] as const),
       ...sends.map((color) => [`out${color}`, { kind: 'fabricOut', color, length }] as const),
       ...takes.map((color) => [`in${color}`, { kind: 'fabricIn', color, length }] as const),
+      ...(delay > 0 ? [['idle', { kind: 'memory', object: 'idle', extents: [delay] }] as const] : []),
     ]),
     ...main(
+      ...(delay > 0 ? [{ kind: 'vector', op: 'mov', dtype: 'i32', dst: 'idle', src: [1] } as const] : []),
       ...sends.map(
-        (c, i) => ({ kind: 'vector', op: 'mov', dtype, dst: `out${c}`, src: [`x${c}`], async: { thread: i } }) as const,
+        (c, i) => ({ kind: 'vector', op: 'mov', dtype, dst: `out${c}`, src: [`x${c}`], ...async(i) }) as const,
       ),
       ...takes.map(
         (c, i) =>
@@ -95,7 +128,7 @@ function body(sends: number[], takes: number[], length: number, dtype: Dtype): R
             dtype,
             dst: `y${c}`,
             src: [`in${c}`, `y${c}`],
-            async: { thread: sends.length + i },
+            ...async(sends.length + i),
           }) as const,
       ),
     ),

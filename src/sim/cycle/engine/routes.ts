@@ -1,0 +1,19 @@
+// The engine of compiled routes: the plain one, but straight parts of routes are wires (see wires.ts), so a
+// wavelet costs the same whether it passes one router or nine hundred.
+
+import { createCyclewise } from './cyclewise.ts';
+import type { EngineKind } from './engine.ts';
+import { mapWires } from './wire-map.ts';
+
+export const routes: EngineKind = {
+  id: 'routes',
+  about: 'cycle by cycle, but a wavelet passes straight parts of its route in one step',
+  certain: true,
+  refuses(_resolved, timing, { observer }) {
+    if (observer?.moved !== undefined)
+      return 'it does not see single hops, which this observer (a trace of links, the breakdown) watches';
+    if (timing.linkPeriod > 1) return 'links of this wafer carry less than one wavelet a cycle';
+    return undefined;
+  },
+  create: (m, timing, options) => createCyclewise(m, timing, options, mapWires(m)),
+};
