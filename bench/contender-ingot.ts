@@ -19,9 +19,8 @@ const { vocab } = executor;
 const blockTable = Int32Array.from({ length: executor.blocks }, (_, i) => i);
 
 async function step(tokens: readonly number[], start: number): Promise<number> {
-  const items = [{ sequence: 0, tokens: Int32Array.from(tokens), start, blockTable, wantLogits: true }];
-  const [logits] = await executor.execute({ items });
-  if (logits === undefined) throw new Error('no logits');
+  const items = [{ sequence: 0, tokens: Int32Array.from(tokens), start, blockTable, wantLogits: 1 }];
+  const [[logits]] = await executor.execute({ items });
   let best = 0;
   for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
   return best;

@@ -1,12 +1,13 @@
 // One answer in progress: its sequence, its own randomness, what of its text is shown, and when.
 
-import { createRng, type Rng, type Seconds } from '../core/index.ts';
+import { createRng, type Seconds } from '../core/index.ts';
 import type { Timeline } from '../protocol/index.ts';
 import type { EngineRequest, FinishEvent, TokenReport } from './engine-request.ts';
 import { createTextGate, type Shown, type TextGate } from './engine-text.ts';
+import type { Logits } from './executor/executor.ts';
 import type { LogitsProcessor } from './logits-processor.ts';
-import { logprobsOf, sample } from './sampler.ts';
-import { createSequence, type Sequence } from './sequence.ts';
+import { createDraws, denseLogits, logprobsOf, sample, type Draws } from './sampler.ts';
+import { appendToken, createSequence, generated, type Sequence } from './sequence.ts';
 
 /** Both clocks at one moment. The wafer's stands still while no step is simulated. */
 export interface Moment {
@@ -25,12 +26,18 @@ interface Times {
 export interface Answer extends Sequence {
   readonly request: EngineRequest;
   readonly choice: number;
-  readonly rng: Rng;
+  /** Its number within its prompt. */
+  readonly among: number;
+  readonly draws: Draws;
   readonly gate: TextGate<TokenReport> | undefined;
   readonly processor: LogitsProcessor | undefined;
   /** All tokens so far, which a processor may look at; not kept without one. */
   readonly history: number[];
+  /** Text that it may repeat, for a drafter. */
+  readonly prediction: Int32Array | undefined;
   readonly times: { readonly server: Times; readonly wafer: Times };
+  drafted: number;
+  accepted: number;
   /** It holds nothing any more; the rest of a running step must pass it over. */
   ended: boolean;
 }
@@ -57,20 +64,26 @@ export function createAnswer(
     readonly now: Moment;
   },
 ): Answer {
+  const { priority = 0, tenant = '', cacheSalt: salt = '', targets } = request;
+  const standing = { arrived: now.server, priority, tenant, salt, ...(targets === undefined ? {} : { targets }) };
   return {
-    ...createSequence(id, prompt, maxTokens),
+    ...createSequence(id, prompt, maxTokens, standing),
     request,
     choice,
+    among,
     // By its number within the prompt, so that the first of several choices equals the only one of a single.
-    rng: createRng(request.seed).fork(`choice ${among}`),
+    draws: createDraws(createRng(request.seed).fork(`choice ${among}`)),
     gate: request.decoder && createTextGate<TokenReport>(request.decoder(), request.stop ?? []),
     processor: request.processor?.(prompt),
     history: [],
+    prediction: request.prediction && Int32Array.from(request.prediction),
     times: {
       server: { sent: request.sent ?? now.server, queued: now.server, tokens: [] },
       // A request that comes during a step waits, on the wafer too, until the step is over.
       wafer: { sent: now.wafer, queued: now.wafer, tokens: [] },
     },
+    drafted: 0,
+    accepted: 0,
     ended: false,
   };
 }
@@ -80,40 +93,52 @@ export function markStarted({ times }: Answer, now: Moment): void {
   times.wafer.started ??= now.wafer;
 }
 
+export interface Accepted {
+  readonly token: number;
+  /** What may be shown now, in order. */
+  readonly shown: readonly Shown<TokenReport>[];
+  /** Why the answer ends, if it does. */
+  readonly ends?: 'stop' | 'length';
+}
+
 /**
  * Sample the next token and record it.
- * @param logits [vocab]
- * @returns what may be shown now, in order, and why the answer ends, if it does
+ * @param vocab tokens that logits can be of
  * @throws IngotError LOGITS_INVALID
  */
-export function acceptLogits(
-  answer: Answer,
-  logits: Float32Array,
-  now: Moment,
-): { readonly shown: readonly Shown<TokenReport>[]; readonly ends?: 'stop' | 'length' } {
-  const { gate, times, maxTokens, processor, history } = answer;
-  const { sampling, logprobs, eos } = answer.request;
-  let adjusted = logits;
-  if (processor !== undefined) {
-    // The executor's array is reported from below, so it stays as it is.
-    adjusted = logits.slice();
-    processor.adjust(adjusted, history);
-  }
-  const token = sample(adjusted, sampling, answer.rng);
-  const complete = processor?.accept(token) === true;
-  if (processor !== undefined) history.push(token);
-  answer.newest[0] = token;
-  answer.generated++;
+export function acceptLogits(answer: Answer, logits: Logits, vocab: number, now: Moment): Accepted {
+  const { gate, times, maxTokens } = answer;
+  const { logprobs, eos } = answer.request;
+  const { token, complete } = draw(answer, logits, vocab);
+  appendToken(answer, token);
   times.server.tokens.push(now.server);
   times.wafer.tokens.push(now.wafer);
 
-  if (eos?.includes(token) === true) return { shown: gate === undefined ? [] : [gate.flush()], ends: 'stop' };
-  const last = complete || answer.generated === maxTokens;
-  const report: TokenReport = logprobs === undefined ? { token } : { token, ...logprobsOf(logits, token, logprobs) };
+  if (eos?.includes(token) === true) return { token, shown: gate === undefined ? [] : [gate.flush()], ends: 'stop' };
+  const last = complete || generated(answer) === maxTokens;
+  const report: TokenReport =
+    logprobs === undefined ? { token } : { token, ...logprobsOf(denseLogits(logits, vocab), token, logprobs) };
   const shown = [gate?.push(token, report) ?? { text: '', tokens: [report], stopped: false }];
   if (!shown[0].stopped && last && gate !== undefined) shown.push(gate.flush());
-  if (complete || shown.some(({ stopped }) => stopped)) return { shown, ends: 'stop' };
-  return last ? { shown, ends: 'length' } : { shown };
+  if (complete || shown.some(({ stopped }) => stopped)) return { token, shown, ends: 'stop' };
+  return last ? { token, shown, ends: 'length' } : { token, shown };
+}
+
+function draw(
+  { processor, history, draws, request: { sampling } }: Answer,
+  logits: Logits,
+  vocab: number,
+): { readonly token: number; readonly complete: boolean } {
+  if (processor === undefined) {
+    if (logits instanceof Float32Array) return { token: sample(logits, sampling, draws), complete: false };
+    return { token: logits.tokens[sample(logits.values, sampling, draws)], complete: false };
+  }
+  // The executor's array is reported from below, so it stays as it is.
+  const adjusted = denseLogits(logits, vocab).slice();
+  processor.adjust(adjusted, history);
+  const token = sample(adjusted, sampling, draws);
+  history.push(token);
+  return { token, complete: processor.accept(token) };
 }
 
 /** The last event of an answer. */
@@ -127,7 +152,10 @@ export function finishEvent(answer: Answer, reason: 'stop' | 'length', now: Mome
     kind: 'finish',
     choice: answer.choice,
     reason,
-    generated: answer.generated,
+    generated: generated(answer),
+    cached: answer.among === 0 ? (answer.found ?? 0) : 0,
+    drafted: answer.drafted,
+    accepted: answer.accepted,
     timeline: timeline('server'),
     ...(simulated ? { wafer: timeline('wafer') } : {}),
   };

@@ -7,6 +7,7 @@ import type { Executor } from './executor/executor.ts';
 import type { KvBlocks } from './kv.ts';
 import type { LogitsProcessor } from './logits-processor.ts';
 import type { Sampling, TokenLogprobs } from './sampler.ts';
+import type { LatencyTargets } from './sequence.ts';
 
 export interface EngineRequest {
   /** Token ids; each is answered by `choices` sequences. */
@@ -30,6 +31,20 @@ export interface EngineRequest {
   readonly decoder?: () => TokenDecoder;
   /** When the request reached the server; default now. */
   readonly sent?: Seconds;
+  /** Levels of urgency: the smaller goes first, 0 is usual. For schedulers that know levels. */
+  readonly priority?: number;
+  /** Who is accounted; '' where nobody is. For schedulers that share between tenants. */
+  readonly tenant?: string;
+  /** What was promised. For schedulers that go by deadlines. */
+  readonly targets?: LatencyTargets;
+  /** Ends with DEADLINE_EXCEEDED where it has not ended by then, on the engine's clock. */
+  readonly deadline?: Seconds;
+  /** Refused with QUEUE_TOO_LONG where it would probably wait longer than this for its first step. */
+  readonly maxQueueTime?: Seconds;
+  /** Only requests of equal salt share cached blocks; default '', all. */
+  readonly cacheSalt?: string;
+  /** Text that the answer will probably repeat, as tokens: drafts are looked up in it too. */
+  readonly prediction?: readonly number[] | Int32Array;
 }
 
 export interface TokenReport extends Partial<TokenLogprobs> {
@@ -52,6 +67,11 @@ export interface FinishEvent {
   readonly reason: 'stop' | 'length';
   /** Sampled tokens, with the one that ended it. */
   readonly generated: number;
+  /** Prompt tokens that were not computed, because the prefix cache had them; told with the first choice of a prompt. */
+  readonly cached: number;
+  /** Tokens that a drafter proposed, and those of them that are in the answer. */
+  readonly drafted: number;
+  readonly accepted: number;
   readonly timeline: Timeline;
   /** The same steps on the simulated wafer's clock; absent without a step model. */
   readonly wafer?: Timeline;
@@ -69,18 +89,22 @@ export const contextLimit = (executor: Executor, kv: KvBlocks): number =>
  * @throws IngotError PROMPT_EMPTY, TOKEN_OUT_OF_RANGE, CONTEXT_OVERFLOW, REQUEST_INVALID
  */
 export function checkRequest(request: EngineRequest, vocab: number, context: number): number[] {
-  const { prompts, choices = 1, maxTokens, stop = [], decoder } = request;
+  const { prompts, choices = 1, maxTokens, stop = [], decoder, priority = 0, deadline = 0, targets } = request;
   const valid =
     prompts.length > 0 &&
     Number.isSafeInteger(choices) &&
     choices > 0 &&
     (maxTokens === undefined || (Number.isSafeInteger(maxTokens) && maxTokens > 0)) &&
     (stop.length === 0 || decoder !== undefined) &&
-    stop.every((text) => text !== '');
+    stop.every((text) => text !== '') &&
+    Number.isFinite(priority) &&
+    Number.isFinite(deadline) &&
+    (targets === undefined || (targets.ttft >= 0 && targets.tpot >= 0));
   if (!valid) {
     return fail({
       code: 'REQUEST_INVALID',
-      message: 'a request has at least one prompt, choice and token, and stop strings need a decoder',
+      message:
+        'a request has at least one prompt, choice and token, a finite priority and deadline, and stop strings need a decoder',
     });
   }
   return prompts.map((prompt) => {

@@ -6,6 +6,8 @@ import { e2e, itl, ttft } from '../protocol/index.ts';
 import { createEngine, type Engine, type EngineOptions } from './engine.ts';
 import type { EngineRequest, FinishEvent, TokenEvent } from './engine-request.ts';
 import type { StepModel } from './step-model.ts';
+import { schedulers, type SchedulerName } from './scheduler/index.ts';
+import { createModelDrafter, createNgramDrafter, type Drafter } from './speculation/index.ts';
 import { createTestExecutor, type TestExecutorOptions } from './testing/test-executor.ts';
 
 const immediately = (): Promise<void> => Promise.resolve();
@@ -83,16 +85,32 @@ const requests = fc.record({
   seed: fc.integer(),
   eos: fc.constantFrom([], [3], [1, 2]),
   sampling: fc.constantFrom({ temperature: 0 }, { temperature: 1 }, { temperature: 1, topK: 4, topP: 0.9 }),
+  priority: fc.integer({ min: -1, max: 1 }),
+  tenant: fc.constantFrom('a', 'b'),
 });
 
+const drafters: Readonly<Record<string, () => Drafter | undefined>> = {
+  none: () => undefined,
+  ngram: () => createNgramDrafter(),
+  // A draft that is often right, with less memory than it would like.
+  model: () => createModelDrafter({ executor: createTestExecutor({ noise: 0.5, blocks: 16 }), vocab: 16 }),
+};
+
 describe('engine', () => {
-  it('gives a request the same tokens alone and in any company', async () => {
+  it('gives a request the same tokens alone and in any company, preempted, from the prefix cache and drafted', async () => {
+    const seen = { preemptions: 0, cachedTokens: 0, acceptedTokens: 0 };
     await fc.assert(
       fc.asyncProperty(
         fc.array(requests, { minLength: 2, maxLength: 8 }),
         fc.record({ blocks: fc.integer({ min: 7, max: 40 }), maxStepTokens: fc.integer({ min: 1, max: 16 }) }),
-        fc.integer({ min: 1, max: 16 }),
-        async (list, machine, chunk) => {
+        fc.record({
+          chunk: fc.integer({ min: 1, max: 16 }),
+          scheduler: fc.constantFrom(...(Object.keys(schedulers) as SchedulerName[])),
+          prefixCache: fc.boolean(),
+          drafter: fc.constantFrom(...Object.keys(drafters)),
+        }),
+        async (list, machine, { chunk, scheduler, prefixCache, drafter: drafterName }) => {
+          const drafter = drafters[drafterName]();
           const alone = list.map((wanted) =>
             collect(createTestEngine().engine.submit({ ...wanted, prompts: [wanted.prompt] })),
           );
@@ -108,7 +126,12 @@ describe('engine', () => {
                 for (const { at, leave } of departures) if (at === step) leave();
               },
             },
-            { chunkSize: Math.min(chunk, machine.maxStepTokens) },
+            {
+              chunkSize: Math.min(chunk, machine.maxStepTokens),
+              scheduler,
+              prefixCache,
+              ...(drafter === undefined ? {} : { drafter }),
+            },
           );
           // Keeps steps coming until all have arrived.
           const pacemaker = (): Promise<unknown> => collect(engine.submit(request([0], { maxTokens: 22 })));
@@ -130,16 +153,22 @@ describe('engine', () => {
               }),
           );
           await pacemaker();
+          // Drafts may have brought it to its end early.
+          for (const { at, arrive } of arrivals) if (at > step) arrive();
+          step = Infinity;
           for (const [i, outcome] of (await Promise.all(inCompany)).entries()) {
             if (outcome === 'left') continue;
             expect(outcome.tokens).toEqual((await alone[i]).tokens);
             expect(outcome.finished.map((f) => f.reason)).toEqual((await alone[i]).finished.map((f) => f.reason));
           }
           idle(engine);
+          for (const key of Object.keys(seen) as (keyof typeof seen)[]) seen[key] += engine.counts[key];
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 120, seed: 1 },
     );
+    // Or the law would say nothing of them.
+    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(0);
   });
 
   it('times every answer in order, on both clocks', async () => {
@@ -335,6 +364,81 @@ describe('engine', () => {
     expect(await cut).toBe('ENGINE_CLOSED');
     expect(await codeOf(async () => engine.submit(request([1])))).toBe('ENGINE_CLOSED');
     idle(engine);
+  });
+
+  it('counts each prompt token once, as computed or as found, and finds what ended before', async () => {
+    const { engine } = createTestEngine();
+    const prompt = Array.from({ length: 18 }, (_, i) => i % 7);
+    const first = await collect(engine.submit(request(prompt)));
+    const again = await collect(engine.submit(request(prompt, { choices: 2 })));
+    expect(again.tokens[0]).toEqual(first.tokens[0]);
+    expect(first.finished[0].cached).toBe(0);
+    // Four whole blocks of four; the second choice is not told again.
+    expect(again.finished.map((f) => f.cached)).toEqual([16, 0]);
+    expect(engine.counts).toMatchObject({ promptTokens: 54, cachedTokens: 32, preemptions: 0 });
+    // And the answer too, by who goes on from it.
+    const dialogue = [...prompt, ...first.tokens[0], 1, 2, 3];
+    expect((await collect(engine.submit(request(dialogue)))).finished[0].cached).toBe(20);
+    expect((await collect(engine.submit(request(prompt, { cacheSalt: 'x' })))).finished[0].cached).toBe(0);
+    idle(engine);
+  });
+
+  it('preempts the last in the order, and goes on where it was', async () => {
+    const { engine } = createTestEngine({ blocks: 12 });
+    const outcomes = await Promise.all([1, 2, 3].map((t) => collect(engine.submit(request([t], { maxTokens: 40 })))));
+    expect(engine.counts.preemptions).toBeGreaterThan(0);
+    const ends = outcomes.map(({ finished }) => finished[0].timeline.done as number);
+    expect(ends).toEqual([...ends].sort((a, b) => a - b));
+    for (const { finished } of outcomes) expect(finished[0].generated).toBe(40);
+    // Tokens are computed again only where their blocks were needed.
+    expect(engine.counts.computedTokens).toBeGreaterThan(3 * 40);
+    expect(engine.counts.computedTokens).toBeLessThan(4 * 40);
+    idle(engine);
+  });
+
+  it('ends a request at its deadline, running or waiting, and gives its blocks back', async () => {
+    const { engine } = createTestEngine({}, { maxRunning: 1 });
+    let tokens = 0;
+    const late = codeOf(async () => {
+      for await (const event of engine.submit(request([1], { maxTokens: 60, deadline: seconds(1010) }))) {
+        tokens += Number(event.kind === 'tokens');
+      }
+    });
+    const never = codeOf(() => collect(engine.submit(request([2], { deadline: seconds(1005) }))));
+    const fine = collect(engine.submit(request([3], { deadline: seconds(2000) })));
+    expect(await Promise.all([late, never])).toEqual(['DEADLINE_EXCEEDED', 'DEADLINE_EXCEEDED']);
+    expect(tokens).toBe(10);
+    expect((await fine).tokens[0].length).toBe(6);
+    idle(engine);
+  });
+
+  it('refuses who would wait too long, by how long answers take', async () => {
+    const { engine } = createTestEngine({}, { maxRunning: 2 });
+    // Six steps of a second each, two at a time.
+    await Promise.all([1, 2].map((t) => collect(engine.submit(request([t])))));
+    expect(engine.expectedQueueTime()).toBe(0);
+    const running = [1, 2, 3, 4].map((t) => collect(engine.submit(request([t]))));
+    await new Promise((resolve) => setImmediate(resolve));
+    await Promise.all(running.slice(0, 2));
+    expect(engine.expectedQueueTime()).toBe(0);
+    await Promise.all(running);
+
+    const { engine: busy } = createTestEngine(
+      {
+        onStep: (): void => {
+          if (busy.counts.steps !== 7) return;
+          // Two run, two wait: a third waits for three ends, one every three seconds.
+          expect(busy.expectedQueueTime()).toBeCloseTo(9, 9);
+          expect(() => busy.submit(request([9], { maxQueueTime: seconds(8) }))).toThrow('QUEUE_TOO_LONG');
+          extra.push(collect(busy.submit(request([9], { maxQueueTime: seconds(10) }))));
+        },
+      },
+      { maxRunning: 2 },
+    );
+    const extra: Promise<Outcome>[] = [];
+    await Promise.all([1, 2].map((t) => collect(busy.submit(request([t])))));
+    await Promise.all([1, 2, 3, 4].map((t) => collect(busy.submit(request([t])))));
+    expect((await extra[0]).tokens[0].length).toBe(6);
   });
 
   it('refuses options that no step could honour', () => {

@@ -4,17 +4,22 @@
 // What must stay true:
 // - An answer that ends, for whatever reason, owns no block when its last event is pushed. Nobody else is given
 //   its blocks before the next step, so cancelling in the middle of a step is safe.
+// - A token depends on its request alone: not on company, chunks, preemption, the prefix cache or drafts.
 // - The engine outlives any failure of the executor.
 // - Idle, it does nothing: the loop ends with the last answer and starts with the next.
 
-import { assert, fail, IngotError, seconds, type Clock } from '../core/index.ts';
+import { assert, createEventQueue, fail, IngotError, seconds, type Clock, type Seconds } from '../core/index.ts';
 import { acceptLogits, createAnswer, finishEvent, markStarted, type Answer, type Moment } from './engine-answer.ts';
 import { createChannel, type Channel } from './engine-channel.ts';
 import { checkRequest, contextLimit, type EngineRequest, type TokenEvent } from './engine-request.ts';
-import type { Batch, Executor } from './executor/executor.ts';
+import type { Batch, Executor, Logits } from './executor/executor.ts';
 import { createKvBlocks } from './kv.ts';
-import { schedulers, type SchedulerName, type StepItem } from './scheduler/index.ts';
-import { nextTokens } from './sequence.ts';
+import type { PaceCounts, Pacer } from './pace.ts';
+import { createQueueEstimate } from './queue-estimate.ts';
+import { createScheduler, schedulers, type SchedulerName } from './scheduler/index.ts';
+import { advance, generated, tokensLeft } from './sequence.ts';
+import type { Drafter, Proposal } from './speculation/index.ts';
+import { addDrafts, NO_DRAFTS, type PlannedItem } from './speculation/speculate.ts';
 import type { StepModel } from './step-model.ts';
 
 export interface EngineOptions {
@@ -23,6 +28,16 @@ export interface EngineOptions {
   /** Simulates each step on the wafer; without it there are no wafer times. */
   readonly stepModel?: StepModel;
   readonly scheduler?: SchedulerName;
+  /** Share of each tenant in relation to others, for the fair scheduler; 1 where it is not named. */
+  readonly weights?: Readonly<Record<string, number>>;
+  /** Reuse KV blocks with equal token history; default true. */
+  readonly prefixCache?: boolean;
+  /** Guesses tokens, which a step verifies together. */
+  readonly drafter?: Drafter;
+  /** Drafts per sequence and step; default 4. */
+  readonly draftTokens?: number;
+  /** Holds each step's tokens back until their simulated time; without it they go out as they come. Needs `stepModel`. */
+  readonly pacer?: Pacer;
   /** Prompt tokens per step over all sequences; default all that a step may process. */
   readonly chunkSize?: number;
   /** Sequences in progress at once; default as many as a step has tokens. */
@@ -34,6 +49,7 @@ export interface EngineOptions {
 }
 
 const DEFAULT_MAX_WAITING = 4096;
+const DEFAULT_DRAFT_TOKENS = 4;
 
 /** What the engine holds, and has done since it was made. */
 export interface EngineCounts {
@@ -41,12 +57,23 @@ export interface EngineCounts {
   readonly running: number;
   readonly blocks: number;
   readonly blocksUsed: number;
+  /** Blocks without an owner that the prefix cache keeps. */
+  readonly blocksCached: number;
+  readonly preemptions: number;
   readonly steps: number;
+  /** Of prompts that were processed; `cachedTokens` of them were found in the prefix cache. */
   readonly promptTokens: number;
+  readonly cachedTokens: number;
   readonly generatedTokens: number;
+  /** Tokens that went through the executor, those that preemption made it compute again and rejected drafts included. */
+  readonly computedTokens: number;
+  readonly draftedTokens: number;
+  readonly acceptedTokens: number;
   /** Simulated time and energy of all steps; 0 without a step model. */
   readonly waferSeconds: number;
   readonly waferJoules: number;
+  /** How this machine keeps the wafer's pace; absent where it does not try. */
+  readonly pace?: PaceCounts;
 }
 
 export interface Engine {
@@ -59,10 +86,12 @@ export interface Engine {
   /**
    * Start a request. Read the events to the end; leaving the loop early, or aborting, cancels it, and its
    * blocks are free at once.
-   * @throws IngotError at once where the request could never run (see checkRequest), ENGINE_BUSY, ENGINE_CLOSED;
-   *   from the iteration EXECUTOR_FAILED, LOGITS_INVALID, REQUEST_CANCELLED, ENGINE_CLOSED
+   * @throws IngotError at once where the request could never run (see checkRequest), ENGINE_BUSY, QUEUE_TOO_LONG,
+   *   ENGINE_CLOSED; from the iteration EXECUTOR_FAILED, LOGITS_INVALID, REQUEST_CANCELLED, DEADLINE_EXCEEDED, ENGINE_CLOSED
    */
   submit(request: EngineRequest, signal?: AbortSignal): AsyncIterable<TokenEvent>;
+  /** How long a request that comes now would wait for its first step, as far as answers so far tell. */
+  expectedQueueTime(): Seconds;
   /** End every request with ENGINE_CLOSED; resolves when no step is running. The executor stays open. */
   close(): Promise<void>;
 }
@@ -84,8 +113,9 @@ const nextTurn = (): Promise<void> =>
 
 /** @throws IngotError ENGINE_OPTIONS_INVALID */
 export function createEngine(options: EngineOptions): Engine {
-  const { executor, clock, stepModel, pause = nextTurn, maxWaiting = DEFAULT_MAX_WAITING } = options;
-  const { maxStepTokens } = executor;
+  const { executor, clock, stepModel, drafter, pacer, pause = nextTurn, maxWaiting = DEFAULT_MAX_WAITING } = options;
+  const { draftTokens = DEFAULT_DRAFT_TOKENS, prefixCache = true } = options;
+  const { maxStepTokens, vocab } = executor;
   const { chunkSize = maxStepTokens, maxRunning = maxStepTokens } = options;
   for (const [name, value] of Object.entries({ chunkSize, maxRunning })) {
     if (Number.isSafeInteger(value) && value >= 1 && value <= maxStepTokens) continue;
@@ -98,11 +128,35 @@ export function createEngine(options: EngineOptions): Engine {
     });
   }
   const kv = createKvBlocks(executor.blocks, executor.blockTokens);
-  const scheduler = schedulers[options.scheduler ?? 'fcfs']<Answer>(kv, { maxStepTokens, chunkSize, maxRunning });
+  const scheduler = createScheduler<Answer>({
+    kv,
+    limits: { maxStepTokens, chunkSize, maxRunning },
+    policy: schedulers[options.scheduler ?? 'fcfs'],
+    context: {
+      now: () => clock.now(),
+      ...(stepModel === undefined ? {} : { stepModel }),
+      ...(options.weights === undefined ? {} : { weights: options.weights }),
+    },
+    prefixCache,
+  });
   const maxContext = contextLimit(executor, kv);
-  const totals = { steps: 0, promptTokens: 0, generatedTokens: 0, waferSeconds: 0, waferJoules: 0 };
+  const totals = {
+    steps: 0,
+    promptTokens: 0,
+    cachedTokens: 0,
+    generatedTokens: 0,
+    computedTokens: 0,
+    draftedTokens: 0,
+    acceptedTokens: 0,
+    waferSeconds: 0,
+    waferJoules: 0,
+  };
   const calls = new Map<EngineRequest, Call>();
+  const deadlines = createEventQueue<EngineRequest>();
+  const queue = createQueueEstimate();
   let nextId = 0;
+  /** Sequences that the last step left in the queue. */
+  let leftWaiting = 0;
   let closed = false;
   let loop: Promise<void> | undefined;
 
@@ -111,89 +165,130 @@ export function createEngine(options: EngineOptions): Engine {
   async function run(): Promise<void> {
     // Requests that come in one turn share their first step.
     await pause();
-    while (scheduler.waiting + scheduler.running > 0) {
-      await step();
+    pacer?.begin(clock.now());
+    while (calls.size > 0) {
+      endOverdue();
+      if (calls.size > 0) await step();
       await pause();
     }
     loop = undefined;
   }
 
   async function step(): Promise<void> {
-    const items = scheduler.schedule();
-    assert(items.length > 0, 'a scheduler with sequences schedules some');
+    const { items, drafting } = await schedule();
+    if (items.length === 0) return; // Everybody left while drafts were made.
     const batch = begin(items);
-    let logits: readonly (Float32Array | undefined)[];
+    let logits: readonly (readonly Logits[])[];
     try {
       logits = await executor.execute(batch);
     } catch (cause) {
       for (const { sequence } of items) endCall(sequence.request, failureOf(cause));
       return;
     }
-    count(batch);
+    const time = count(batch, drafting);
+    if (pacer !== undefined) await pacer.release(time, items.length);
     commit(items, logits);
   }
 
-  function begin(items: readonly StepItem<Answer>[]): Batch {
+  async function schedule(): Promise<{ readonly items: readonly PlannedItem[]; readonly drafting?: Proposal }> {
+    const items = scheduler.schedule();
+    assert(items.length > 0, 'a scheduler with sequences schedules some');
+    leftWaiting = scheduler.waiting;
+    if (drafter !== undefined) return addDrafts(items, { kv, drafter, draftTokens, maxStepTokens });
+    return { items: items.map(({ sequence, tokens }) => ({ sequence, tokens, drafts: NO_DRAFTS })) };
+  }
+
+  function begin(items: readonly PlannedItem[]): Batch {
     const now = moment();
     return {
-      items: items.map(({ sequence, tokens }) => {
+      items: items.map(({ sequence, tokens, drafts }) => {
         markStarted(sequence, now);
+        const { id, computed, length, blockTable } = sequence;
+        const known = sequence.tokens.subarray(computed, computed + tokens);
         return {
-          sequence: sequence.id,
-          tokens: nextTokens(sequence, tokens),
-          start: sequence.computed,
-          blockTable: sequence.blockTable,
-          wantLogits: sequence.computed + tokens >= sequence.prompt.length,
+          sequence: id,
+          tokens: drafts.length === 0 ? known : Int32Array.of(...known, ...drafts),
+          start: computed,
+          blockTable,
+          wantLogits: computed + tokens === length ? 1 + drafts.length : 0,
         };
       }),
     };
   }
 
-  function count(batch: Batch): void {
+  /** @returns what the step takes on the wafer, the guessing before it included */
+  function count(batch: Batch, drafting: Proposal | undefined): Seconds {
     totals.steps++;
+    for (const { tokens } of batch.items) totals.computedTokens += tokens.length;
     const cost = stepModel?.step({
       items: batch.items.map(({ tokens, start }) => ({ tokens: tokens.length, cached: start })),
     });
-    totals.waferSeconds += cost?.time ?? 0;
-    totals.waferJoules += cost?.energy ?? 0;
+    const time = seconds((cost?.time ?? 0) + (drafting?.time ?? 0));
+    totals.waferSeconds += time;
+    totals.waferJoules += (cost?.energy ?? 0) + (drafting?.energy ?? 0);
+    return time;
   }
 
-  function commit(items: readonly StepItem<Answer>[], logits: readonly (Float32Array | undefined)[]): void {
+  function commit(items: readonly PlannedItem[], logits: readonly (readonly Logits[])[]): void {
     const now = moment();
-    for (const [i, { sequence, tokens }] of items.entries()) {
+    for (const [i, { sequence, tokens, drafts }] of items.entries()) {
       if (sequence.ended) continue; // Cancelled during the step.
-      if (sequence.generated === 0) totals.promptTokens += tokens;
-      sequence.computed += tokens;
-      if (sequence.computed < sequence.prompt.length) continue;
+      advance(kv, sequence, tokens, prefixCache);
+      if (tokensLeft(sequence) > 0) continue;
       try {
-        accept(sequence, logits[i], now);
+        verify(sequence, drafts, logits[i], now);
       } catch (cause) {
         endCall(sequence.request, failureOf(cause));
       }
     }
   }
 
-  /** Take a sequence's next token and tell its reader. */
-  function accept(answer: Answer, logits: Float32Array | undefined, now: Moment): void {
-    assert(logits?.length === executor.vocab, 'the executor returns the logits that were wanted');
-    const { shown, ends } = acceptLogits(answer, logits, now);
+  /** Take the next token, and one more for each draft that says the same. */
+  function verify(answer: Answer, drafts: readonly number[], logits: readonly Logits[], now: Moment): void {
+    assert(logits.length === drafts.length + 1, 'the executor returns the logits that were wanted');
+    answer.drafted += drafts.length;
+    totals.draftedTokens += drafts.length;
+    for (const [i, after] of logits.entries()) {
+      const isDraft = accept(answer, after, now, drafts[i]);
+      if (answer.ended || !isDraft) return;
+      advance(kv, answer, 1, prefixCache);
+    }
+  }
+
+  /**
+   * Take a sequence's next token and tell its reader.
+   * @returns whether it is what the draft says
+   */
+  function accept(answer: Answer, logits: Logits, now: Moment, draft: number | undefined): boolean {
+    const { token, shown, ends } = acceptLogits(answer, logits, vocab, now);
     totals.generatedTokens++;
+    if (generated(answer) === 1) {
+      totals.promptTokens += answer.promptTokens;
+      totals.cachedTokens += answer.found ?? 0;
+    }
+    if (token === draft) {
+      answer.accepted++;
+      totals.acceptedTokens++;
+    }
     const call = calls.get(answer.request);
     assert(call !== undefined, 'an answer that has not ended belongs to a call');
     for (const { text, tokens } of shown) {
       if (text !== '' || tokens.length > 0) call.channel.push({ kind: 'tokens', choice: answer.choice, text, tokens });
     }
-    if (ends === undefined) return;
+    if (ends === undefined) return token === draft;
     end(answer);
+    queue.ended(seconds(now.server - (answer.times.server.started ?? now.server)));
     call.channel.push(finishEvent(answer, ends, now, stepModel !== undefined));
     call.unfinished--;
     if (call.unfinished === 0) endCall(answer.request);
+    return token === draft;
   }
 
   function end(answer: Answer): void {
     if (answer.ended) return;
     answer.ended = true;
     scheduler.remove(answer);
+    drafter?.forget(answer.id);
   }
 
   /** End what is left of a request; with a reason, its reader sees that. */
@@ -206,13 +301,38 @@ export function createEngine(options: EngineOptions): Engine {
     call.channel.close(reason);
   }
 
-  function refuseFlood(added: number): void {
-    if (scheduler.waiting + added <= maxWaiting) return;
+  function endOverdue(): void {
+    const now = clock.now();
+    for (let next = deadlines.peek(); next !== undefined && next.time <= now; next = deadlines.peek()) {
+      deadlines.pop();
+      endCall(next.event, new IngotError(overdue));
+    }
+  }
+
+  function expectedQueueTime(): Seconds {
+    const { waiting, running } = scheduler;
+    // Where the last step left nobody waiting, those that came since go in with the next as far as there is room.
+    const places = leftWaiting > 0 ? 0 : maxRunning - running;
+    return queue.expect(waiting + 1 - places, running);
+  }
+
+  function refuseFlood(added: number, maxQueueTime: number): void {
+    if (scheduler.waiting + added > maxWaiting) {
+      fail({
+        code: 'ENGINE_BUSY',
+        message: `${scheduler.waiting} sequences are waiting, and ${added} more would pass the limit`,
+        expected: `at most ${maxWaiting} waiting sequences`,
+        suggestion: 'Try again later.',
+      });
+    }
+    const expected = expectedQueueTime();
+    if (expected <= maxQueueTime) return;
     fail({
-      code: 'ENGINE_BUSY',
-      message: `${scheduler.waiting} sequences are waiting, and ${added} more would pass the limit`,
-      expected: `at most ${maxWaiting} waiting sequences`,
-      suggestion: 'Try again later.',
+      code: 'QUEUE_TOO_LONG',
+      message: `the request would probably wait ${expected.toFixed(3)} s for its first step`,
+      expected: `at most ${maxQueueTime} s, as the request asks`,
+      found: `${expected.toFixed(3)} s, with ${scheduler.waiting} sequences waiting`,
+      suggestion: 'Try again later, or allow a longer queue.',
     });
   }
 
@@ -220,9 +340,9 @@ export function createEngine(options: EngineOptions): Engine {
     if (closed) fail(closing);
     // Its own object, so that one that is submitted twice is two calls.
     const request = { ...given };
-    const maxTokens = checkRequest(request, executor.vocab, maxContext);
-    const { choices = 1 } = request;
-    refuseFlood(request.prompts.length * choices);
+    const maxTokens = checkRequest(request, vocab, maxContext);
+    const { choices = 1, deadline, maxQueueTime = Infinity } = request;
+    refuseFlood(request.prompts.length * choices, maxQueueTime);
 
     const cancel = (): void => endCall(request, cancellation(signal?.reason));
     const channel = createChannel<TokenEvent>(cancel);
@@ -247,6 +367,7 @@ export function createEngine(options: EngineOptions): Engine {
     });
     const release = (): void => signal?.removeEventListener('abort', cancel);
     calls.set(request, { channel, answers, unfinished: answers.length, release });
+    if (deadline !== undefined) deadlines.schedule(deadline, request);
     for (const answer of answers) scheduler.add(answer);
     loop ??= run().catch(abandonAll);
     return channel;
@@ -259,12 +380,14 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   return {
-    vocab: executor.vocab,
+    vocab,
     maxContext,
+    expectedQueueTime,
     ...(stepModel === undefined ? {} : { waferBasis: stepModel.basis }),
     get counts() {
-      const { waiting, running } = scheduler;
-      return { waiting, running, blocks: kv.total, blocksUsed: kv.used, ...totals };
+      const { waiting, running, preemptions } = scheduler;
+      const blocks = { blocks: kv.total, blocksUsed: kv.used, blocksCached: kv.cached };
+      return { waiting, running, preemptions, ...blocks, ...totals, ...(pacer && { pace: pacer.counts }) };
     },
     submit,
     async close() {
@@ -274,6 +397,12 @@ export function createEngine(options: EngineOptions): Engine {
     },
   };
 }
+
+const overdue = {
+  code: 'DEADLINE_EXCEEDED',
+  message: 'the deadline of the request passed before its answer was complete',
+  suggestion: 'Ask for fewer tokens or allow more time.',
+};
 
 const closing = { code: 'ENGINE_CLOSED', message: 'the engine is closing and takes no more requests' };
 

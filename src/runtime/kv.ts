@@ -1,5 +1,14 @@
-// The KV cache's blocks: who may write where. The executor owns the memory; this owns the ids.
-// What must stay true: free + used = total, and no block has two owners.
+// The KV cache's blocks: who may write where, and which blocks hold what others may read. The executor owns the memory;
+// this owns the ids.
+//
+// A full block is found by the tokens in it and by everything before them. The name of its contents is a number, given when
+// the contents are first sealed; the key of a block is its parent's number and its own tokens. So the chain is
+// compared, not hashed: no two histories can collide, by chance or by design.
+//
+// What must stay true:
+// - free + used = total; a block is used while it has an owner, and a block with two owners is sealed.
+// - Sealed contents never change: a sealed block is full, and is written again only after it lost its last owner and its key.
+// - A block that nobody owns keeps its key until its memory is needed; the longest unused go first.
 
 import { assert } from '../core/index.ts';
 
@@ -7,44 +16,136 @@ export interface KvBlocks {
   readonly total: number;
   /** Blocks with an owner. */
   readonly used: number;
+  /** Blocks without an owner whose contents can still be found. */
+  readonly cached: number;
+  /** Owners given up so far: while it stands still, what did not fit does not fit. */
+  readonly freed: number;
   /** Tokens that one block holds. */
   readonly blockTokens: number;
   /** Blocks that hold `tokens` tokens. */
   blocksFor(tokens: number): number;
-  canAllocate(count: number): boolean;
-  /** Ids of `count` blocks, which the caller owns until it frees them. Asks for no more than are free. */
+  /** Whether so many blocks have no owner once `shared` have one. */
+  canAllocate(count: number, shared?: Int32Array): boolean;
+  /** Ids of `count` blocks of the caller's own, empty, until it frees them. Asks for no more than are free. */
   allocate(count: number): Int32Array;
+  /** One owner less for each; call it with a whole block table, whose end is forgotten before its beginning. */
   free(blocks: Int32Array): void;
+  /** Blocks that hold the beginning of `tokens`, in order, as many as are known; whose they become is up to `share`. */
+  find(salt: string, tokens: Int32Array): Int32Array;
+  /** One owner more for each. */
+  share(blocks: Int32Array): void;
+  /** Block `index` of a table is full, with these tokens, and all before it are sealed: from now on it can be found. */
+  seal(salt: string, blockTable: Int32Array, index: number, tokens: Int32Array): void;
+  /** Whether its one owner may write it. */
+  isWritable(block: number): boolean;
 }
+
+/** Not sealed. */
+const NO_CONTENTS = 0;
 
 export function createKvBlocks(total: number, blockTokens: number): KvBlocks {
   assert(total > 0 && blockTokens > 0, 'a KV cache has blocks, and blocks hold tokens');
   // A stack: the block freed last is used first, so that its memory is likely still in the CPU's cache.
   const stack = Int32Array.from({ length: total }, (_, i) => total - 1 - i);
-  const owned = new Uint8Array(total);
-  let freeCount = total;
+  const owners = new Int32Array(total);
+  const contents = new Float64Array(total).fill(NO_CONTENTS);
+  const keys: (string | undefined)[] = Array.from({ length: total });
+  const byKey = new Map<string, number>();
+  /** Blocks without an owner that have a key, the longest unused first. */
+  const kept = new Set<number>();
+  let empty = total;
+  let nextContents = NO_CONTENTS + 1;
+  let freed = 0;
+
+  /** A salt in quotes is no number, so that a first block is never taken for a later one. */
+  const rootOf = (salt: string): string => JSON.stringify(salt);
+  const keyOf = (parent: string | number, tokens: Int32Array): string => `${parent}|${tokens.join()}`;
+
+  const takeEmpty = (): number => {
+    if (empty > 0) return stack[--empty];
+    const [oldest] = kept;
+    kept.delete(oldest);
+    const key = keys[oldest];
+    assert(key !== undefined, 'a kept block has a key');
+    byKey.delete(key);
+    keys[oldest] = undefined;
+    return oldest;
+  };
 
   return {
     total,
     blockTokens,
     get used() {
-      return total - freeCount;
+      return total - empty - kept.size;
+    },
+    get cached() {
+      return kept.size;
+    },
+    get freed() {
+      return freed;
     },
     blocksFor: (tokens) => Math.ceil(tokens / blockTokens),
-    canAllocate: (count) => count <= freeCount,
+    canAllocate(count, shared) {
+      let available = empty + kept.size;
+      if (shared !== undefined) for (const block of shared) if (owners[block] === 0) available--;
+      return count <= available;
+    },
     allocate(count) {
-      assert(count <= freeCount, `${count} blocks asked for, ${freeCount} free`);
-      freeCount -= count;
-      const blocks = stack.slice(freeCount, freeCount + count).reverse();
-      for (const block of blocks) owned[block] = 1;
+      assert(count <= empty + kept.size, `${count} blocks asked for, ${empty + kept.size} free`);
+      const blocks = new Int32Array(count);
+      for (let i = 0; i < count; i++) {
+        const block = takeEmpty();
+        owners[block] = 1;
+        contents[block] = NO_CONTENTS;
+        blocks[i] = block;
+      }
       return blocks;
     },
     free(blocks) {
+      freed += blocks.length;
       for (let i = blocks.length - 1; i >= 0; i--) {
-        assert(owned[blocks[i]] === 1, `block ${blocks[i]} freed without an owner`);
-        owned[blocks[i]] = 0;
-        stack[freeCount++] = blocks[i];
+        const block = blocks[i];
+        assert(owners[block] > 0, `block ${block} freed without an owner`);
+        owners[block]--;
+        if (owners[block] > 0) continue;
+        if (keys[block] === undefined) stack[empty++] = block;
+        else kept.add(block);
       }
     },
+    find(salt, tokens) {
+      const found: number[] = [];
+      let parent: string | number = rootOf(salt);
+      for (let end = blockTokens; end <= tokens.length; end += blockTokens) {
+        const block = byKey.get(keyOf(parent, tokens.subarray(end - blockTokens, end)));
+        if (block === undefined) break;
+        found.push(block);
+        parent = contents[block];
+      }
+      return Int32Array.from(found);
+    },
+    share(blocks) {
+      for (const block of blocks) {
+        assert(contents[block] !== NO_CONTENTS, `block ${block} is shared before it is sealed`);
+        if (owners[block] === 0) kept.delete(block);
+        owners[block]++;
+      }
+    },
+    seal(salt, blockTable, index, tokens) {
+      const block = blockTable[index];
+      assert(owners[block] === 1 && contents[block] === NO_CONTENTS, `block ${block} cannot be sealed`);
+      const parent = index === 0 ? rootOf(salt) : contents[blockTable[index - 1]];
+      assert(parent !== NO_CONTENTS, `block ${block} is sealed before the one in front of it`);
+      const key = keyOf(parent, tokens);
+      const twin = byKey.get(key);
+      if (twin !== undefined) {
+        // Two sequences computed the same at once. The contents have one name, and the first block goes by it.
+        contents[block] = contents[twin];
+        return;
+      }
+      contents[block] = nextContents++;
+      keys[block] = key;
+      byKey.set(key, block);
+    },
+    isWritable: (block) => owners[block] === 1 && contents[block] === NO_CONTENTS,
   };
 }

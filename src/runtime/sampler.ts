@@ -2,6 +2,7 @@
 // top_p, in this order, as in most open servers.
 
 import { fail, type Rng } from '../core/index.ts';
+import type { Logits } from './executor/executor.ts';
 
 export interface Sampling {
   /** 0 takes the likeliest token. */
@@ -20,13 +21,44 @@ export interface TokenLogprobs {
   readonly top: readonly { readonly token: number; readonly logprob: number }[];
 }
 
+/** The uniform numbers that an answer's tokens are drawn with, one a token. */
+export interface Draws {
+  /** The next, taken. */
+  uniform(): number;
+  /** The one that the token after `ahead` more will be drawn with. */
+  peek(ahead: number): number;
+}
+
+export function createDraws(rng: Pick<Rng, 'uniform'>): Draws {
+  const seen: number[] = [];
+  return {
+    uniform: () => seen.shift() ?? rng.uniform(),
+    peek(ahead) {
+      while (seen.length <= ahead) seen.push(rng.uniform());
+      return seen[ahead];
+    },
+  };
+}
+
+/** How far the logits of tokens that sparse ones do not name lie below the least that they name. */
+const UNNAMED_BELOW = 20;
+
+/** @returns logits [vocab]; the given ones where they are that already */
+export function denseLogits(logits: Logits, vocab: number): Float32Array {
+  if (logits instanceof Float32Array) return logits;
+  const { tokens, values } = logits;
+  const dense = new Float32Array(vocab).fill(Math.min(...values) - UNNAMED_BELOW);
+  for (const [i, token] of tokens.entries()) dense[token] = values[i];
+  return dense;
+}
+
 /**
  * Draws a token. Takes one number from `rng` unless the temperature is 0, so that equal seeds give equal
  * tokens whatever else is in the batch.
  * @param logits [vocab]
  * @throws IngotError LOGITS_INVALID where a logit is NaN or plus infinity, or all are minus infinity
  */
-export function sample(logits: Float32Array, sampling: Sampling, rng: Rng): number {
+export function sample(logits: Float32Array, sampling: Sampling, rng: Pick<Rng, 'uniform'>): number {
   const best = likeliest(logits);
   if (sampling.temperature === 0) return best;
   const { temperature, topK = logits.length, topP = 1, minP = 0 } = sampling;

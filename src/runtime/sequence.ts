@@ -1,35 +1,159 @@
 // A sequence: the live state of one answer that a scheduler and the executor need to know.
-// Generated tokens are not kept here: blocks are held from admission to the end, nothing is recomputed, so
-// only the newest token is ever an input again.
+// All its tokens are kept, because blocks may be taken back: what they held is then computed again.
 
-export interface Sequence {
-  /** Unique while the engine lives. */
+import { assert, seconds, type Seconds } from '../core/index.ts';
+import type { KvBlocks } from './kv.ts';
+
+/** What a client was promised; what a scheduler may order by. */
+export interface LatencyTargets {
+  /** Arrival to first token. */
+  readonly ttft: Seconds;
+  /** Each token after the first. */
+  readonly tpot: Seconds;
+}
+
+/** What a scheduler may know of a sequence's standing. */
+export interface Standing {
+  /** On the server's clock. */
+  readonly arrived: Seconds;
+  /** The smaller goes first; 0 is usual. */
+  readonly priority: number;
+  /** Who is accounted. */
+  readonly tenant: string;
+  readonly targets?: LatencyTargets;
+  /** Only sequences of equal salt find each other's blocks. */
+  readonly salt: string;
+}
+
+export interface Sequence extends Standing {
+  /** Unique while the engine lives, rising with arrival. */
   readonly id: number;
-  readonly prompt: Int32Array;
+  readonly promptTokens: number;
   /** It ends after this many generated tokens at the latest. */
   readonly maxTokens: number;
+  /** Prompt, then answer; room for more behind `length`. */
+  tokens: Int32Array;
+  /** Tokens known so far. */
+  length: number;
   /** Blocks it owns, in token order; empty while it waits. Set by the scheduler. */
   blockTable: Int32Array;
   /** Tokens whose keys and values are cached. */
   computed: number;
-  /** Tokens sampled so far. */
-  generated: number;
-  /** The newest sampled token, the input of the next decode step. */
-  readonly newest: Int32Array;
+  /** Blocks of the table that are sealed. */
+  sealed: number;
+  /** Prompt tokens that were found in the prefix cache at its first admission; undefined before. */
+  found: number | undefined;
+  /** Its place in the scheduler's order, set when it is added. */
+  rank: number;
 }
 
 export const NO_BLOCKS = new Int32Array(0);
 
-export function createSequence(id: number, prompt: Int32Array, maxTokens: number): Sequence {
-  return { id, prompt, maxTokens, blockTable: NO_BLOCKS, computed: 0, generated: 0, newest: new Int32Array(1) };
+const USUAL: Standing = { arrived: seconds(0), priority: 0, tenant: '', salt: '' };
+
+export function createSequence(
+  id: number,
+  prompt: Int32Array,
+  maxTokens: number,
+  standing: Partial<Standing> = {},
+): Sequence {
+  return {
+    ...USUAL,
+    ...standing,
+    id,
+    promptTokens: prompt.length,
+    maxTokens,
+    tokens: prompt,
+    length: prompt.length,
+    blockTable: NO_BLOCKS,
+    computed: 0,
+    sealed: 0,
+    found: undefined,
+    rank: 0,
+  };
 }
 
+/** Tokens sampled so far. */
+export const generated = (sequence: Sequence): number => sequence.length - sequence.promptTokens;
+
+/** Tokens to be processed before the next can be sampled: 1 while it decodes. */
+export const tokensLeft = (sequence: Sequence): number => sequence.length - sequence.computed;
+
 /** Most tokens it will ever cache: the last generated token is never an input. */
-export const cachedAtMost = (sequence: Sequence): number => sequence.prompt.length + sequence.maxTokens - 1;
+export const cachedAtMost = (sequence: Sequence): number => sequence.promptTokens + sequence.maxTokens - 1;
 
-/** Prompt tokens still to be processed; 0 once it decodes. */
-export const prefillLeft = (sequence: Sequence): number => Math.max(0, sequence.prompt.length - sequence.computed);
+/** Room to begin with behind a prompt. */
+const FIRST_ROOM = 64;
 
-/** Input of the next `count` tokens: a chunk of the prompt, or the newest token. */
-export const nextTokens = (sequence: Sequence, count: number): Int32Array =>
-  prefillLeft(sequence) > 0 ? sequence.prompt.subarray(sequence.computed, sequence.computed + count) : sequence.newest;
+export function appendToken(sequence: Sequence, token: number): void {
+  if (sequence.length === sequence.tokens.length) {
+    // Choices of one prompt share its array until they write; a running step may still read the old one.
+    const room = Math.max(FIRST_ROOM, sequence.length >> 1);
+    const grown = new Int32Array(sequence.length + room);
+    grown.set(sequence.tokens);
+    sequence.tokens = grown;
+  }
+  sequence.tokens[sequence.length++] = token;
+}
+
+/**
+ * Own blocks for the first `tokens` tokens.
+ * @returns false, and nothing changed, where too few are free
+ */
+export function reserve(kv: KvBlocks, sequence: Sequence, tokens: number): boolean {
+  const { blockTable } = sequence;
+  const missing = kv.blocksFor(tokens) - blockTable.length;
+  if (missing <= 0) return true;
+  if (!kv.canAllocate(missing)) return false;
+  sequence.blockTable = joined(blockTable, kv.allocate(missing));
+  return true;
+}
+
+/**
+ * Own blocks for all known tokens, those that hold their beginning shared with others.
+ * @param spare blocks that must stay free
+ * @returns false, and nothing changed, where too few are free
+ */
+export function admit(kv: KvBlocks, sequence: Sequence, prefixCache: boolean, spare: number): boolean {
+  assert(sequence.blockTable.length === 0, 'a sequence is admitted without blocks');
+  // One token at least is computed, because logits come from it.
+  const reusable = sequence.tokens.subarray(0, sequence.length - 1);
+  const shared = prefixCache ? kv.find(sequence.salt, reusable) : NO_BLOCKS;
+  const own = kv.blocksFor(sequence.length) - shared.length;
+  if (!kv.canAllocate(own + spare, shared)) return false;
+  kv.share(shared);
+  sequence.blockTable = joined(shared, kv.allocate(own));
+  sequence.sealed = shared.length;
+  sequence.computed = shared.length * kv.blockTokens;
+  sequence.found ??= Math.min(sequence.computed, sequence.promptTokens);
+  return true;
+}
+
+/** Its blocks are free; what they held can be found until their memory is needed. */
+export function release(kv: KvBlocks, sequence: Sequence): void {
+  kv.free(sequence.blockTable);
+  sequence.blockTable = NO_BLOCKS;
+  sequence.computed = 0;
+  sequence.sealed = 0;
+}
+
+/** `tokens` more are computed: let others find the blocks that are full now. */
+export function advance(kv: KvBlocks, sequence: Sequence, tokens: number, prefixCache: boolean): void {
+  sequence.computed += tokens;
+  if (!prefixCache) return;
+  const { blockTokens } = kv;
+  for (; (sequence.sealed + 1) * blockTokens <= sequence.computed; sequence.sealed++) {
+    const from = sequence.sealed * blockTokens;
+    const inside = sequence.tokens.subarray(from, from + blockTokens);
+    kv.seal(sequence.salt, sequence.blockTable, sequence.sealed, inside);
+  }
+}
+
+function joined(a: Int32Array, b: Int32Array): Int32Array {
+  if (a.length === 0) return b;
+  if (b.length === 0) return a;
+  const both = new Int32Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}

@@ -11,7 +11,7 @@ const good: BatchItem = {
   tokens: Int32Array.of(1, 2, 3),
   start: 15,
   blockTable: Int32Array.of(4, 2),
-  wantLogits: true,
+  wantLogits: 1,
 };
 const check = (...items: BatchItem[]): string => {
   try {
@@ -37,6 +37,8 @@ describe('validateBatch', () => {
   });
 
   it.each<[string, Partial<BatchItem>, string]>([
+    ['logits of more tokens than it has', { wantLogits: 4 }, 'wants logits of tokens that it lacks'],
+    ['half a logit', { wantLogits: 0.5 }, 'wants logits of tokens that it lacks'],
     ['no tokens', { tokens: new Int32Array() }, 'has no tokens'],
     ['a token below', { tokens: Int32Array.of(-1) }, 'token id outside the vocabulary'],
     ['a token above', { tokens: Int32Array.of(50) }, 'token id outside the vocabulary'],
@@ -60,9 +62,12 @@ describe('validateBatch', () => {
 
 describe('cutIntoPasses', () => {
   it('keeps every token in order, within the limits, and each wanted logit once', () => {
-    const items = fc.array(fc.record({ length: fc.integer({ min: 1, max: 30 }), wantLogits: fc.boolean() }), {
-      maxLength: 9,
-    });
+    const items = fc.array(
+      fc
+        .record({ length: fc.integer({ min: 1, max: 30 }), wantLogits: fc.integer({ min: 0, max: 4 }) })
+        .map(({ length, wantLogits }) => ({ length, wantLogits: Math.min(length, wantLogits) })),
+      { maxLength: 9 },
+    );
     fc.assert(
       fc.property(items, fc.integer({ min: 1, max: 16 }), fc.integer({ min: 1, max: 3 }), (shape, rows, wanted) => {
         const batch = {
@@ -85,11 +90,14 @@ describe('cutIntoPasses', () => {
           for (const { item, token, position } of pass.rows) expect(position).toBe(item + (token % 100));
           for (const [i, row] of pass.wanted.entries()) {
             expect(pass.rows[row].item).toBe(pass.items[i]);
-            expect(pass.rows[row].token % 100).toBe(shape[pass.items[i]].length - 1);
+            const { length, wantLogits } = shape[pass.items[i]];
+            expect(pass.rows[row].token % 100).toBeGreaterThanOrEqual(length - wantLogits);
           }
         }
-        const wants = shape.flatMap(({ wantLogits }, i) => (wantLogits ? [i] : []));
+        const wants = shape.flatMap(({ wantLogits }, i) => Array.from({ length: wantLogits }, () => i));
         expect(passes.flatMap((pass) => pass.items)).toEqual(wants);
+        const tokens = passes.flatMap((pass) => pass.wanted.map((row) => pass.rows[row].token));
+        expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b));
       }),
     );
   });
@@ -99,13 +107,16 @@ describe('null executor', () => {
   it('checks batches and answers the same each time, by token and position', async () => {
     const executor = createNullExecutor(limits);
     const logits = async (item: BatchItem): Promise<string | undefined> =>
-      (await executor.execute({ items: [item] }))[0]?.join();
+      (await executor.execute({ items: [item] }))[0][0]?.join();
     const first = await logits(good);
     expect(first?.split(',').length).toBe(limits.vocab);
     expect(await logits({ ...good, sequence: 1 })).toBe(first);
     expect(await logits({ ...good, start: 14 })).not.toBe(first);
     expect(await logits({ ...good, tokens: Int32Array.of(1, 2, 4) })).not.toBe(first);
-    expect(await logits({ ...good, wantLogits: false })).toBe(undefined);
+    expect(await logits({ ...good, wantLogits: 0 })).toBe(undefined);
+    const [both] = await executor.execute({ items: [{ ...good, wantLogits: 2 }] });
+    expect(both[1].join()).toBe(first);
+    expect(both[0].join()).toBe(await logits({ ...good, tokens: good.tokens.subarray(0, 2) }));
     await expect(logits({ ...good, start: 63 })).rejects.toThrow(IngotError);
   });
 });

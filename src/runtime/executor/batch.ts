@@ -33,6 +33,9 @@ function validateItem(item: BatchItem, index: number, limits: BatchLimits, writt
   const { tokens, start, blockTable } = item;
   const where = `item ${index} (sequence ${item.sequence})`;
   if (tokens.length === 0) invalid(where, 'has no tokens', 'at least 1', '0');
+  if (!(Number.isInteger(item.wantLogits) && item.wantLogits >= 0 && item.wantLogits <= tokens.length)) {
+    invalid(where, 'wants logits of tokens that it lacks', `0 to ${tokens.length}`, `${item.wantLogits}`);
+  }
   if (!Number.isInteger(start) || start < 0) invalid(where, 'starts at no position', '0 or more', `${start}`);
   const end = start + tokens.length;
   if (end > limits.maxContext) {
@@ -91,7 +94,7 @@ export function cutIntoPasses({ items }: Batch, rows: number, wantedRows: number
   let current: (typeof passes)[number] | undefined;
   for (const [item, { tokens, start, wantLogits }] of items.entries()) {
     for (let i = 0; i < tokens.length; i++) {
-      const wanted = wantLogits && i === tokens.length - 1;
+      const wanted = i >= tokens.length - wantLogits;
       if (current === undefined || current.rows.length === rows || (wanted && current.wanted.length === wantedRows)) {
         current = { rows: [], wanted: [], items: [] };
         passes.push(current);

@@ -13,10 +13,9 @@ export interface NullExecutorOptions {
   readonly maxStepTokens?: number;
 }
 
-/** Logits in [0, 1) that depend on the last token and its position only: an integer hash of both and the index. */
-function pseudoLogits(out: Float32Array, item: BatchItem): Float32Array {
-  const last = item.tokens.length - 1;
-  const seed = Math.imul(item.tokens[last] + 1, 0x9e3779b1) ^ Math.imul(item.start + last + 1, 0x85ebca77);
+/** Logits in [0, 1) that depend on token `at` of the item and its position only: an integer hash of both and the index. */
+function pseudoLogits(out: Float32Array, item: BatchItem, at: number): Float32Array {
+  const seed = Math.imul(item.tokens[at] + 1, 0x9e3779b1) ^ Math.imul(item.start + at + 1, 0x85ebca77);
   for (let i = 0; i < out.length; i++) {
     let h = Math.imul(seed ^ i, 0xc2b2ae3d);
     h = Math.imul(h ^ (h >>> 15), 0x27d4eb2f);
@@ -26,7 +25,12 @@ function pseudoLogits(out: Float32Array, item: BatchItem): Float32Array {
 }
 
 /** Same checks and contract as the program's executor, no arithmetic, no memory but the results. */
-export function createNullExecutor({ vocab, maxContext, blocks, maxStepTokens = 512 }: NullExecutorOptions): Executor {
+export function createNullExecutor({
+  vocab,
+  maxContext,
+  blocks,
+  maxStepTokens = 512,
+}: NullExecutorOptions): Executor<Float32Array> {
   const limits = { vocab, maxContext, blocks, maxStepTokens };
   const written = new Int32Array(blocks);
   const pool: Float32Array[] = [];
@@ -41,12 +45,13 @@ export function createNullExecutor({ vocab, maxContext, blocks, maxStepTokens = 
       }
       let used = 0;
       return Promise.resolve(
-        batch.items.map((item) => {
-          if (!item.wantLogits) return undefined;
-          const out = (pool[used] ??= new Float32Array(vocab));
-          used++;
-          return pseudoLogits(out, item);
-        }),
+        batch.items.map((item) =>
+          Array.from({ length: item.wantLogits }, (_, i) => {
+            const out = (pool[used] ??= new Float32Array(vocab));
+            used++;
+            return pseudoLogits(out, item, item.tokens.length - item.wantLogits + i);
+          }),
+        ),
       );
     },
     close: () => Promise.resolve(),

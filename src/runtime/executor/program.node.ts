@@ -95,7 +95,7 @@ export function estimateExecutorMemory(options: Omit<ProgramExecutorOptions, 'on
  * @throws IngotError ARCH_UNSUPPORTED, PROGRAM_STAGES_INVALID, PROGRAM_NUMERICS_UNSUPPORTED, EXECUTOR_OPTION_INVALID,
  * EXECUTOR_MEMORY, EXECUTOR_KERNELS_MISSING, WEIGHT_MISSING, WEIGHT_SHAPE, WEIGHT_NOT_FINITE
  */
-export async function createProgramExecutor(options: ProgramExecutorOptions): Promise<Executor> {
+export async function createProgramExecutor(options: ProgramExecutorOptions): Promise<Executor<Float32Array>> {
   const { program, weights, onProgress, maxStepTokens = 512 } = options;
   const sizes = geometry(options);
   const lowered = lower(program, sizes);
@@ -159,7 +159,16 @@ interface Loaded {
   readonly limits: BatchLimits;
 }
 
-function startExecutor({ module, memory, buffer, kernels, lowered, weights, sizes, limits }: Loaded): Executor {
+function startExecutor({
+  module,
+  memory,
+  buffer,
+  kernels,
+  lowered,
+  weights,
+  sizes,
+  limits,
+}: Loaded): Executor<Float32Array> {
   const words = new Int32Array(buffer);
   const floats = new Float32Array(buffer);
   const { addresses, tableEntries } = lowered;
@@ -222,8 +231,8 @@ function startExecutor({ module, memory, buffer, kernels, lowered, weights, size
     for (const table of lowered.tables) lookUp(buffer, kernels, lowered, weights, table, tokens);
   };
 
-  const step = async (batch: Batch): Promise<(Float32Array | undefined)[]> => {
-    const results: (Float32Array | undefined)[] = batch.items.map(() => undefined);
+  const step = async (batch: Batch): Promise<Float32Array[][]> => {
+    const results: Float32Array[][] = batch.items.map(() => []);
     let used = 0;
     for (const pass of cutIntoPasses(batch, sizes.rows, sizes.wantedRows)) {
       writePass(pass, batch);
@@ -233,7 +242,7 @@ function startExecutor({ module, memory, buffer, kernels, lowered, weights, size
         used++;
         const from = (addresses.logits + i * addresses.logitsStride) / 4;
         target.set(floats.subarray(from, from + limits.vocab));
-        results[item] = target;
+        results[item].push(target);
       }
     }
     return results;

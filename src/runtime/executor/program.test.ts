@@ -16,7 +16,7 @@ const tokensOf = (count: number, seed = 0): number[] =>
 /** Blocks of 16 tokens, scattered, so that a wrong table shows. */
 const tableOf = (sequence: number): Int32Array => Int32Array.of(5 - sequence, 6 + sequence, 11 - sequence);
 
-const item = (tokens: readonly number[], start: number, sequence = 0, wantLogits = true): BatchItem => ({
+const item = (tokens: readonly number[], start: number, sequence = 0, wantLogits = 1): BatchItem => ({
   sequence,
   tokens: Int32Array.from(tokens),
   start,
@@ -28,7 +28,7 @@ async function withExecutor<T>(
   program: Program,
   weights: WeightSource,
   threads: 1 | 2,
-  use: (executor: Executor) => Promise<T>,
+  use: (executor: Executor<Float32Array>) => Promise<T>,
 ): Promise<T> {
   const executor = await createProgramExecutor({ program, weights, threads, kvTokens: 192, maxStepTokens: 96 });
   try {
@@ -66,11 +66,13 @@ describe('program executor equals the interpreter', () => {
         const expected = tokens.map((token) => session.forward([token]));
         await withExecutor(program, weights, type === 'f16' ? 2 : 1, async (executor) => {
           for (const [position, token] of tokens.entries()) {
-            const [logits] = await executor.execute({ items: [item([token], position)] });
+            const [[logits]] = await executor.execute({ items: [item([token], position)] });
             expectSame(logits, expected[position]);
           }
-          const [logits] = await executor.execute({ items: [item(tokens, 0, 1)] });
-          expectSame(logits, expected[tokens.length - 1]);
+          // The last logits, and those of the tokens before, as drafts are verified.
+          const [last] = await executor.execute({ items: [item(tokens, 0, 1, 6)] });
+          expect(last.length).toBe(6);
+          for (const [i, logits] of last.entries()) expectSame(logits, expected[tokens.length - 6 + i]);
         });
       });
     }
@@ -92,7 +94,7 @@ describe('program executor equals the interpreter', () => {
         const tokens = tokensOf(19).map((token) => token % 17);
         const expected = interpret(program, weights).start().forward(tokens);
         await withExecutor(program, weights, 1, async (executor) => {
-          expectSame((await executor.execute({ items: [item(tokens, 0)] }))[0], expected);
+          expectSame((await executor.execute({ items: [item(tokens, 0)] }))[0][0], expected);
         });
       }),
       { numRuns: 12 },
@@ -121,14 +123,16 @@ describe('program executor', () => {
             for (let step = 0; step < steps; step++) {
               const items = prompts.flatMap((prompt, i) => {
                 const [from, to] = bounds[i].slice(step, step + 2);
-                return to === undefined ? [] : [item(prompt.slice(from, to), from, i, to === prompt.length || i === 1)];
+                return to === undefined
+                  ? []
+                  : [item(prompt.slice(from, to), from, i, Number(to === prompt.length || i === 1))];
               });
               if (reversed) items.reverse();
               const results = await executor.execute({ items });
               for (const [at, { sequence, start, tokens, wantLogits }] of items.entries()) {
-                if (!wantLogits) expect(results[at]).toBe(undefined);
+                if (wantLogits === 0) expect(results[at]).toEqual([]);
                 else if (start + tokens.length === prompts[sequence].length)
-                  expectSame(results[at], expected[sequence]);
+                  expectSame(results[at][0], expected[sequence]);
               }
             }
           }),
@@ -142,12 +146,12 @@ describe('program executor', () => {
     await withExecutor(program, weights, 2, async (executor) => {
       const run = async (): Promise<Float32Array> => {
         await executor.execute({ items: [item(tokensOf(20), 0)] });
-        const [logits] = await executor.execute({ items: [item([1], 20)] });
+        const [[logits]] = await executor.execute({ items: [item([1], 20)] });
         return Float32Array.from(logits ?? []);
       };
       const first = await run();
-      await executor.execute({ items: [item(tokensOf(48, 5), 0, 1, false)] });
-      const [again] = await executor.execute({ items: [item([1], 20)] });
+      await executor.execute({ items: [item(tokensOf(48, 5), 0, 1, 0)] });
+      const [[again]] = await executor.execute({ items: [item([1], 20)] });
       expectSame(again, first);
       expectSame(await run(), first);
     });
@@ -156,13 +160,13 @@ describe('program executor', () => {
   it('refuses a bad batch without touching the cache', async () => {
     await withExecutor(program, weights, 1, async (executor) => {
       await executor.execute({ items: [item(tokensOf(20), 0)] });
-      const [before] = await executor.execute({ items: [item([9], 20)] });
+      const [[before]] = await executor.execute({ items: [item([9], 20)] });
       const kept = Float32Array.from(before ?? []);
       const bad = executor.execute({
         items: [item(tokensOf(20, 4), 0), { ...item([1], 0, 1), blockTable: Int32Array.of(99) }],
       });
       await expect(bad).rejects.toMatchObject({ code: 'EXECUTOR_BATCH_INVALID' });
-      expectSame((await executor.execute({ items: [item([9], 20)] }))[0], kept);
+      expectSame((await executor.execute({ items: [item([9], 20)] }))[0][0], kept);
     });
   });
 
@@ -171,7 +175,7 @@ describe('program executor', () => {
     const first = executor.execute({ items: [item([1], 0)] });
     await expect(executor.execute({ items: [item([1], 0, 1)] })).rejects.toMatchObject({ code: 'EXECUTOR_BUSY' });
     const closing = executor.close();
-    expect((await first)[0]?.length).toBe(shape.vocab);
+    expect((await first)[0][0].length).toBe(shape.vocab);
     await closing;
     await expect(executor.execute({ items: [item([1], 0)] })).rejects.toMatchObject({ code: 'EXECUTOR_CLOSED' });
     await executor.close();

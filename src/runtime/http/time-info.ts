@@ -52,11 +52,12 @@ export function timeInfoOf(finished: readonly FinishEvent[], created: number, ba
 
 export function usageOf(promptTokens: number, finished: readonly FinishEvent[]): Usage {
   const generated = finished.reduce((sum, event) => sum + event.generated, 0);
+  const cached = finished.reduce((sum, event) => sum + event.cached, 0);
   return {
     prompt_tokens: promptTokens,
     completion_tokens: generated,
     total_tokens: promptTokens + generated,
-    prompt_tokens_details: { cached_tokens: 0 },
+    prompt_tokens_details: { cached_tokens: cached },
     completion_tokens_details: { reasoning_tokens: 0 },
   };
 }

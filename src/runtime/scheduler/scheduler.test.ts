@@ -1,4 +1,4 @@
 import { schedulers } from './index.ts';
 import { schedulerLaws } from './scheduler.laws.ts';
 
-for (const [name, create] of Object.entries(schedulers)) schedulerLaws(name, create);
+for (const [name, policy] of Object.entries(schedulers)) schedulerLaws(name, policy);

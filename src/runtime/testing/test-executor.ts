@@ -1,5 +1,6 @@
-// A tiny deterministic executor for tests of what stands above executors. Its logits are a hash of the
-// sequence's tokens as read back through the block table, so a wrong block, position or chunk changes the answer or throws.
+// A tiny deterministic executor for tests of what stands above executors. What it caches for a token is a hash of
+// the token, its position and what is cached for the one before, as keys and values are; logits are made of it. So a wrong block,
+// position or chunk changes the answer, and blocks with equal history may be shared.
 
 import { assert, createRng } from '../../core/index.ts';
 import type { Batch, BatchItem, Executor } from '../executor/executor.ts';
@@ -12,18 +13,23 @@ export interface TestExecutorOptions {
   readonly maxStepTokens?: number;
   /** Called when a step begins; may advance a clock, wait, or throw. */
   readonly onStep?: (batch: Batch) => void | Promise<void>;
-  /** Change the logits of one item. */
+  /** Change the logits of one token. */
   readonly edit?: (logits: Float32Array, tokens: readonly number[]) => void;
+  /** Change what is drawn from by this share, for a draft that is nearly right. */
+  readonly noise?: number;
 }
 
-export interface TestExecutor extends Executor {
+export interface TestExecutor extends Executor<Float32Array> {
   readonly steps: number;
 }
 
 export function createTestExecutor(options: TestExecutorOptions = {}): TestExecutor {
   const { vocab = 16, maxContext = 64, blockTokens = 4, blocks = 32, maxStepTokens = 16, onStep, edit } = options;
+  const { noise = 0 } = options;
+  /** What is cached, and the token and position that it stands for. */
+  const hashAt = new Uint32Array(blocks * blockTokens);
   const tokenAt = new Int32Array(blocks * blockTokens);
-  const ownerAt = new Int32Array(blocks * blockTokens).fill(-1);
+  const positionAt = new Int32Array(blocks * blockTokens).fill(-1);
   let steps = 0;
 
   const slot = (item: BatchItem, position: number): number => {
@@ -33,26 +39,27 @@ export function createTestExecutor(options: TestExecutorOptions = {}): TestExecu
   };
   const write = (item: BatchItem): void => {
     for (const [i, token] of item.tokens.entries()) {
-      const at = slot(item, item.start + i);
-      tokenAt[at] = token;
-      ownerAt[at] = item.sequence;
-    }
-  };
-  const history = (item: BatchItem): number[] => {
-    const tokens: number[] = [];
-    for (let position = 0; position < item.start + item.tokens.length; position++) {
+      const position = item.start + i;
       const at = slot(item, position);
-      assert(ownerAt[at] === item.sequence, `position ${position} of ${item.sequence} holds another's token`);
-      tokens.push(tokenAt[at]);
+      const before = position === 0 ? 0x811c9dc5 : hashAt[slot(item, position - 1)];
+      hashAt[at] = Math.imul(before ^ (token + 1), 0x01000193) >>> 0;
+      tokenAt[at] = token;
+      positionAt[at] = position;
     }
-    return tokens;
   };
-  const logitsOf = (tokens: readonly number[]): Float32Array => {
-    let hash = 0x811c9dc5;
-    for (const token of tokens) hash = Math.imul(hash ^ (token + 1), 0x01000193) >>> 0;
+  const history = (item: BatchItem, length: number): number[] =>
+    Array.from({ length }, (_, position) => {
+      const at = slot(item, position);
+      assert(positionAt[at] === position, `position ${position} of ${item.sequence} holds another`);
+      return tokenAt[at];
+    });
+  const logitsAfter = (item: BatchItem, position: number): Float32Array => {
+    const hash = hashAt[slot(item, position)];
     const rng = createRng(hash);
     const logits = Float32Array.from({ length: vocab }, () => rng.normal() * 2);
-    edit?.(logits, tokens);
+    const wrong = createRng(~hash);
+    if (noise > 0) for (let i = 0; i < vocab; i++) logits[i] += noise * wrong.normal();
+    edit?.(logits, history(item, position + 1));
     return logits;
   };
 
@@ -72,8 +79,9 @@ export function createTestExecutor(options: TestExecutorOptions = {}): TestExecu
       assert(total > 0 && total <= maxStepTokens, `${total} tokens in a step of at most ${maxStepTokens}`);
       for (const item of batch.items) write(item);
       return batch.items.map((item) => {
-        const tokens = history(item);
-        return item.wantLogits ? logitsOf(tokens) : undefined;
+        const end = item.start + item.tokens.length;
+        history(item, end);
+        return Array.from({ length: item.wantLogits }, (_, i) => logitsAfter(item, end - item.wantLogits + i));
       });
     },
     close: () => Promise.resolve(),

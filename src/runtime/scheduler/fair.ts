@@ -1,0 +1,80 @@
+// Weighted fair sharing between tenants: start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) over tokens.
+// Each tenant has a virtual time that runs with the tokens it asks for, divided by its weight; a request's place is its tenant's
+// time when it comes. A tenant that was away starts at the time of those that were served, and so saves nothing up.
+
+import { generated, type Sequence } from '../sequence.ts';
+import type { PolicyContext, PolicyFactory } from './scheduler.ts';
+
+interface Tenant {
+  /** Virtual time at which its next request starts. */
+  next: number;
+  /** Mean tokens of its answers, which stands for those that are not known yet. */
+  answer: number;
+  /** Requests that wait or run. */
+  present: number;
+}
+
+/** Tokens of an answer where none has been seen. */
+const FIRST_GUESS = 256;
+/** Weight of the newest answer in the mean. */
+const NEWEST = 0.1;
+/** Tenants remembered while they are away; beyond that, the longest away are strangers again. */
+const MAX_AWAY = 1024;
+
+export const fair: PolicyFactory = <S extends Sequence>({ weights = {} }: PolicyContext) => {
+  const tenants = new Map<string, Tenant>();
+  let virtualTime = 0;
+  let presentWeight = 0;
+  let away = 0;
+  const weightOf = (name: string): number => (Object.hasOwn(weights, name) ? weights[name] : 1);
+  const costOf = (sequence: S, answer: number): number =>
+    sequence.promptTokens + Math.min(sequence.maxTokens, Math.ceil(answer));
+
+  const enter = (name: string): Tenant => {
+    const tenant = tenants.get(name) ?? { next: 0, answer: FIRST_GUESS, present: 0 };
+    if (tenant.present === 0) {
+      presentWeight += weightOf(name);
+      if (tenants.delete(name)) away--;
+      tenants.set(name, tenant);
+    }
+    tenant.present++;
+    return tenant;
+  };
+  const known = (name: string): Tenant => {
+    const tenant = tenants.get(name);
+    if (tenant === undefined) throw new Error('a sequence of the scheduler has a tenant');
+    return tenant;
+  };
+
+  return {
+    rank(sequence: S): number {
+      const tenant = enter(sequence.tenant);
+      const start = Math.max(virtualTime, tenant.next);
+      tenant.next = start + costOf(sequence, tenant.answer) / weightOf(sequence.tenant);
+      return start;
+    },
+    admitted(sequence: S): void {
+      // It also moves with the service itself, so that tenants without end cannot hold it still and starve one.
+      const cost = costOf(sequence, known(sequence.tenant).answer);
+      virtualTime = Math.max(virtualTime, sequence.rank) + cost / presentWeight;
+    },
+    ended(sequence: S): void {
+      const name = sequence.tenant;
+      const tenant = known(name);
+      tenant.answer += NEWEST * (generated(sequence) - tenant.answer);
+      tenant.present--;
+      if (tenant.present > 0) return;
+      presentWeight -= weightOf(name);
+      away++;
+      // Again in order of leaving.
+      tenants.delete(name);
+      tenants.set(name, tenant);
+      for (const [oldest, { present }] of tenants) {
+        if (away <= MAX_AWAY) break;
+        if (present > 0) continue;
+        tenants.delete(oldest);
+        away--;
+      }
+    },
+  };
+};

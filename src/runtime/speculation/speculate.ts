@@ -1,0 +1,71 @@
+// Drafts beside what a scheduler has decided: they take tokens of the step that are left, blocks that are free, and never
+// anything from anybody. So how many there are depends on the company, and therefore nothing else may depend on them: the
+// engine draws each token from the model's logits with the number that it would be drawn with anyway, and keeps going while the
+// draft says the same. Answers are equal with and without drafts, bit for bit, at any temperature.
+
+import type { Answer } from '../engine-answer.ts';
+import type { KvBlocks } from '../kv.ts';
+import type { StepItem } from '../scheduler/index.ts';
+import { generated, reserve, tokensLeft } from '../sequence.ts';
+import type { Drafter, Proposal } from './drafter.ts';
+
+/** A share of a step with the guesses that it verifies behind its last token. */
+export interface PlannedItem extends StepItem<Answer> {
+  readonly drafts: readonly number[];
+}
+
+export interface SpeculationOptions {
+  readonly kv: KvBlocks;
+  readonly drafter: Drafter;
+  /** Drafts per sequence and step. */
+  readonly draftTokens: number;
+  readonly maxStepTokens: number;
+}
+
+export const NO_DRAFTS: readonly number[] = [];
+
+/** @returns the same items with drafts, and what the guessing took */
+export async function addDrafts(
+  items: readonly StepItem<Answer>[],
+  { kv, drafter, draftTokens, maxStepTokens }: SpeculationOptions,
+): Promise<{ readonly items: readonly PlannedItem[]; readonly drafting: Proposal }> {
+  let budget = maxStepTokens - items.reduce((sum, { tokens }) => sum + tokens, 0);
+  const asking: Answer[] = [];
+  const wants = [];
+  for (const { sequence, tokens } of items) {
+    // The first token of an answer has nothing to go by, and the last of the longest needs no successor.
+    const useful = sequence.maxTokens - generated(sequence) - 1;
+    const most = Math.min(draftTokens, budget, useful);
+    if (most < 1 || tokens !== tokensLeft(sequence) || generated(sequence) === 0) continue;
+    budget -= most;
+    asking.push(sequence);
+    const { draws, id, prediction } = sequence;
+    const { sampling } = sequence.request;
+    wants.push({
+      sequence: id,
+      tokens: sequence.tokens.subarray(0, sequence.length),
+      most,
+      sampling,
+      draws,
+      ...(prediction === undefined ? {} : { prediction }),
+    });
+  }
+  const drafting = await drafter.propose(wants);
+  const draftsOf = new Map(asking.map((sequence, i) => [sequence, drafting.drafts[i]]));
+  return {
+    // Who left while the drafts were made takes no part.
+    items: items
+      .filter(({ sequence }) => !sequence.ended)
+      .map((item) => {
+        const drafts = draftsOf.get(item.sequence) ?? NO_DRAFTS;
+        return { ...item, drafts: drafts.slice(0, roomFor(kv, item.sequence, drafts.length)) };
+      }),
+    drafting,
+  };
+}
+
+/** How many of `count` drafts have blocks, or find them free. */
+function roomFor(kv: KvBlocks, sequence: Answer, count: number): number {
+  if (reserve(kv, sequence, sequence.length + count)) return count;
+  return sequence.blockTable.length * kv.blockTokens - sequence.length;
+}
