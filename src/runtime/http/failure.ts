@@ -24,6 +24,8 @@ const failures: Readonly<Record<string, WireFailure>> = {
   CHAT_TEMPLATE_INVALID: { status: 500, code: 'chat_template_invalid' },
   // nginx's number for a client that left; nobody is there to read it, but logs and metrics are.
   REQUEST_CANCELLED: { status: 499, code: 'request_cancelled' },
+  QUEUE_TOO_LONG: { status: 429, code: 'queue_exceeded' },
+  DEADLINE_EXCEEDED: { status: 504, code: 'deadline_exceeded' },
   ENGINE_BUSY: { status: 503, code: 'overloaded' },
   ENGINE_CLOSED: { status: 503, code: 'server_closing' },
   SERVER_CLOSING: { status: 503, code: 'server_closing' },

@@ -19,7 +19,29 @@ const LATENCY_BUCKETS = [
 /** Metrics that are read from the engine when somebody asks. */
 const counters: Readonly<Record<string, { readonly help: string; readonly of: (counts: EngineCounts) => number }>> = {
   ingot_prompt_tokens_total: { help: 'Prompt tokens processed.', of: (c) => c.promptTokens },
+  ingot_prompt_cached_tokens_total: {
+    help: 'Prompt tokens processed that the prefix cache had.',
+    of: (c) => c.cachedTokens,
+  },
   ingot_generated_tokens_total: { help: 'Tokens sampled.', of: (c) => c.generatedTokens },
+  ingot_computed_tokens_total: {
+    help: 'Tokens that went through the executor, again after preemption and rejected drafts included.',
+    of: (c) => c.computedTokens,
+  },
+  ingot_drafted_tokens_total: { help: 'Tokens that a drafter proposed.', of: (c) => c.draftedTokens },
+  ingot_accepted_draft_tokens_total: {
+    help: 'Drafted tokens that became part of an answer.',
+    of: (c) => c.acceptedTokens,
+  },
+  ingot_preemptions_total: { help: 'Times a running sequence lost its KV blocks.', of: (c) => c.preemptions },
+  ingot_late_steps_total: {
+    help: 'Engine steps that went out later than the simulated wafer would have had them.',
+    of: (c) => c.pace?.lateSteps ?? 0,
+  },
+  ingot_late_seconds_total: {
+    help: 'What engine steps were later than the simulated wafer by.',
+    of: (c) => c.pace?.lateSeconds ?? 0,
+  },
   ingot_engine_steps_total: { help: 'Engine steps executed.', of: (c) => c.steps },
   ingot_simulated_wafer_busy_seconds_total: {
     help: 'Simulated wafer time of all engine steps.',
@@ -35,6 +57,10 @@ const gauges: typeof counters = {
   ingot_sequences_waiting: { help: 'Sequences in the queue.', of: (c) => c.waiting },
   ingot_sequences_running: { help: 'Sequences that hold KV blocks.', of: (c) => c.running },
   ingot_kv_blocks: { help: 'KV cache blocks.', of: (c) => c.blocks },
+  ingot_kv_blocks_cached: {
+    help: 'KV cache blocks without an owner that the prefix cache keeps.',
+    of: (c) => c.blocksCached,
+  },
   ingot_kv_blocks_used: { help: 'KV cache blocks with an owner.', of: (c) => c.blocksUsed },
 };
 
