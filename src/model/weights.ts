@@ -104,9 +104,12 @@ function* gqaWeights(tensor: Tensor, hidden: number, a: GqaShape): Generator<Wei
 /** Queries and keys/values pass low-rank bottlenecks; the rotary part of the key is shared by all heads. */
 function* mlaWeights(tensor: Tensor, hidden: number, a: MlaShape): Generator<WeightSpec, void, undefined> {
   const keyDim = a.nopeHeadDim + a.ropeHeadDim;
-  yield tensor('self_attn.q_a_proj.weight', 'attention', a.queryRank, hidden);
-  yield tensor('self_attn.q_a_layernorm.weight', 'norm', a.queryRank);
-  yield tensor('self_attn.q_b_proj.weight', 'attention', a.heads * keyDim, a.queryRank);
+  if (a.queryRank === undefined) yield tensor('self_attn.q_proj.weight', 'attention', a.heads * keyDim, hidden);
+  else {
+    yield tensor('self_attn.q_a_proj.weight', 'attention', a.queryRank, hidden);
+    yield tensor('self_attn.q_a_layernorm.weight', 'norm', a.queryRank);
+    yield tensor('self_attn.q_b_proj.weight', 'attention', a.heads * keyDim, a.queryRank);
+  }
   yield tensor('self_attn.kv_a_proj_with_mqa.weight', 'attention', a.kvRank + a.ropeHeadDim, hidden);
   yield tensor('self_attn.kv_a_layernorm.weight', 'norm', a.kvRank);
   yield tensor('self_attn.kv_b_proj.weight', 'attention', a.heads * (a.nopeHeadDim + a.valueHeadDim), a.kvRank);

@@ -5,7 +5,7 @@ export * from './collective/index.ts';
 export * from './kernel/index.ts';
 export * from './plan.ts';
 export * from './arithmetic.ts';
-export { heldMatrix, heldTable, requireExecutableProgram, requireWeight } from './held-weights.ts';
+export { heldMatrix, heldTable, requireExecutableProgram, requireWeight, roundingTo } from './held-weights.ts';
 export * from './orders.ts';
 export * from './interpret.ts';
 export * from './defect/index.ts';

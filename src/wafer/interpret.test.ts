@@ -29,6 +29,8 @@ describe('interpret', () => {
     { arch: 'qwen3', headDim: 10 },
     { arch: 'mistral', slidingWindow: 5 },
     { arch: 'gemma2', tied: true, slidingWindow: 5 },
+    { arch: 'deepseek_v3' },
+    { arch: 'deepseek_v3', queryRank: 7 },
   ];
   // Logits spread by about 1, so fp32 sums of some 40 terms stay well within 1e-4.
   for (const tiny of shapes) {

@@ -2,7 +2,17 @@
 // same lowering sizes the memory, so an estimate and an executor cannot disagree.
 
 import { assert } from '../../core/index.ts';
-import type { AttentionOp, DType, EmbeddingOp, LinearOp, Op, RmsNormOp, RopeOp } from '../../model/index.ts';
+import { ropePart, valueHeadDim } from '../../model/index.ts';
+import type {
+  AttentionOp,
+  DType,
+  EmbeddingOp,
+  HeadLinearOp,
+  LinearOp,
+  Op,
+  RmsNormOp,
+  RopeOp,
+} from '../../model/index.ts';
 import { heldMatrix, heldTable, ordersOf } from '../../wafer/index.ts';
 import type { Program, ReductionPlan } from '../../wafer/index.ts';
 import * as layout from '../wasm/layout.ts';
@@ -49,6 +59,12 @@ export interface TableLookup {
   readonly stride: number;
 }
 
+/** A matrix for each head, widened to fp32: of each head the blocks of 16 outputs, [k][16]. */
+export interface HeadMatrixLoad {
+  readonly op: HeadLinearOp;
+  readonly address: number;
+}
+
 export interface VectorLoad {
   readonly name: string;
   readonly length: number;
@@ -69,8 +85,10 @@ export interface RunsLoad {
 /** Runs of each part of a row (a norm's groups, the heads of a row of keys), with the addresses at which they start and end in a table. */
 export interface PartRuns {
   readonly plan: ReductionPlan;
-  readonly width: number;
   readonly groups: number;
+  /** Elements from the start of one part to that of the next, and in each. */
+  readonly step: number;
+  readonly length: number;
   readonly runs: number;
   readonly bounds: number;
 }
@@ -106,6 +124,7 @@ export interface Lowered {
   readonly body: readonly Uint32Array[];
   readonly epilogue: readonly Uint32Array[];
   readonly matrices: readonly MatrixLoad[];
+  readonly headMatrices: readonly HeadMatrixLoad[];
   readonly tables: readonly TableLookup[];
   readonly vectors: readonly VectorLoad[];
   readonly runs: readonly RunsLoad[];
@@ -114,6 +133,14 @@ export interface Lowered {
   readonly addresses: Addresses;
   /** Entries in the block table of one row. */
   readonly tableEntries: number;
+}
+
+/** Parts of a row of `width` elements; absent `step` and `length`: equal ones without gaps. */
+interface Parts {
+  readonly width: number;
+  readonly groups: number;
+  readonly step?: number;
+  readonly length?: number;
 }
 
 /** A value: rows of fp32 at `address`, `stride` bytes apart. */
@@ -144,9 +171,9 @@ const capWords = (cap: number | undefined): number[] =>
   cap === undefined ? [0, 0] : [floatBits(cap), floatBits(1 / Math.fround(cap))];
 
 const rowBytes = (width: number): number => roundUp(width * 4, 64);
-/** Bytes that one block of a layer's cache takes: keys, then values padded to whole vectors. */
+/** Bytes that one block of a layer's cache takes: keys, then values padded to whole vectors, unless the keys are both. */
 export const cacheBlockBytes = (op: AttentionOp): number =>
-  op.kvHeads * layout.blockTokens * 4 * (op.headDim + roundUp(op.headDim, 4));
+  op.kvHeads * layout.blockTokens * 4 * (op.headDim + (op.latent === undefined ? roundUp(op.headDim, 4) : 0));
 /** Enough for the runs over any range: three chains a group, and two short tiles. */
 const runListBytes = (plan: ReductionPlan): number =>
   layout.runListHeader + (3 * Math.ceil(plan.parts / plan.group) + 2) * layout.runBytes;
@@ -167,6 +194,7 @@ class Lowering {
   private readonly ropeTables = new Map<string, RopeLoad>();
   private readonly vectors = new Map<string, VectorLoad>();
   private readonly matrices: MatrixLoad[] = [];
+  private readonly headMatrices: HeadMatrixLoad[] = [];
   private readonly tables: TableLookup[] = [];
   private readonly matrixOf = new Map<LinearOp, MatrixLoad>();
   private values = new Map<string, View>();
@@ -239,6 +267,7 @@ class Lowering {
       body,
       epilogue,
       matrices: this.matrices,
+      headMatrices: this.headMatrices,
       tables: this.tables,
       vectors: [...this.vectors.values()],
       runs: [...this.runLists.values()],
@@ -358,6 +387,8 @@ class Lowering {
         if (set[0] === op) this.lowerLinears(set);
         return;
       }
+      case 'head-linear':
+        return this.lowerHeadLinear(op);
       case 'rope':
         return this.lowerRope(op);
       case 'attention':
@@ -419,13 +450,13 @@ class Lowering {
     this.emit(layout.opScale, address, stride, address, stride, roundUp(width, 4), floatBits(scale));
   }
 
-  /** Runs of each of `groups` equal parts of a row of `width` elements. */
-  private partRuns(plan: ReductionPlan, width: number, groups: number): PartRuns {
-    const key = [plan.tile, plan.parts, plan.group, width, groups].join();
+  /** Runs of each part of a row. */
+  private partRuns(plan: ReductionPlan, { width, groups, step = width / groups, length = step }: Parts): PartRuns {
+    const key = [plan.tile, plan.parts, plan.group, groups, step, length].join();
     let parts = this.runsOfParts.get(key);
     if (parts === undefined) {
       const runs = this.map.take(groups * runListBytes(plan), 'work');
-      parts = { plan, width, groups, runs, bounds: this.map.take((groups + 1) * 4, 'work') };
+      parts = { plan, groups, step, length, runs, bounds: this.map.take((groups + 1) * 4, 'work') };
       this.runsOfParts.set(key, parts);
     }
     return parts;
@@ -433,11 +464,12 @@ class Lowering {
 
   private lowerNorm(op: RmsNormOp): void {
     const x = this.view(op.input);
-    const norm = this.partRuns(this.orders.of(op), op.width, op.groups);
+    const passed = op.passed ?? 0;
+    const norm = this.partRuns(this.orders.of(op), { width: op.width, groups: op.groups });
     const weight = this.vector(op.weight, op.width / op.groups, op.offset);
-    const out = this.define(op.out, op.width);
+    const out = this.define(op.out, op.width + passed);
     const operands = [x.address, x.stride, weight, op.width / op.groups, op.groups, norm.bounds, floatBits(op.eps)];
-    this.emit(layout.opNorm, out.address, out.stride, ...operands);
+    this.emit(layout.opNorm, out.address, out.stride, ...operands, passed * 4);
   }
 
   private lowerLinears(ops: readonly LinearOp[]): void {
@@ -475,33 +507,78 @@ class Lowering {
     this.emit(layout.opLinear, out.address, out.stride, ...operands);
   }
 
+  private lowerHeadLinear(op: HeadLinearOp): void {
+    const { heads, k, n, passed } = op;
+    const x = this.view(op.input);
+    const out = this.define(op.out, heads * (n + passed));
+    const bytes = heads * Math.ceil(n / layout.blockRows) * layout.blockRows * k * 4;
+    const address = this.map.take(bytes, 'weights');
+    this.headMatrices.push({ op, address });
+    const step = op.isSpread ? 0 : k + passed;
+    const { bounds } = this.partRuns(this.orders.of(op), {
+      width: heads * (k + passed),
+      groups: heads,
+      step,
+      length: k,
+    });
+    const operands = [x.address, x.stride, heads, k, passed, n, address, bounds, Number(op.isSpread)];
+    this.emit(layout.opHeadLinear, out.address, out.stride, ...operands);
+  }
+
   private lowerRope(op: RopeOp): void {
-    const key = JSON.stringify([op.rope, op.headDim]);
+    const { from, width } = ropePart(op);
+    const key = JSON.stringify([op.rope, width]);
     let table = this.ropeTables.get(key);
     if (table === undefined) {
-      table = { op, address: this.map.take(this.options.maxContext * op.headDim * 4, 'work') };
+      table = { op, address: this.map.take(this.options.maxContext * width * 4, 'work') };
       this.ropeTables.set(key, table);
     }
     const x = this.view(op.input);
     const out = this.define(op.out, op.heads * op.headDim);
-    this.emit(layout.opRope, out.address, out.stride, x.address, x.stride, op.heads, op.headDim, table.address);
+    this.emit(
+      layout.opRope,
+      out.address,
+      out.stride,
+      x.address,
+      x.stride,
+      op.heads,
+      op.headDim,
+      table.address,
+      from,
+      width,
+      Number(op.neighbours === true),
+    );
   }
 
   private lowerAttention(op: AttentionOp, layer: number): void {
     const q = this.view(op.q);
     const k = this.view(op.k);
-    const v = this.view(op.v);
+    const v = this.view(op.latent === undefined ? op.v : op.k);
     assert(op.heads % op.kvHeads === 0, 'every KV head serves as many query heads');
     const blockBytes = cacheBlockBytes(op);
     const key = `cache ${layer} ${op.out}`;
     assert(!this.buffers.has(key), `attention ${op.out} appears once in layer ${layer}`);
     const cache = this.map.take(this.options.blocks * blockBytes, 'kv');
     this.buffers.set(key, cache);
-    this.emit(layout.opCache, k.address, k.stride, v.address, v.stride, op.kvHeads, op.headDim, cache, blockBytes);
-    const out = this.define(op.out, op.heads * op.headDim);
+    this.emit(
+      layout.opCache,
+      k.address,
+      k.stride,
+      v.address,
+      v.stride,
+      op.kvHeads,
+      op.headDim,
+      cache,
+      blockBytes,
+      Number(op.latent !== undefined),
+    );
+    const out = this.define(op.out, op.heads * valueHeadDim(op));
     const { parts, group } = this.orders.overPositions(op, 1);
     const operands = [q.address, q.stride, op.heads, op.kvHeads, op.headDim, cache, blockBytes, floatBits(op.scale)];
-    const { bounds } = this.partRuns(this.orders.overChannels(op), op.kvHeads * op.headDim, op.kvHeads);
+    const { bounds } = this.partRuns(this.orders.overChannels(op), {
+      width: op.kvHeads * op.headDim,
+      groups: op.kvHeads,
+    });
     const sinks = op.sinks === undefined ? 0 : this.vector(op.sinks, op.heads);
     this.emit(
       layout.opAttend,
@@ -514,6 +591,7 @@ class Lowering {
       bounds,
       ...capWords(op.softcap),
       sinks,
+      op.latent?.valueHeadDim ?? 0,
     );
   }
 }

@@ -108,7 +108,7 @@ export async function createProgramExecutor(options: ProgramExecutorOptions): Pr
   const total = checkpointBytes(lowered, weights);
   let done = 0;
   let slice = 0;
-  for (const { bytes } of loadWeights(buffer, kernels, lowered, weights)) {
+  for (const { bytes } of loadWeights(buffer, kernels, lowered, weights, program.numerics)) {
     done += bytes;
     slice += bytes;
     if (slice < loadSlice) continue;

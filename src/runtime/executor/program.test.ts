@@ -52,6 +52,8 @@ describe('program executor equals the interpreter', () => {
     { arch: 'qwen3', headDim: 34 },
     { arch: 'mistral', slidingWindow: 5 },
     { arch: 'gemma2', slidingWindow: 5 },
+    { arch: 'deepseek_v3' },
+    { arch: 'deepseek_v3', queryRank: 7, heads: 3, headDim: 21 },
     { arch: 'gemma2', tied: true, slidingWindow: 5, headDim: 10 },
   ];
   for (const tiny of shapes) {

@@ -88,7 +88,7 @@ export const activationClampedSilu = 2;
 
 /** out, stride, blocks, format, width, order */
 export const opEmbed = 1;
-/** out, stride, in, stride, weight, group width, groups, bounds of the groups' runs (groups + 1 addresses), eps (fp32 bits) */
+/** out, stride, in, stride, weight, group width, groups, bounds of the groups' runs (groups + 1 addresses), eps (fp32 bits), bytes to copy behind the groups */
 export const opNorm = 2;
 /** out, k, in, stride, order */
 export const opPack = 3;
@@ -98,11 +98,11 @@ export const opQuantize = 4;
 export const opLinear = 5;
 /** out, stride, in (quantized), pairs, weights, weight scales, row scales, unused, blocks, bias or 0, grain */
 export const opLinearInt8 = 6;
-/** out, stride, in, stride, heads, headDim, table */
+/** out, stride, in, stride, heads, headDim, table, first element and width of the part to turn, whether pairs are neighbours */
 export const opRope = 7;
-/** k, stride, v, stride, kvHeads, headDim, cache of the layer, bytes a block */
+/** k, stride, v, stride, kvHeads, headDim, cache of the layer, bytes a block, whether k alone is cached */
 export const opCache = 8;
-/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group, bounds of the KV heads' runs (kvHeads + 1 addresses), soft cap (fp32 bits, 0 for none), 1 / soft cap, sinks or 0 */
+/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group, bounds of the KV heads' runs (kvHeads + 1 addresses), soft cap (fp32 bits, 0 for none), 1 / soft cap, sinks or 0, elements of a value that are the first of its key or 0 */
 export const opAttend = 9;
 /** out, stride, gate, stride, up, stride, width, activation */
 export const opGlu = 10;
@@ -114,3 +114,5 @@ export const opGather = 12;
 export const opScale = 13;
 /** out, stride, in, stride, width, cap (fp32 bits), 1 / cap */
 export const opSoftcap = 14;
+/** out, stride, in, stride, heads, k, elements passed, n, weights, bounds of the heads' runs (heads + 1 addresses), whether each head's runs count from its own first element */
+export const opHeadLinear = 15;

@@ -56,11 +56,14 @@ export interface GqaShape {
 export interface MlaShape {
   readonly kind: 'mla';
   readonly heads: number;
-  readonly queryRank: number;
+  /** Absent where queries are projected at once (DeepSeek-V2-Lite). */
+  readonly queryRank?: number;
   readonly kvRank: number;
   readonly nopeHeadDim: number;
   readonly ropeHeadDim: number;
   readonly valueHeadDim: number;
+  /** Scores are this / √(nopeHeadDim + ropeHeadDim) · q · k; absent: 1. YaRN raises it with the stretch of the context. */
+  readonly scoreFactor?: number;
 }
 
 export interface DenseMlpShape {

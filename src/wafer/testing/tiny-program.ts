@@ -1,7 +1,7 @@
 // Small programs for tests: shapes whose tiles do not divide, on meshes chosen by hand.
 
 import { graphOf } from '../../model/index.ts';
-import type { LlmShape } from '../../spec/index.ts';
+import type { GqaShape, LlmShape, MlaShape } from '../../spec/index.ts';
 import type { Numerics, Program } from '../program.ts';
 
 export interface TinyShape {
@@ -15,11 +15,13 @@ export interface TinyShape {
   readonly vocab?: number;
   readonly tied?: boolean;
   readonly slidingWindow?: number;
+  /** Of latent attention; absent: queries are projected at once. */
+  readonly queryRank?: number;
 }
 
 /** A shape of an executable architecture, with its biases, head norms or window. */
 export function tinyShape(tiny: TinyShape = {}): LlmShape {
-  const { arch = 'llama', hidden = 24, layers = 2, heads = 4, kvHeads = 2, headDim = 6, ffn = 40, vocab = 50 } = tiny;
+  const { arch = 'llama', hidden = 24, layers = 2, ffn = 40, vocab = 50 } = tiny;
   return {
     arch,
     hidden,
@@ -31,18 +33,35 @@ export function tinyShape(tiny: TinyShape = {}): LlmShape {
     rope: { theta: 10_000 },
     tiedEmbeddings: tiny.tied ?? false,
     ...(arch === 'gemma2' ? { logitSoftcap: 2 } : {}),
-    attention: {
-      kind: 'gqa',
-      heads,
-      kvHeads,
-      headDim,
-      qkvBias: arch === 'qwen2',
-      outBias: false,
-      qkNorm: arch === 'qwen3',
-      ...(tiny.slidingWindow === undefined ? {} : { slidingWindow: tiny.slidingWindow }),
-      ...(arch === 'gemma2' ? { softcap: 1.5, scoreWidth: 5, fullAttentionEvery: 2 } : {}),
-    },
+    attention: arch === 'deepseek_v3' ? tinyLatent(tiny) : tinyGrouped(tiny),
     mlp: { kind: 'dense', ffn },
+  };
+}
+
+function tinyGrouped({ arch, heads = 4, kvHeads = 2, headDim = 6, slidingWindow }: TinyShape): GqaShape {
+  return {
+    kind: 'gqa',
+    heads,
+    kvHeads,
+    headDim,
+    qkvBias: arch === 'qwen2',
+    outBias: false,
+    qkNorm: arch === 'qwen3',
+    ...(slidingWindow === undefined ? {} : { slidingWindow }),
+    ...(arch === 'gemma2' ? { softcap: 1.5, scoreWidth: 5, fullAttentionEvery: 2 } : {}),
+  };
+}
+
+function tinyLatent({ heads = 4, headDim = 6, queryRank }: TinyShape): MlaShape {
+  return {
+    kind: 'mla',
+    heads,
+    ...(queryRank === undefined ? {} : { queryRank }),
+    kvRank: 9,
+    nopeHeadDim: headDim,
+    ropeHeadDim: 4,
+    valueHeadDim: headDim - 1,
+    scoreFactor: 1.5,
   };
 }
 
