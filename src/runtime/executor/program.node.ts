@@ -16,7 +16,7 @@ import type { Batch, Executor } from './executor.ts';
 import { checkpointBytes, fillTables, loadWeights, lookUp } from './fill-memory.ts';
 import type { OnProgress } from './fill-memory.ts';
 import { lower } from './lower.ts';
-import type { LowerOptions, Lowered } from './lower.ts';
+import type { LowerOptions, Lowered } from './lowered.ts';
 
 export interface ProgramExecutorOptions {
   readonly program: Program;

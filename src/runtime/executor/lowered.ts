@@ -1,0 +1,121 @@
+// What lowering a program gives: instructions, and what to load where.
+
+import type { DType, EmbeddingOp, HeadLinearOp, LinearOp, RopeOp } from '../../model/index.ts';
+import type { ReductionPlan } from '../../wafer/index.ts';
+import type { MemoryUse } from './memory-map.ts';
+
+export interface LowerOptions {
+  readonly threads: number;
+  /** Tokens per pass; longer steps take several passes. */
+  readonly rows: number;
+  /** Rows of logits per pass. */
+  readonly wantedRows: number;
+  readonly blocks: number;
+  /** Longest sequence. */
+  readonly maxContext: number;
+  /** Stored type of a tensor of the checkpoint. */
+  readonly dtype: (name: string) => DType;
+}
+
+/** Linear ops on one input, as one matrix of row blocks. */
+export interface MatrixLoad {
+  readonly format: number;
+  readonly k: number;
+  readonly address: number;
+  /** int8: one fp32 a row. */
+  readonly scales: number;
+  /** Where the fp32 biases go, or 0. */
+  readonly bias: number;
+  /** Element order, where the format keeps the order of the tree. */
+  readonly order: number;
+  /** Each starts on a block of its own. */
+  readonly parts: readonly { readonly op: LinearOp; readonly firstBlock: number }[];
+}
+
+/**
+ * An embedding that shares no weights with a matrix. Its table stays in the checkpoint: a token needs one row, and
+ * the caller puts it at `address` + row * `stride` before the pass.
+ */
+export interface TableLookup {
+  readonly op: EmbeddingOp;
+  /** Format to which stored elements are rounded. */
+  readonly format: number;
+  readonly address: number;
+  readonly stride: number;
+}
+
+/** A matrix for each head, widened to fp32: of each head the blocks of 16 outputs, [k][16]. */
+export interface HeadMatrixLoad {
+  readonly op: HeadLinearOp;
+  readonly address: number;
+}
+
+export interface VectorLoad {
+  readonly name: string;
+  readonly length: number;
+  /** Added to every element. */
+  readonly offset: number;
+  readonly address: number;
+}
+
+/** Runs of the elements [from, to) of a vector, a run list at `list`; `order`: the element order at that address. */
+export interface RunsLoad {
+  readonly plan: ReductionPlan;
+  readonly from: number;
+  readonly to: number;
+  readonly list: number;
+  readonly order: number;
+}
+
+/** Runs of each part of a row (a norm's groups, the heads of a row of keys), with the addresses at which they start and end in a table. */
+export interface PartRuns {
+  readonly plan: ReductionPlan;
+  readonly groups: number;
+  /** Elements from the start of one part to that of the next, and in each. */
+  readonly step: number;
+  readonly length: number;
+  readonly runs: number;
+  readonly bounds: number;
+}
+
+export interface RopeLoad {
+  readonly op: RopeOp;
+  readonly address: number;
+}
+
+export interface Addresses {
+  readonly scratch: number;
+  readonly scratchBytes: number;
+  readonly scoresOffset: number;
+  readonly valueRowsOffset: number;
+  readonly panelOffset: number;
+  readonly body: number;
+  readonly epilogue: number;
+  readonly rowToken: number;
+  readonly rowPosition: number;
+  readonly rowTable: number;
+  readonly wantedRow: number;
+  readonly tables: number;
+  readonly logits: number;
+  readonly logitsStride: number;
+  readonly staging: number;
+  readonly stagingBytes: number;
+}
+
+export interface Lowered {
+  readonly totalBytes: number;
+  readonly bytesByUse: Readonly<Record<MemoryUse, number>>;
+  /** Instructions, 32 words each. */
+  readonly body: readonly Uint32Array[];
+  readonly epilogue: readonly Uint32Array[];
+  readonly matrices: readonly MatrixLoad[];
+  readonly headMatrices: readonly HeadMatrixLoad[];
+  readonly tables: readonly TableLookup[];
+  readonly vectors: readonly VectorLoad[];
+  readonly runs: readonly RunsLoad[];
+  readonly partRuns: readonly PartRuns[];
+  readonly ropes: readonly RopeLoad[];
+  readonly addresses: Addresses;
+  /** Entries in the block table of one row. */
+  readonly tableEntries: number;
+}
