@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { seconds } from '../../core/index.ts';
 import { createWordTokenizer } from './words.ts';
 
 describe('word tokenizer', () => {
@@ -28,7 +29,10 @@ describe('word tokenizer', () => {
       '202',
       '6',
     ]);
-    const chat = tokenizer.renderChat([{ role: 'user', content: 'hello' }], { addGenerationPrompt: true, now: 0 });
+    const chat = tokenizer.renderChat([{ role: 'user', content: 'hello' }], {
+      addGenerationPrompt: true,
+      now: seconds(0),
+    });
     expect(pieces(chat)).toEqual(['<|user|>', 'hello', '<|end|>', '<|assistant|>']);
     expect(tokenizer.eosIds.map((id) => tokenizer.tokenText(id))).toEqual(['<|end|>']);
   });
