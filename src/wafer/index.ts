@@ -10,4 +10,11 @@ export * from './orders.ts';
 export * from './interpret.ts';
 export * from './defect/index.ts';
 // For tests of other parts; nothing that ships calls it.
-export { tinyProgram, tinyShape, type TinyMesh, type TinyShape, type TinyStages } from './testing/tiny-program.ts';
+export {
+  tinyMixtures,
+  tinyProgram,
+  tinyShape,
+  type TinyMesh,
+  type TinyShape,
+  type TinyStages,
+} from './testing/tiny-program.ts';

@@ -380,13 +380,15 @@ function route(
   const isSoftmax = score === 'softmax';
   const most = logits.reduce((a, b) => Math.max(a, b));
   const terms = logits.map((logit) => (isSoftmax ? exp32(f32(logit - most)) : f32(1 / f32(1 + exp32(-logit)))));
-  // A softmax is chosen by its logits, in which nothing is rounded away.
-  const scores = isSoftmax ? logits : terms;
+  const total = isSoftmax ? sumOf(terms) : 1;
+  // A softmax is chosen by its logits where nothing is added to it: in them nothing is rounded away.
+  const byLogits = isSoftmax && bias !== 'choice' && op.routing.groups === undefined;
+  const scores = byLogits ? logits : terms.map((term) => f32(term / total));
   const chosen = chooseExperts(
     op,
     bias === 'choice' && added !== undefined ? scores.map((term, expert) => f32(term + added[expert])) : scores,
     f32,
   );
-  const divisor = normalize ? sumOf(chosen.map((expert) => terms[expert])) : isSoftmax ? sumOf(terms) : 1;
+  const divisor = normalize ? sumOf(chosen.map((expert) => terms[expert])) : total;
   return chosen.map((expert) => ({ expert, weight: f32(f32(scale) * f32(terms[expert] / divisor)) }));
 }

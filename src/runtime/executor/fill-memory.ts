@@ -8,7 +8,7 @@ import { heldTable, ropeAngles, requireWeight, roundingTo } from '../../wafer/in
 import type { Numerics } from '../../wafer/index.ts';
 import type { Kernels } from '../wasm/kernels.ts';
 import * as layout from '../wasm/layout.ts';
-import { formatBytes } from './lower.ts';
+import { formatBytes } from './lowered.ts';
 import type { Lowered, MatrixLoad, TableLookup } from './lowered.ts';
 
 const storedFormats = { f32: layout.formatF32, bf16: layout.formatBf16, f16: layout.formatF16 };

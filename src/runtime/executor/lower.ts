@@ -7,6 +7,8 @@ import type { AttentionOp, EmbeddingOp, HeadLinearOp, LinearOp, Op, RmsNormOp, R
 import { heldMatrix, heldTable, ordersOf } from '../../wafer/index.ts';
 import type { Program, ReductionPlan } from '../../wafer/index.ts';
 import * as layout from '../wasm/layout.ts';
+import { lowerMixture, routeScratchBytes } from './lower-experts.ts';
+import { activations, floatBits, formatBytes, formats, grainOf, rowBytes } from './lowered.ts';
 import { createMemoryMap, roundUp } from './memory-map.ts';
 import type { MemoryMap } from './memory-map.ts';
 import type {
@@ -14,12 +16,14 @@ import type {
   HeadMatrixLoad,
   LowerOptions,
   Lowered,
+  LoweringTools,
   MatrixLoad,
   PartRuns,
   RopeLoad,
   RunsLoad,
   TableLookup,
   VectorLoad,
+  View,
 } from './lowered.ts';
 
 /** Parts of a row of `width` elements; absent `step` and `length`: equal ones without gaps. */
@@ -30,34 +34,13 @@ interface Parts {
   readonly length?: number;
 }
 
-/** A value: rows of fp32 at `address`, `stride` bytes apart. */
-interface View {
-  readonly address: number;
-  readonly stride: number;
-}
-
-const activations = {
-  silu: layout.activationSilu,
-  'gelu-tanh': layout.activationGeluTanh,
-  'clamped-silu': layout.activationClampedSilu,
-};
-const formats = { f32: layout.formatF32, bf16: layout.formatBf16, f16: layout.formatF16, int8: layout.formatInt8 };
-/** Bytes of an element of a format. */
-export const formatBytes = [4, 2, 2, 1];
 /** Half a megabyte of rows at a time, or one block where that is more. */
 const stagingRowsBytes = 512 * 1024;
-
-const floatWord = new Float32Array(1);
-const floatBits = (x: number): number => {
-  floatWord[0] = x;
-  return new Uint32Array(floatWord.buffer)[0];
-};
 
 /** A soft cap and one over it; 0 for none. */
 const capWords = (cap: number | undefined): number[] =>
   cap === undefined ? [0, 0] : [floatBits(cap), floatBits(1 / Math.fround(cap))];
 
-const rowBytes = (width: number): number => roundUp(width * 4, 64);
 /** Bytes that one block of a layer's cache takes: keys, then values padded to whole vectors, unless the keys are both. */
 export const cacheBlockBytes = (op: AttentionOp): number =>
   op.kvHeads * layout.blockTokens * 4 * (op.headDim + (op.latent === undefined ? roundUp(op.headDim, 4) : 0));
@@ -70,11 +53,11 @@ export function lower(program: Program, options: LowerOptions): Lowered {
   return new Lowering(program, options).finish();
 }
 
-class Lowering {
-  private readonly program: Program;
-  private readonly options: LowerOptions;
+class Lowering implements LoweringTools {
+  readonly program: Program;
+  readonly options: LowerOptions;
   private readonly map: MemoryMap = createMemoryMap(layout.controlBytes);
-  private readonly orders: ReturnType<typeof ordersOf>;
+  readonly orders: ReturnType<typeof ordersOf>;
   private readonly buffers = new Map<string, number>();
   private readonly runLists = new Map<string, RunsLoad>();
   private readonly runsOfParts = new Map<string, PartRuns>();
@@ -88,7 +71,7 @@ class Lowering {
   private instructions: Uint32Array[] = [];
   private rows: number;
   private section: 'body' | 'epilogue' = 'body';
-  private readonly packed: number;
+  readonly packed: number;
   private readonly tokenScales: number;
   private widestK = 1;
 
@@ -97,7 +80,7 @@ class Lowering {
     this.options = options;
     this.orders = ordersOf(program);
     this.rows = options.rows;
-    for (const op of this.allOps()) if (op.kind === 'linear') this.widestK = Math.max(this.widestK, op.k);
+    for (const op of this.allOps()) for (const k of widthsOf(op)) this.widestK = Math.max(this.widestK, k);
     const padded = roundUp(Math.max(options.rows, options.wantedRows), layout.tokenGroup);
     this.packed = this.map.take(padded * roundUp(this.widestK, 2) * 4, 'work');
     this.tokenScales = this.map.take(padded * 4, 'work');
@@ -180,7 +163,9 @@ class Lowering {
     const valueRowsOffset = scoresOffset + (roundUp(options.maxContext, layout.blockTokens) + layout.blockTokens) * 4;
     const panelOffset = valueRowsOffset + roundUp(options.maxContext * 4, 64);
     const headBytes = Math.max(0, ...attentions.map((op) => roundUp(op.headDim, 4) * 4));
-    const scratchBytes = roundUp(panelOffset + Math.max(this.widestK * layout.blockRows * 4, headBytes), 64);
+    const routeBytes = Math.max(0, ...this.allOps().map((op) => (op.kind === 'moe' ? routeScratchBytes(op) : 0)));
+    const panelBytes = Math.max(this.widestK * layout.blockRows * 4, headBytes, routeBytes);
+    const scratchBytes = roundUp(panelOffset + panelBytes, 64);
     return {
       scratch: map.take(scratchBytes * options.threads, 'work'),
       scratchBytes,
@@ -190,37 +175,40 @@ class Lowering {
     };
   }
 
-  private emit(op: number, ...operands: number[]): void {
+  emit(op: number, ...operands: number[]): void {
     const words = new Uint32Array(layout.instructionBytes / 4);
     words.set([op, ...operands]);
     this.instructions.push(words);
   }
 
-  private view(name: string): View {
+  view(name: string): View {
     const view = this.values.get(name);
     assert(view !== undefined, `value ${name} is read before it is written`);
     return view;
   }
 
   /** The buffer of a value; layers share it, since a value lives for one layer only. */
-  private buffer(name: string, width: number): View {
-    const key = `${this.section} ${name} ${width}`;
+  buffer(name: string, width: number): View {
     const stride = rowBytes(width);
-    let address = this.buffers.get(key);
-    if (address === undefined) {
-      address = this.map.take(roundUp(this.rows, layout.tokenGroup) * stride, 'work');
-      this.buffers.set(key, address);
-    }
-    return { address, stride };
+    const bytes = roundUp(this.rows, layout.tokenGroup) * stride;
+    return { address: this.shared(`${this.section} ${name} ${width}`, bytes), stride };
   }
 
-  private define(name: string, width: number): View {
+  shared(key: string, bytes: number): number {
+    const known = this.buffers.get(key);
+    if (known !== undefined) return known;
+    const address = this.map.take(bytes, 'work');
+    this.buffers.set(key, address);
+    return address;
+  }
+
+  define(name: string, width: number): View {
     const view = this.buffer(name, width);
     this.values.set(name, view);
     return view;
   }
 
-  private vector(name: string, length: number, offset = 0): number {
+  vector(name: string, length: number, offset = 0): number {
     const known = this.vectors.get(name);
     if (known !== undefined) return known.address;
     const address = this.map.take(length * 4, 'weights');
@@ -228,7 +216,7 @@ class Lowering {
     return address;
   }
 
-  private runList(plan: ReductionPlan, length: number): RunsLoad {
+  runList(plan: ReductionPlan, length: number): RunsLoad {
     const key = [plan.tile, plan.parts, plan.group, length].join();
     const known = this.runLists.get(key);
     if (known !== undefined) return known;
@@ -240,26 +228,43 @@ class Lowering {
 
   /** Where the weights of linear ops on one input go. */
   private placeMatrix(ops: readonly LinearOp[]): void {
-    const { k } = ops[0];
-    const format = formats[heldMatrix(this.program.numerics)];
-    const parts: { op: LinearOp; firstBlock: number }[] = [];
-    let blocks = 0;
-    for (const op of ops) {
-      parts.push({ op, firstBlock: blocks });
-      blocks += Math.ceil(op.n / layout.blockRows);
-    }
-    const outputBytes = blocks * layout.blockRows * 4;
-    const load: MatrixLoad = {
-      format,
-      k,
-      address: this.map.take(blocks * layout.blockRows * roundUp(k, 2) * formatBytes[format], 'weights'),
-      scales: format === layout.formatInt8 ? this.map.take(outputBytes, 'weights') : 0,
-      bias: ops.some((op) => op.bias !== undefined) ? this.map.take(outputBytes, 'weights') : 0,
-      order: format === layout.formatInt8 ? 0 : this.runList(this.orders.of(ops[0]), k).order,
-      parts,
-    };
-    this.matrices.push(load);
+    const [load] = this.addMatrices([ops], formats[heldMatrix(this.program.numerics)], this.orders.of(ops[0]));
     for (const op of ops) this.matrixOf.set(op, load);
+  }
+
+  addMatrices(sets: readonly (readonly LinearOp[])[], format: number, plan: ReductionPlan): readonly MatrixLoad[] {
+    const [first] = sets;
+    const { k } = first[0];
+    const blocks = first.reduce((sum, op) => sum + Math.ceil(op.n / layout.blockRows), 0);
+    const bytes = blocks * layout.blockRows * roundUp(k, 2) * formatBytes[format];
+    const outputBytes = blocks * layout.blockRows * 4;
+    const isInt8 = format === layout.formatInt8;
+    const address = this.map.take(sets.length * bytes, 'weights');
+    const scales = isInt8 ? this.map.take(sets.length * outputBytes, 'weights') : 0;
+    const hasBias = first.some((op) => op.bias !== undefined);
+    const bias = hasBias ? this.map.take(sets.length * outputBytes, 'weights') : 0;
+    const order = isInt8 ? 0 : this.runList(plan, k).order;
+    const loads = sets.map((ops, i): MatrixLoad => {
+      let firstBlock = 0;
+      const parts = ops.map((op) => {
+        const part = { op, firstBlock };
+        firstBlock += Math.ceil(op.n / layout.blockRows);
+        return part;
+      });
+      return {
+        format,
+        k,
+        blocks,
+        bytes,
+        address: address + i * bytes,
+        scales: isInt8 ? scales + i * outputBytes : 0,
+        bias: hasBias ? bias + i * outputBytes : 0,
+        order,
+        parts,
+      };
+    });
+    for (const load of loads) this.matrices.push(load);
+    return loads;
   }
 
   private lowerOp(op: Op, layer: number, sets: ReadonlyMap<LinearOp, readonly LinearOp[]>): void {
@@ -308,7 +313,7 @@ class Lowering {
         return this.emit(layout.opAdd, out.address, out.stride, ...operands);
       }
       case 'moe':
-        throw new Error('a mixture of experts is never executed');
+        return lowerMixture(op, this);
     }
   }
 
@@ -362,15 +367,13 @@ class Lowering {
   private lowerLinears(ops: readonly LinearOp[]): void {
     const matrix = this.matrixOf.get(ops[0]);
     assert(matrix !== undefined, 'every matrix was placed');
-    const { k, format } = matrix;
+    const { k, format, blocks } = matrix;
     const x = this.view(ops[0].input);
-    const blocks = matrix.parts.reduce((sum, { op }) => sum + Math.ceil(op.n / layout.blockRows), 0);
     const out = this.buffer(ops.map((op) => op.out).join('+'), blocks * layout.blockRows);
     for (const { op, firstBlock } of matrix.parts) {
       this.values.set(op.out, { address: out.address + firstBlock * layout.blockRows * 4, stride: out.stride });
     }
-    // Small enough to share a matrix evenly, large enough to stream.
-    const grain = Math.max(1, Math.min(16, blocks >> 5));
+    const grain = grainOf(blocks);
     if (format === layout.formatInt8) {
       const pairs = Math.ceil(k / 2);
       this.emit(layout.opQuantize, this.packed, pairs, x.address, x.stride, k, this.tokenScales);
@@ -482,6 +485,10 @@ class Lowering {
     );
   }
 }
+
+/** Widths over which the matrices of an op add. */
+const widthsOf = (op: Op): readonly number[] =>
+  op.kind === 'linear' ? [op.k] : op.kind === 'moe' ? [op.width, op.expertFfn] : [];
 
 /**
  * Linear ops of a section that read the same value, to be run as one matrix: an op joins the first one if nothing

@@ -1,7 +1,9 @@
-// What lowering a program gives: instructions, and what to load where.
+// What lowering a program gives: instructions, and what to load where; and what lowering one op may use.
 
 import type { DType, EmbeddingOp, HeadLinearOp, LinearOp, RopeOp } from '../../model/index.ts';
-import type { ReductionPlan } from '../../wafer/index.ts';
+import type { Program, ProgramOrders, ReductionPlan } from '../../wafer/index.ts';
+import * as layout from '../wasm/layout.ts';
+import { roundUp } from './memory-map.ts';
 import type { MemoryUse } from './memory-map.ts';
 
 export interface LowerOptions {
@@ -21,6 +23,9 @@ export interface LowerOptions {
 export interface MatrixLoad {
   readonly format: number;
   readonly k: number;
+  /** Blocks of rows, and the bytes that they take. */
+  readonly blocks: number;
+  readonly bytes: number;
   readonly address: number;
   /** int8: one fp32 a row. */
   readonly scales: number;
@@ -119,3 +124,58 @@ export interface Lowered {
   /** Entries in the block table of one row. */
   readonly tableEntries: number;
 }
+
+/** A value: rows of fp32 at `address`, `stride` bytes apart. */
+export interface View {
+  readonly address: number;
+  readonly stride: number;
+}
+
+/** What lowering an op of several instructions may use. */
+export interface LoweringTools {
+  readonly program: Program;
+  readonly options: LowerOptions;
+  readonly orders: ProgramOrders;
+  /** Where the input of a matrix lies in the order in which it is added. */
+  readonly packed: number;
+  emit(op: number, ...operands: number[]): void;
+  /** Where a value lies that was written before. */
+  view(name: string): View;
+  /** Room for a value of this section, under its name or without one. */
+  define(name: string, width: number): View;
+  buffer(name: string, width: number): View;
+  /** Memory that whoever asks for this key gets. */
+  shared(key: string, bytes: number): number;
+  /** Address of a weight in fp32. */
+  vector(name: string, length: number): number;
+  runList(plan: ReductionPlan, length: number): RunsLoad;
+  /**
+   * Room for matrices that differ only in their weights, one after another without a gap: each is several linear ops on
+   * one input, as `sets` lists them.
+   */
+  addMatrices(sets: readonly (readonly LinearOp[])[], format: number, plan: ReductionPlan): readonly MatrixLoad[];
+}
+
+/** Codes of the activations of gated units. */
+export const activations = {
+  silu: layout.activationSilu,
+  'gelu-tanh': layout.activationGeluTanh,
+  'clamped-silu': layout.activationClampedSilu,
+};
+export const formats = {
+  f32: layout.formatF32,
+  bf16: layout.formatBf16,
+  f16: layout.formatF16,
+  int8: layout.formatInt8,
+};
+/** Bytes of an element of a format. */
+export const formatBytes = [4, 2, 2, 1];
+const floatWord = new Float32Array(1);
+export const floatBits = (x: number): number => {
+  floatWord[0] = x;
+  return new Uint32Array(floatWord.buffer)[0];
+};
+
+export const rowBytes = (width: number): number => roundUp(width * 4, 64);
+/** Blocks that a thread takes at a time: few enough to share a matrix evenly, enough to stream. */
+export const grainOf = (blocks: number): number => Math.max(1, Math.min(16, blocks >> 5));

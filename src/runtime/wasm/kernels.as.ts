@@ -6,9 +6,11 @@ import { addRows, embed, glu, rmsNorm, rope, scaleRow, softcapRow } from './elem
 import {
   blockTokens, contextRunsOffset, ctlArrived, ctlBody, ctlBodyEnd, ctlDone, ctlEpilogue, ctlEpilogueEnd, ctlGeneration, ctlNext,
   ctlPanelOffset, ctlPhase, ctlRowPosition, ctlRows, ctlRowTable, ctlRowToken, ctlScoresOffset, ctlScratch, ctlScratchBytes,
-  ctlSleepers, ctlStop, ctlThreads, ctlValueRowsOffset, ctlWanted, ctlWantedRow, instructionBytes, opAdd, opAttend, opCache, opEmbed, opGather, opGlu, opHeadLinear,
-  opLinear, opLinearInt8, opNorm, opPack, opQuantize, opRope, opScale, opSoftcap, runListHeader, tokenGroup, tokenPair,
+  ctlSleepers, ctlStop, ctlThreads, ctlValueRowsOffset, ctlWanted, ctlWantedRow, groupBytes, groupHeader, instructionBytes, opAdd, opAttend,
+  opCache, opEmbed, opGather, opGlu, opGluGroups, opGroup, opHeadLinear, opLinear, opLinearGroups, opLinearInt8, opLinearInt8Groups, opMix, opNorm,
+  opPack, opPackGroups, opQuantize, opQuantizeGroups, opRope, opRoute, opScale, opSoftcap, opSpread, routeBytes, runListHeader, tokenGroup, tokenPair,
 } from './layout';
+import { groupRows, mixRow, route } from './experts.as';
 import { linearInt8, quantizeRows } from './linear-int8.as';
 import { linear, packRows } from './linear.as';
 import { makeRuns } from './runs.as';
@@ -19,6 +21,7 @@ export { makeRuns } from './runs.as';
 // next, and what is inlined into a pass would be optimized a pass too late.
 export { attendHead, cacheRow, headOutputs, listKeyRows, listValueRows } from './attention.as';
 export { addRows, embed, glu, rmsNorm, rope, scaleRow, softcapRow } from './elementwise.as';
+export { groupRows, mixRow, route } from './experts.as';
 export { linearInt8, quantizeRows } from './linear-int8.as';
 export { linear, packRows } from './linear.as';
 import { clampedSilu4, exp4, geluTanh4, silu4, tanh4, toBf16, toF16 } from './arithmetic.as';
@@ -145,8 +148,80 @@ function run(at: usize, rows: i32): void {
     case opAttend:
       attend(at, rows);
       break;
+    case opGroup:
+      if (take(1) == 0)
+        groupRows(
+          out, word(at, 3), rows, int(at, 4), int(at, 5), word(at, 6), word(at, 7), scratch + load<usize>(ctlPanelOffset),
+        );
+      break;
+    case opSpread:
+    case opGluGroups:
+      runPlaces(op, at);
+      break;
+    case opPackGroups:
+    case opQuantizeGroups:
+    case opLinearGroups:
+    case opLinearInt8Groups:
+      runGroups(op, at);
+      break;
     default:
       for (let row = take(1); row < rows; row = take(1)) runRow(op, at, row, out + <usize>row * stride);
+  }
+}
+
+/** Ops on every place of a grouping. */
+function runPlaces(op: i32, at: usize): void {
+  const places = int(word(at, 12), 1);
+  for (let place = take(1); place < places; place = take(1)) {
+    const out = word(at, 1) + <usize>place * word(at, 2);
+    if (op == opGluGroups) {
+      glu(out, word(at, 3) + <usize>place * word(at, 4), word(at, 5) + <usize>place * word(at, 6), word(at, 7), int(at, 8));
+      continue;
+    }
+    const row = int(word(at, 6), place);
+    if (row >= 0) memory.copy(out, word(at, 3) + <usize>row * word(at, 4), word(at, 5));
+  }
+}
+
+/** Ops on the rows of each group, with the weights of its expert; a unit is a piece of a group's matrix, or a group. */
+function runGroups(op: i32, at: usize): void {
+  const groups = word(at, 12), blocks = int(at, 9), grain = int(at, 11);
+  const isLinear = op == opLinearGroups || op == opLinearInt8Groups;
+  const pieces = isLinear ? (blocks + grain - 1) / grain : 1;
+  const units = int(groups, 0) * pieces;
+  for (let unit = take(1); unit < units; unit = take(1)) {
+    const group = groups + groupHeader + <usize>(unit / pieces) * groupBytes;
+    const first = word(group, 1), count = int(group, 2);
+    const from = (unit % pieces) * grain, to = min(from + grain, blocks);
+    const out = word(at, 1), width = word(at, 2), input = word(at, 3);
+    const weights = word(at, 5) + word(group, 0) * word(at, 8);
+    const outputs = word(group, 0) * (<usize>blocks << 6);
+    const bias = word(at, 10) ? word(at, 10) + outputs : 0;
+    switch (op) {
+      case opPackGroups:
+        packRows(
+          out + first * (width << 2), width, input + first * word(at, 4), word(at, 4), word(at, 5), count, 0,
+          (count + tokenPair - 1) / tokenPair,
+        );
+        break;
+      case opQuantizeGroups:
+        quantizeRows(
+          out + first * (width << 2), width, input + first * word(at, 4), word(at, 4), word(at, 5), word(at, 6) + (first << 2),
+          count, 0, (count + tokenGroup - 1) / tokenGroup,
+        );
+        break;
+      case opLinearGroups:
+        linear(
+          int(at, 6), weights, input + first * (word(at, 4) << 2), count, word(at, 4), word(at, 7) + runListHeader,
+          load<usize>(word(at, 7)), from, to, out + first * width, width, bias, scratch, scratch + load<usize>(ctlPanelOffset),
+        );
+        break;
+      default:
+        linearInt8(
+          weights, input + first * (word(at, 4) << 2), count, word(at, 4), word(at, 6) + outputs, word(at, 7) + (first << 2),
+          from, to, out + first * width, width, bias,
+        );
+    }
   }
 }
 
@@ -186,6 +261,20 @@ function runRow(op: i32, at: usize, row: usize, out: usize): void {
     case opSoftcap:
       softcapRow(out, input, word(at, 5), load<f32>(at + 24), load<f32>(at + 28));
       break;
+    case opRoute:
+      route(
+        out, input, int(at, 5), int(at, 6), int(at, 7), int(at, 8) != 0, load<f32>(at + 36), word(at, 10), int(at, 11), int(at, 12),
+        scratch + load<usize>(ctlPanelOffset),
+      );
+      break;
+    case opMix: {
+      const active = word(at, 6);
+      mixRow(
+        out, word(at, 3), word(at, 4), word(at, 5), <i32>active, word(at, 7) + row * active * routeBytes,
+        word(at, 8) + row * (active << 2),
+      );
+      break;
+    }
     case opGather:
       memory.copy(out, word(at, 3) + word(load<usize>(ctlWantedRow), row) * word(at, 4), word(at, 5));
       break;

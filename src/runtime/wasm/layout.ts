@@ -116,3 +116,34 @@ export const opScale = 13;
 export const opSoftcap = 14;
 /** out, stride, in, stride, heads, k, elements passed, n, weights, bounds of the heads' runs (heads + 1 addresses), whether each head's runs count from its own first element */
 export const opHeadLinear = 15;
+
+// Rows grouped by expert, for a mixture of experts. An instruction on groups has their table in word 12.
+
+/** out (routes), bytes a row, router logits, stride, experts, active experts, score, whether weights are normalized, scale (fp32 bits), bias of the choice or 0, groups of experts or 0, active groups */
+export const opRoute = 16;
+/** groups, unused, routes, active experts, experts, places, sources; one thread makes the table */
+export const opGroup = 17;
+/** out, stride, in, stride, bytes, sources, …, groups: the row of each place */
+export const opSpread = 18;
+/** As opPack, group by group. */
+export const opPackGroups = 19;
+/** As opQuantize, group by group. */
+export const opQuantizeGroups = 20;
+/** As opLinear, group by group; word 8: bytes from one expert's weights to the next */
+export const opLinearGroups = 21;
+/** As opLinearInt8, group by group; word 8: bytes from one expert's weights to the next */
+export const opLinearInt8Groups = 22;
+/** As opGlu, for every place. */
+export const opGluGroups = 23;
+/** out, stride, in, stride, width, active experts, routes, places */
+export const opMix = 24;
+
+/** A route: expert, fp32 weight. */
+export const routeBytes = 8;
+/** Groups in use and places in use, padded; then each group: expert, first place, rows. */
+export const groupHeader = 16;
+export const groupBytes = 16;
+
+// Scores of a router.
+export const scoreSoftmax = 0;
+export const scoreSigmoid = 1;
