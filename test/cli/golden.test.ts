@@ -60,7 +60,8 @@ describe('reports', () => {
   it.each([
     ['compile-one-wafer', ['compile', 'qwen3-0.6b']],
     ['compile-two-wafers', ['compile', 'llama-3.1-8b', '--prompt-tokens', '256', '--clock', '1.1']],
-    ['compile-sizing-only', ['compile', 'mixtral-8x7b', '--weights', 'int8', '--wafer', 'wse2']],
+    ['compile-mixture', ['compile', 'mixtral-8x7b', '--weights', 'int8', '--wafer', 'wse2']],
+    ['compile-sizing-only', ['compile', 'glm-4.6', '--weights', 'int8']],
     ['compile-folder', ['compile', tiny]],
     ['models', ['models']],
     ['validate', ['validate']],

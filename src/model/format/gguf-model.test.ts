@@ -223,11 +223,11 @@ describe('metadata', () => {
     expect(codesWith({})).toEqual(['accepted']);
     const refused: readonly (readonly [string, NonNullable<GgufModelChanges['metadata']>[string], string])[] = [
       ['general.architecture', text('lama'), 'ARCH_UNKNOWN'],
-      ['general.architecture', text('gpt-oss'), 'ARCH_UNSUPPORTED'],
+      ['general.architecture', text('glm4moe'), 'ARCH_UNSUPPORTED'],
       ['general.architecture', undefined, 'CONFIG_INVALID'],
       ['general.type', text('adapter'), 'GGUF_UNSUPPORTED'],
       ['split.count', { type: 'u16', value: 3 }, 'GGUF_UNSUPPORTED'],
-      ['llama.expert_count', u32(8), 'ARCH_UNSUPPORTED'],
+      ['llama.expert_count', u32(8), 'CONFIG_INVALID'],
       ['llama.expert_count', u32(0), 'accepted'],
       ['llama.block_count', u32(100_000), 'CONFIG_INVALID'],
       ['llama.block_count', text('two'), 'CONFIG_INVALID'],
