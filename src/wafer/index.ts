@@ -4,6 +4,7 @@ export * from './phase.ts';
 export * from './collective/index.ts';
 export * from './kernel/index.ts';
 export * from './plan.ts';
+export * from './work.ts';
 export * from './arithmetic.ts';
 export { heldMatrix, heldTable, requireExecutableProgram, requireWeight, roundingTo } from './held-weights.ts';
 export * from './orders.ts';
