@@ -33,12 +33,16 @@ export interface RmsNormOp extends OpBase {
   readonly passed?: number;
 }
 
-/** out = input · weightᵀ (+ bias); weight is [n, k], row-major, as in PyTorch. */
+/**
+ * out = input · weightᵀ (+ bias); weight is [n, k], row-major, as in PyTorch. With `rows`, the op has rows [from, from + n)
+ * of a weight [of, k] that it shares with others.
+ */
 export interface LinearOp extends OpBase {
   readonly kind: 'linear';
   readonly input: string;
   readonly weight: string;
   readonly bias?: string;
+  readonly rows?: { readonly from: number; readonly of: number };
   readonly k: number;
   readonly n: number;
 }

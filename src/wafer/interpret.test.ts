@@ -30,6 +30,7 @@ describe('interpret', () => {
     { arch: 'mistral', slidingWindow: 5 },
     ...tinyMixtures,
     { arch: 'gemma2', tied: true, slidingWindow: 5 },
+    { arch: 'phi3', slidingWindow: 5 },
     { arch: 'deepseek_v3' },
     { arch: 'deepseek_v3', queryRank: 7 },
   ];

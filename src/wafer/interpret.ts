@@ -187,6 +187,10 @@ function createHeldWeights({ numerics }: Program, weights: WeightSource): HeldWe
     floats.set(key, values);
     return values;
   };
+  const rowsOf = (op: LinearOp, as: 'f32' | 'bf16' | 'f16'): Float32Array => {
+    const { from, of } = op.rows ?? { from: 0, of: op.n };
+    return read(op.weight, [of, op.k], as).subarray(from * op.k, (from + op.n) * op.k);
+  };
   const type = heldMatrix(numerics);
   return {
     vector: (name, length) => read(name, [length], 'f32'),
@@ -199,14 +203,15 @@ function createHeldWeights({ numerics }: Program, weights: WeightSource): HeldWe
       requireWeight(weights, op.weight, shape);
       return read(op.weight, shape, heldTable(numerics, weights.dtype(op.weight)));
     },
-    matrix: (op) => read(op.weight, [op.n, op.k], type === 'int8' ? 'f32' : type),
+    matrix: (op) => rowsOf(op, type === 'int8' ? 'f32' : type),
     quantized(op) {
       if (type !== 'int8') return undefined;
-      const known = rows.get(op.weight);
+      const key = `${op.weight} ${op.rows?.from ?? 0}`;
+      const known = rows.get(key);
       if (known !== undefined) return known;
-      const all = read(op.weight, [op.n, op.k], 'f32');
+      const all = rowsOf(op, 'f32');
       const made = Array.from({ length: op.n }, (_, row) => quantizeRow(all.subarray(row * op.k, (row + 1) * op.k)));
-      rows.set(op.weight, made);
+      rows.set(key, made);
       return made;
     },
   };

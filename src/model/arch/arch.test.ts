@@ -66,13 +66,14 @@ const smallShape: fc.Arbitrary<LlmShape> = fc
       maxContext: 64,
       normEps: 1e-5,
       layerNorms: rest.arch === 'gemma2' ? 4 : 2,
+      ...(rest.arch === 'phi3' ? { fusedProjections: true } : {}),
       rope: { theta: 10_000 },
       attention: {
         kind: 'gqa',
         heads: kvHeads * groups,
         kvHeads,
         headDim: 2 * half,
-        qkvBias,
+        qkvBias: qkvBias && rest.arch !== 'phi3',
         outBias,
         qkNorm,
         ...(slidingWindow === undefined ? {} : { slidingWindow }),
@@ -104,7 +105,9 @@ describe('registry', () => {
     expect(new Set(models.map(({ shape }) => shape.arch))).toEqual(new Set(ids));
   });
   it('executes the families that have a reader of configurations', () => {
-    expect(executable).toEqual(expect.arrayContaining(['llama', 'qwen3', 'mixtral', 'qwen3_moe', 'gpt_oss', 'gemma2']));
+    expect(executable).toEqual(
+      expect.arrayContaining(['llama', 'qwen3', 'mixtral', 'qwen3_moe', 'gpt_oss', 'gemma2', 'phi3']),
+    );
   });
   it('an unknown architecture is refused with the nearest', () => {
     expect(() => graphOf({ ...llms['llama-3.1-8b'].shape, arch: 'qwen4' })).toThrow(/ARCH_UNKNOWN/);

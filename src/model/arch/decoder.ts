@@ -24,10 +24,12 @@ const embeddingWeight = 'model.embed_tokens.weight';
 function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: string): Op[] {
   const { heads, kvHeads, headDim, qkvBias, qkNorm } = attention;
   const at = `model.layers.${layer}.self_attn`;
-  const project = (part: 'q' | 'k' | 'v', count: number): Op => ({
+  const project = (part: 'q' | 'k' | 'v', count: number, before: number): Op => ({
     kind: 'linear',
     input,
-    weight: `${at}.${part}_proj.weight`,
+    ...(shape.fusedProjections === true
+      ? { weight: `${at}.qkv_proj.weight`, rows: { from: before * headDim, of: (heads + 2 * kvHeads) * headDim } }
+      : { weight: `${at}.${part}_proj.weight` }),
     ...(qkvBias ? { bias: `${at}.${part}_proj.bias` } : {}),
     k: shape.hidden,
     n: count * headDim,
@@ -39,6 +41,7 @@ function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: stri
       input: qkNorm ? `${part}.normed` : part,
       heads: count,
       headDim,
+      ...(attention.ropeHeadDim === undefined ? {} : { part: { from: 0, width: attention.ropeHeadDim } }),
       rope: shape.rope,
       out: `${part}.turned`,
     };
@@ -57,9 +60,9 @@ function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: stri
   const { slidingWindow, fullAttentionEvery } = attention;
   const isFull = fullAttentionEvery !== undefined && (layer + 1) % fullAttentionEvery === 0;
   return [
-    project('q', heads),
-    project('k', kvHeads),
-    project('v', kvHeads),
+    project('q', heads, 0),
+    project('k', kvHeads, heads),
+    project('v', kvHeads, heads + kvHeads),
     ...turn('q', heads),
     ...turn('k', kvHeads),
     {
@@ -179,9 +182,19 @@ function mlpOps(shape: LlmShape, layer: number, input: string, variant: DecoderV
   const activation = variant.activation ?? 'silu';
   const dense = (module: string, ffn: number, out: string): Op[] => {
     const at = `model.layers.${layer}.${module}`;
+    const first = (part: 'gate' | 'up', from: number): Op => ({
+      kind: 'linear',
+      input,
+      ...(shape.fusedProjections === true
+        ? { weight: `${at}.gate_up_proj.weight`, rows: { from, of: 2 * ffn } }
+        : { weight: `${at}.${part}_proj.weight` }),
+      k: hidden,
+      n: ffn,
+      out: part,
+    });
     return [
-      { kind: 'linear', input, weight: `${at}.gate_proj.weight`, k: hidden, n: ffn, out: 'gate' },
-      { kind: 'linear', input, weight: `${at}.up_proj.weight`, k: hidden, n: ffn, out: 'up' },
+      first('gate', 0),
+      first('up', ffn),
       { kind: 'glu', gate: 'gate', up: 'up', activation, width: ffn, out: 'gated' },
       { kind: 'linear', input: 'gated', weight: `${at}.down_proj.weight`, k: ffn, n: hidden, out },
     ];

@@ -1,5 +1,6 @@
 // Rotary position embedding (Su et al. 2021, arXiv 2104.09864), half-split pairs as in Hugging Face checkpoints, or neighbours as in the paper.
 
+import { assert } from '../../core/index.ts';
 import type { Llama3Scaling, RopeShape, YarnScaling } from '../../spec/index.ts';
 import type { RopeOp } from '../graph.ts';
 import type { OpDefinition } from './definition.ts';
@@ -14,12 +15,17 @@ export function ropeInverseFrequencies(rope: RopeShape, width: number): Float64A
       return scaleLlama3(frequencies, rope.scaling);
     case 'yarn':
       return scaleYarn(frequencies, rope.scaling, rope.theta);
+    case 'longrope': {
+      const { divisors } = rope.scaling;
+      assert(divisors.length === frequencies.length, 'longrope has a divisor for each pair');
+      return frequencies.map((frequency, i) => frequency / divisors[i]);
+    }
   }
 }
 
 /** What cosines and sines are multiplied by. */
 export const ropeMagnitude = ({ scaling }: RopeShape): number =>
-  scaling?.kind === 'yarn' ? scaling.attentionFactor : 1;
+  scaling === undefined || scaling.kind === 'llama3' ? 1 : scaling.attentionFactor;
 
 /**
  * As in the Llama 3.1 release (`apply_scaling` in `llama_models/llama3/model.py`): wavelengths longer than

@@ -123,6 +123,7 @@ export function* loadWeights(
   for (const table of lowered.tables) {
     // Only to check it.
     const { weight, vocab, width } = table.op;
+    requireWeight(weights, weight, [vocab, width]);
     yield* pieces(weight, vocab, width, (from, to) => stage(weight, from, to, width, table.format));
   }
   for (const { op, address } of lowered.headMatrices) {
@@ -140,13 +141,13 @@ export function* loadWeights(
         floats.set(finite(op.bias, weights.read(op.bias)), address / 4);
         yield { bytes: op.n * bytesOf(op.bias) };
       }
+      requireWeight(weights, op.weight, [op.rows?.of ?? op.n, op.k]);
       yield* pieces(op.weight, op.n, op.k, (from, to) => placeRows(matrix, op, firstBlock, from, to));
     }
   }
 
   /** Call `place` for whole blocks of rows, as many as fit the staging buffer. */
   function* pieces(name: string, rows: number, width: number, place: (from: number, to: number) => void) {
-    requireWeight(weights, name, [rows, width]);
     const fit = Math.floor(stagingBytes / (width * 4 * layout.blockRows)) * layout.blockRows;
     for (let from = 0; from < rows; from += fit) {
       const to = Math.min(rows, from + fit);
@@ -159,7 +160,8 @@ export function* loadWeights(
     const { format, k, order } = matrix;
     const isInt8 = format === layout.formatInt8;
     const staged = isInt8 ? layout.formatF32 : format;
-    stage(op.weight, from, to, k, staged);
+    const first = op.rows?.from ?? 0;
+    stage(op.weight, first + from, first + to, k, staged);
     const blockBytes = layout.blockRows * (isInt8 ? 2 * Math.ceil(k / 2) : k) * formatBytes[format];
     for (let row = from; row < to; row += layout.blockRows) {
       const block = firstBlock + row / layout.blockRows;

@@ -53,6 +53,7 @@ describe('program executor equals the interpreter', () => {
     { arch: 'mistral', slidingWindow: 5 },
     ...tinyMixtures,
     { arch: 'gemma2', slidingWindow: 5 },
+    { arch: 'phi3', slidingWindow: 5 },
     { arch: 'deepseek_v3' },
     { arch: 'deepseek_v3', queryRank: 7, heads: 3, headDim: 21 },
     { arch: 'gemma2', tied: true, slidingWindow: 5, headDim: 10 },

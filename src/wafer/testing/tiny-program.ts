@@ -1,7 +1,7 @@
 // Small programs for tests: shapes whose tiles do not divide, on meshes chosen by hand.
 
 import { graphOf } from '../../model/index.ts';
-import type { GqaShape, LlmShape, MlaShape, MoeShape } from '../../spec/index.ts';
+import type { GqaShape, LlmShape, MlaShape, MoeShape, RopeShape } from '../../spec/index.ts';
 import type { Numerics, Program } from '../program.ts';
 
 export interface TinyShape {
@@ -20,6 +20,12 @@ export interface TinyShape {
   /** A mixture of experts `ffn` wide, with what departs from four experts, two of them active, softmax normalized. */
   readonly mixture?: Partial<MoeShape>;
 }
+
+/** For the two pairs that phi3 turns of each head. */
+const longRope: RopeShape = {
+  theta: 10_000,
+  scaling: { kind: 'longrope', divisors: [1.5, 3], attentionFactor: 1.2 },
+};
 
 const yarn = {
   kind: 'yarn',
@@ -42,9 +48,10 @@ export function tinyShape(tiny: TinyShape = {}): LlmShape {
     maxContext: 128,
     normEps: 1e-5,
     layerNorms: arch === 'gemma2' ? 4 : 2,
-    rope: { theta: 10_000, ...(arch === 'gpt_oss' ? { scaling: yarn } : {}) },
+    rope: arch === 'phi3' ? longRope : { theta: 10_000, ...(arch === 'gpt_oss' ? { scaling: yarn } : {}) },
     tiedEmbeddings: tiny.tied ?? false,
     ...(arch === 'gemma2' ? { logitSoftcap: 2 } : {}),
+    ...(arch === 'phi3' ? { fusedProjections: true } : {}),
     attention: arch === 'deepseek_v3' ? tinyLatent(tiny) : tinyGrouped(tiny),
     mlp: tiny.mixture === undefined ? { kind: 'dense', ffn } : tinyMixture(ffn, tiny.mixture),
   };
@@ -76,6 +83,7 @@ function tinyGrouped({ arch, heads = 4, kvHeads = 2, headDim = 6, slidingWindow 
     qkNorm: arch?.startsWith('qwen3') === true,
     ...(slidingWindow === undefined ? {} : { slidingWindow }),
     ...(isGptOss ? { sinks: true, fullAttentionEvery: 2 } : {}),
+    ...(arch === 'phi3' ? { ropeHeadDim: 4 } : {}),
     ...(arch === 'gemma2' ? { softcap: 1.5, scoreWidth: 5, fullAttentionEvery: 2 } : {}),
   };
 }
