@@ -1,8 +1,15 @@
 export * from './timeline.ts';
 export * from './openai/error.ts';
-export { shownName } from './openai/body.ts';
+export { badValue, shownName } from './openai/body.ts';
+export type { ServiceTier } from './openai/fields.ts';
+export * from './openai/messages.ts';
+export * from './openai/tools.ts';
+export * from './openai/response-format.ts';
 export * from './openai/chat.ts';
 export * from './openai/completions.ts';
 export * from './openai/models.ts';
 export * from './openai/usage.ts';
 export * from './openai/stream.ts';
+export * from './openai/responses.ts';
+export * from './openai/response-writer.ts';
+export { parseEmbeddingsRequest } from './openai/embeddings.ts';

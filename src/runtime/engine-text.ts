@@ -70,7 +70,7 @@ export function createTextGate<T>(decoder: TokenDecoder, stops: readonly string[
 }
 
 /** Length of the longest end of `text` that is the beginning of a stop string. */
-function heldBack(text: string, stops: readonly string[]): number {
+export function heldBack(text: string, stops: readonly string[]): number {
   let longest = 0;
   for (const stop of stops) {
     for (let length = Math.min(stop.length - 1, text.length); length > longest; length--) {

@@ -82,6 +82,8 @@ export interface Engine {
   readonly maxContext: number;
   /** What the simulated times rest on; absent without a step model. */
   readonly waferBasis?: string;
+  /** Sequences held at once, waiting ones included, and tokens that all of them may have cached. */
+  readonly limits: { readonly sequences: number; readonly cachedTokens: number };
   readonly counts: EngineCounts;
   /**
    * Start a request. Read the events to the end; leaving the loop early, or aborting, cancels it, and its
@@ -382,6 +384,7 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     vocab,
     maxContext,
+    limits: { sequences: maxWaiting + maxRunning, cachedTokens: kv.total * kv.blockTokens },
     expectedQueueTime,
     ...(stepModel === undefined ? {} : { waferBasis: stepModel.basis }),
     get counts() {

@@ -2,6 +2,7 @@
 // requests are replaced; times come from the test clock, so they are the same in every run.
 import { describe, it } from 'vitest';
 
+import { chatTemplates } from '../../src/runtime/testing/chat-templates.ts';
 import { call, createTestApi, TEST_MODEL, type Transcript } from '../../src/runtime/testing/test-api.ts';
 import { expectGolden } from '../golden.ts';
 
@@ -14,6 +15,41 @@ interface Exchange {
 const chat = { model: TEST_MODEL, messages: [{ role: 'user', content: 'the wafer' }], max_tokens: 4, seed: 7 };
 const completion = { model: TEST_MODEL, prompt: 'the wafer', max_tokens: 4, seed: 7 };
 const post = (path: string, body: unknown): Exchange => ({ method: 'POST', path, body });
+
+const response = { model: TEST_MODEL, input: 'the wafer', max_output_tokens: 4, seed: 7 };
+const answerSchema = {
+  type: 'object',
+  properties: { color: { enum: ['red', 'green'] }, count: { type: 'integer', minimum: 3, maximum: 12 } },
+  required: ['color', 'count'],
+  additionalProperties: false,
+};
+const tools = [{ type: 'function', function: { name: 'paint', parameters: answerSchema } }];
+/** Against a model whose template knows tools and thoughts. */
+const toolExchanges: Readonly<Record<string, Exchange>> = {
+  'chat-tools': post('/v1/chat/completions', {
+    ...chat,
+    max_tokens: 120,
+    tools,
+    tool_choice: 'required',
+    parallel_tool_calls: false,
+  }),
+  'chat-tools-stream': post('/v1/chat/completions', {
+    ...chat,
+    max_tokens: 120,
+    tools,
+    tool_choice: 'required',
+    parallel_tool_calls: false,
+    stream: true,
+  }),
+  'responses-tools-stream': post('/v1/responses', {
+    ...response,
+    max_output_tokens: 120,
+    tools: tools.map((tool) => ({ type: 'function', ...tool.function })),
+    tool_choice: 'required',
+    parallel_tool_calls: false,
+    stream: true,
+  }),
+};
 
 const exchanges: Readonly<Record<string, Exchange>> = {
   'models-list': { path: '/v1/models' },
@@ -29,6 +65,22 @@ const exchanges: Readonly<Record<string, Exchange>> = {
   }),
   completion: post('/v1/completions', { ...completion, logprobs: 1 }),
   'completion-stream': post('/v1/completions', { ...completion, stream: true, echo: true }),
+  responses: post('/v1/responses', response),
+  'responses-stream': post('/v1/responses', { ...response, stream: true }),
+  embeddings: post('/v1/embeddings', { model: TEST_MODEL, input: 'the wafer' }),
+  'chat-json-schema': post('/v1/chat/completions', {
+    ...chat,
+    max_tokens: 40,
+    response_format: { type: 'json_schema', json_schema: { name: 'answer', schema: answerSchema } },
+  }),
+  'error-schema': post('/v1/chat/completions', {
+    ...chat,
+    response_format: {
+      type: 'json_schema',
+      json_schema: { name: 'answer', schema: { type: 'array', uniqueItems: true } },
+    },
+  }),
+  'error-tools-not-supported': post('/v1/chat/completions', { ...chat, tools }),
   health: { path: '/health' },
   'tcp-warming': { path: '/v1/tcp_warming' },
   'error-unknown-path': { path: '/chat/completions' },
@@ -40,7 +92,7 @@ const exchanges: Readonly<Record<string, Exchange>> = {
   'error-missing-parameter': post('/v1/chat/completions', { model: TEST_MODEL }),
   'error-wrong-value': post('/v1/chat/completions', { ...chat, temperature: 'hot' }),
   'error-unknown-parameter': post('/v1/chat/completions', { ...chat, max_token: 4 }),
-  'error-unsupported-parameter': post('/v1/chat/completions', { ...chat, tools: [{ type: 'function' }] }),
+  'error-unsupported-parameter': post('/v1/chat/completions', { ...chat, audio: { voice: 'a' } }),
   'error-unsupported-content': post('/v1/chat/completions', {
     ...chat,
     messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }],
@@ -72,13 +124,19 @@ function transcript({ method = 'GET', path, body }: Exchange, { status, headers,
     ...(error === undefined ? [] : ['(connection cut)']),
   ]
     .join('\n')
-    .replace(/(chatcmpl-|cmpl-|req_)[0-9a-f]{32}/g, '$1…');
+    .replace(/(chatcmpl-|cmpl-|req_|resp_|msg_|fc_|call_)[0-9a-f]{32}/g, '$1…');
 }
 
 describe('transcripts', () => {
   it.each(Object.entries(exchanges))('%s', async (name, exchange) => {
     const { api } = createTestApi();
     const answer = await call(api, exchange.path, exchange.body, { method: exchange.method ?? 'GET' });
+    expectGolden(`http/${name}.txt`, transcript(exchange, answer));
+  });
+
+  it.each(Object.entries(toolExchanges))('%s', async (name, exchange) => {
+    const { api } = createTestApi({ maxContext: 1024, blocks: 512 }, {}, { chat: chatTemplates.hermes });
+    const answer = await call(api, exchange.path, exchange.body, { method: 'POST' });
     expectGolden(`http/${name}.txt`, transcript(exchange, answer));
   });
 

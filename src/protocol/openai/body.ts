@@ -52,7 +52,32 @@ function beginning(value: unknown, length: number): string {
   return text + (Array.isArray(value) ? ']' : '}');
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
+/** A field within the body that has the wrong form. */
+export const badValue = (param: string, expected: string, found: unknown, code = 'invalid_value'): ApiError =>
+  new ApiError({
+    status: 400,
+    code,
+    param,
+    message: `Invalid value for '${param}': expected ${expected}, got ${shown(found)}.`,
+    expected,
+    found: shown(found),
+  });
+
+/**
+ * Refuses keys that are not understood; `null` means absent.
+ * @throws ApiError 400
+ */
+export function refuseOthers(value: Readonly<Record<string, unknown>>, known: readonly string[], where: string): void {
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key) && value[key] !== null)
+      throw unknownParameter(
+        `${where}.${key}`,
+        known.map((name) => `${where}.${name}`),
+      );
+  }
+}
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**

@@ -1,18 +1,27 @@
 import { Type, type Static, type TObject } from 'typebox';
-import { createBodyParser, shown, shownName } from './body.ts';
+import { badValue, createBodyParser, isRecord, refuseOthers } from './body.ts';
 import { ApiError } from './error.ts';
 import {
+  leastTokensOf,
   limits,
+  literals,
   never,
   onlyEmptyList,
   onlyFalse,
   onlyOneOf,
   sharedFields,
   sharedIgnored,
-  sharedRestricted,
   tokenCount,
+  type ServiceTier,
 } from './fields.ts';
+import { parseContent, parseMessage, type ChatMessage, type ToolCall } from './messages.ts';
+import { parseResponseFormat, type ResponseFormat } from './response-format.ts';
+import { MAX_TOOLS, parseToolChoice, parseTools, type Tool, type ToolChoice } from './tools.ts';
 import type { TimeInfo, Usage } from './usage.ts';
+
+const oneOf = <T extends string>(...values: readonly T[]) => literals(values);
+const boolean = Type.Boolean({ description: 'a boolean' });
+export const reasoningEffort = oneOf('none', 'minimal', 'low', 'medium', 'high', 'xhigh');
 
 const chatFields = {
   ...sharedFields,
@@ -22,7 +31,7 @@ const chatFields = {
     description: `a list of 1 to ${limits.messages} messages`,
   }),
   max_completion_tokens: Type.Optional(tokenCount),
-  logprobs: Type.Optional(Type.Boolean({ description: 'a boolean' })),
+  logprobs: Type.Optional(boolean),
   top_logprobs: Type.Optional(
     Type.Integer({
       minimum: 0,
@@ -30,143 +39,144 @@ const chatFields = {
       description: `a whole number from 0 to ${limits.topLogprobs}`,
     }),
   ),
+  tools: Type.Optional(
+    Type.Array(Type.Unknown(), { maxItems: MAX_TOOLS, description: `a list of at most ${MAX_TOOLS} tools` }),
+  ),
+  tool_choice: Type.Optional(Type.Unknown()),
+  parallel_tool_calls: Type.Optional(boolean),
+  response_format: Type.Optional(Type.Unknown()),
+  prediction: Type.Optional(Type.Unknown()),
+  /** Models whose template knows it think more or less; `none` asks for no thinking. */
+  reasoning_effort: Type.Optional(reasoningEffort),
+  /** Cerebras': where thoughts go. */
+  reasoning_format: Type.Optional(oneOf('none', 'parsed', 'text_parsed', 'raw', 'hidden')),
+  disable_reasoning: Type.Optional(boolean),
+  /** For the template: thoughts of earlier answers are left out. */
+  clear_thinking: Type.Optional(boolean),
 };
 
 const parseFields = createBodyParser({
   fields: chatFields,
-  // Without tools there are no calls to run in parallel.
-  ignored: [...sharedIgnored, 'parallel_tool_calls'],
+  ignored: sharedIgnored,
   restricted: {
-    ...sharedRestricted,
     store: onlyFalse,
-    service_tier: onlyOneOf('auto', 'default'),
-    response_format: {
-      allows: (value) => (value as { readonly type?: unknown }).type === 'text',
-      only: `{"type": "text"}`,
-    },
     modalities: {
       allows: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
       only: `["text"]`,
     },
-    reasoning_effort: onlyOneOf('none'),
     verbosity: onlyOneOf('medium'),
-    tools: onlyEmptyList,
-    tool_choice: onlyOneOf('none', 'auto'),
     functions: onlyEmptyList,
     function_call: onlyOneOf('none', 'auto'),
     audio: never,
-    prediction: never,
     moderation: never,
     web_search_options: never,
   },
 });
 
-const roles = ['system', 'developer', 'user', 'assistant'] as const;
-
-/** A message whose content is plain text; parts are joined. */
-export interface ChatMessage {
-  readonly role: (typeof roles)[number];
-  readonly content: string;
-  readonly name?: string;
+/** How an answer's thoughts are treated. */
+export interface Reasoning {
+  readonly effort: Static<typeof reasoningEffort> | undefined;
+  /** `parsed`: apart from the content; `raw`: within it; `hidden`: not at all. */
+  readonly format: 'parsed' | 'raw' | 'hidden';
+  readonly clearThinking: boolean | undefined;
 }
 
-export type ChatRequest = Omit<Static<TObject<typeof chatFields>>, 'messages' | 'max_completion_tokens'> & {
+type Raw = Static<TObject<typeof chatFields>>;
+type Parsed =
+  | 'messages'
+  | 'max_completion_tokens'
+  | 'tools'
+  | 'tool_choice'
+  | 'response_format'
+  | 'prediction'
+  | 'reasoning_effort'
+  | 'reasoning_format'
+  | 'disable_reasoning'
+  | 'clear_thinking';
+
+export type ChatRequest = Omit<Raw, Parsed> & {
   readonly messages: readonly ChatMessage[];
+  readonly min_tokens: number;
+  readonly tools: readonly Tool[];
+  readonly toolChoice: ToolChoice;
+  readonly format: ResponseFormat;
+  readonly reasoning: Reasoning;
+  /** Text that much of the answer may repeat. */
+  readonly prediction?: string;
 };
+
+const conflict = (param: string, message: string, suggestion?: string): ApiError =>
+  new ApiError({
+    status: 400,
+    code: 'invalid_value',
+    param,
+    message,
+    ...(suggestion === undefined ? {} : { suggestion }),
+  });
 
 /**
  * Checks a chat completion body. `max_completion_tokens` and its older name come back as `max_tokens`.
  * @throws ApiError 400
  */
 export function parseChatRequest(body: unknown): ChatRequest {
-  const { messages, max_completion_tokens, ...rest } = parseFields(body);
-  if (
-    max_completion_tokens !== undefined &&
-    rest.max_tokens !== undefined &&
-    rest.max_tokens !== max_completion_tokens
-  ) {
-    throw new ApiError({
-      status: 400,
-      code: 'invalid_value',
-      param: 'max_tokens',
-      message: `'max_tokens' (${rest.max_tokens}) and 'max_completion_tokens' (${max_completion_tokens}) disagree.`,
-      suggestion: `Send only 'max_completion_tokens'.`,
-    });
+  const raw = parseFields(body);
+  const {
+    messages,
+    max_completion_tokens,
+    tools: givenTools,
+    tool_choice,
+    response_format,
+    prediction,
+    ...others
+  } = raw;
+  const { reasoning_effort, reasoning_format, disable_reasoning, clear_thinking, ...rest } = others;
+  const { max_tokens } = rest;
+  if (max_completion_tokens !== undefined && max_tokens !== undefined && max_tokens !== max_completion_tokens) {
+    throw conflict(
+      'max_tokens',
+      `'max_tokens' (${max_tokens}) and 'max_completion_tokens' (${max_completion_tokens}) disagree.`,
+      `Send only 'max_completion_tokens'.`,
+    );
   }
   if (rest.top_logprobs !== undefined && rest.logprobs !== true) {
-    throw new ApiError({
-      status: 400,
-      code: 'invalid_value',
-      param: 'top_logprobs',
-      message: `'top_logprobs' needs 'logprobs' to be true.`,
-    });
+    throw conflict('top_logprobs', `'top_logprobs' needs 'logprobs' to be true.`);
   }
-  const maxTokens = max_completion_tokens ?? rest.max_tokens;
+  const mostTokens = max_completion_tokens ?? max_tokens;
+  const limited = { ...rest, ...(mostTokens === undefined ? {} : { max_tokens: mostTokens }) };
+  const tools = parseTools(givenTools ?? []);
+  const predicted = parsePrediction(prediction);
+  if (predicted !== undefined) {
+    const excluded =
+      tools.length > 0 ? 'tools' : rest.logprobs === true ? 'logprobs' : (rest.n ?? 1) > 1 ? 'n' : undefined;
+    if (excluded !== undefined)
+      throw conflict('prediction', `'prediction' cannot be used together with '${excluded}'.`);
+  }
   return {
-    ...rest,
-    ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
+    ...limited,
+    min_tokens: leastTokensOf(limited),
     messages: messages.map(parseMessage),
+    tools,
+    toolChoice: parseToolChoice(tool_choice, tools),
+    format: parseResponseFormat(response_format, 'response_format'),
+    reasoning: {
+      effort: disable_reasoning === true ? 'none' : reasoning_effort,
+      format: reasoning_format === 'raw' || reasoning_format === 'hidden' ? reasoning_format : 'parsed',
+      clearThinking: clear_thinking,
+    },
+    ...(predicted === undefined ? {} : { prediction: predicted }),
   };
 }
 
-function parseMessage(value: unknown, index: number): ChatMessage {
-  const where = `messages[${index}]`;
-  const bad = (param: string, expected: string, found: unknown, code = 'invalid_value'): ApiError =>
-    new ApiError({
-      status: 400,
-      code,
-      param,
-      message: `Invalid value for '${param}': expected ${expected}, got ${shown(found)}.`,
-      expected,
-      found: shown(found),
-    });
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw bad(where, 'an object with role and content', value);
-  }
-  const { role, content, name, ...others } = value as Record<string, unknown>;
-  if (role === 'tool' || role === 'function') {
-    throw bad(`${where}.role`, 'a role without tools: they are not supported yet', role, 'unsupported_value');
-  }
-  if (!roles.includes(role as ChatMessage['role'])) throw bad(`${where}.role`, roles.join(', '), role);
-  if (name !== undefined && name !== null && typeof name !== 'string') throw bad(`${where}.name`, 'a string', name);
-  for (const [key, other] of Object.entries(others)) {
-    // Clients echo a received assistant message: its empty fields carry nothing.
-    if (other === null || (Array.isArray(other) && other.length === 0)) continue;
-    const param = `${where}.${shownName(key)}`;
-    throw new ApiError({
-      status: 400,
-      code: 'unsupported_parameter',
-      param,
-      message: `'${param}' is not supported by this server yet, so it is refused rather than ignored.`,
-      suggestion: 'Leave it out.',
-    });
-  }
-  return {
-    role: role as ChatMessage['role'],
-    content: parseContent(content, `${where}.content`, bad),
-    ...(typeof name === 'string' ? { name } : {}),
-  };
+function parsePrediction(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  if (!isRecord(value)) throw badValue('prediction', 'an object with type and content', value);
+  const { type, content, ...rest } = value;
+  refuseOthers(rest, [], 'prediction');
+  if (type !== 'content') throw badValue('prediction.type', `'content'`, type);
+  return parseContent(content, 'prediction.content');
 }
 
-function parseContent(
-  content: unknown,
-  where: string,
-  bad: (param: string, expected: string, found: unknown, code?: string) => ApiError,
-): string {
-  if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) throw bad(where, 'a string or a list of text parts', content);
-  return content
-    .map((part: unknown, i) => {
-      const { type, text } = (part ?? {}) as { readonly type?: unknown; readonly text?: unknown };
-      if (type !== 'text')
-        throw bad(`${where}[${i}].type`, `'text', the only supported kind`, type, 'unsupported_value');
-      if (typeof text !== 'string') throw bad(`${where}[${i}].text`, 'a string', text);
-      return text;
-    })
-    .join('');
-}
-
-export type FinishReason = 'stop' | 'length';
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
 
 export interface TokenLogprob {
   readonly token: string;
@@ -179,6 +189,16 @@ export interface ChatLogprobs {
   readonly refusal: null;
 }
 
+/** What an assistant says, thinks, and calls. */
+export interface AssistantMessage {
+  readonly role: 'assistant';
+  /** Null where there are calls only. */
+  readonly content: string | null;
+  readonly refusal: null;
+  readonly reasoning?: string;
+  readonly tool_calls?: readonly ToolCall[];
+}
+
 export interface ChatCompletion {
   readonly id: string;
   readonly object: 'chat.completion';
@@ -186,10 +206,12 @@ export interface ChatCompletion {
   readonly model: string;
   readonly choices: readonly {
     readonly index: number;
-    readonly message: { readonly role: 'assistant'; readonly content: string; readonly refusal: null };
+    readonly message: AssistantMessage;
     readonly logprobs: ChatLogprobs | null;
     readonly finish_reason: FinishReason;
   }[];
   readonly usage: Usage;
   readonly time_info: TimeInfo;
+  readonly service_tier?: ServiceTier;
+  readonly service_tier_used?: ServiceTier;
 }

@@ -2,7 +2,8 @@ import { Type, type Static, type TObject } from 'typebox';
 import { createBodyParser } from './body.ts';
 import type { FinishReason } from './chat.ts';
 import { ApiError } from './error.ts';
-import { limits, sharedFields, sharedIgnored, sharedRestricted } from './fields.ts';
+import { leastTokensOf, limits, sharedFields, sharedIgnored } from './fields.ts';
+import type { ServiceTier } from './fields.ts';
 import type { TimeInfo, Usage } from './usage.ts';
 
 const tokenIds = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });
@@ -26,7 +27,6 @@ const parseFields = createBodyParser({
   fields: completionFields,
   ignored: sharedIgnored,
   restricted: {
-    ...sharedRestricted,
     best_of: { allows: (value) => value === 1, only: '1' },
     suffix: { allows: (value) => value === '', only: 'an empty string' },
   },
@@ -41,6 +41,7 @@ export type CompletionPrompt = string | readonly number[];
 export type CompletionRequest = Omit<Static<TObject<typeof completionFields>>, 'prompt'> & {
   readonly prompts: readonly CompletionPrompt[];
   readonly max_tokens: number;
+  readonly min_tokens: number;
 };
 
 /**
@@ -71,7 +72,8 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
       suggestion: 'Send one of the two.',
     });
   }
-  return { ...rest, max_tokens: rest.max_tokens ?? DEFAULT_MAX_TOKENS, prompts };
+  const max_tokens = rest.max_tokens ?? DEFAULT_MAX_TOKENS;
+  return { ...rest, max_tokens, min_tokens: leastTokensOf({ ...rest, max_tokens }), prompts };
 }
 
 export interface CompletionLogprobs {
@@ -95,4 +97,6 @@ export interface Completion {
   }[];
   readonly usage: Usage;
   readonly time_info: TimeInfo;
+  readonly service_tier?: ServiceTier;
+  readonly service_tier_used?: ServiceTier;
 }

@@ -1,7 +1,7 @@
 // Fields that chat and completions share. Defaults of the meaning are OpenAI's.
 
 import { Type } from 'typebox';
-import type { Restriction } from './body.ts';
+import { badValue, type Restriction } from './body.ts';
 
 /** Bounds on untrusted input. */
 export const limits = {
@@ -17,6 +17,8 @@ export const limits = {
   topLogprobs: 20,
   /** Largest top_k that selects by heap; above it, top_p is the better tool. */
   topK: 1_000_000,
+  /** Tokens with a bias; each is added at every step. */
+  biases: 10_000,
 } as const;
 
 export const StreamOptionsSchema = Type.Object(
@@ -38,6 +40,26 @@ export const tokenCount = Type.Integer({
   description: 'a whole number from 1 to 2^53 - 1',
 });
 
+/** One of some words. */
+export const literals = <T extends string>(values: readonly T[]) =>
+  Type.Unsafe<T>(
+    Type.Union(
+      values.map((value) => Type.Literal(value)),
+      { description: values.map((value) => `'${value}'`).join(', ') },
+    ),
+  );
+
+const leastTokens = Type.Integer({
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'a whole number from 0 to 2^53 - 1',
+});
+const penalty = Type.Number({ minimum: -2, maximum: 2, description: 'a number from -2 to 2' });
+
+/** In falling order of priority; `auto` is what the server thinks best. */
+export const serviceTiers = ['priority', 'default', 'auto', 'flex'] as const;
+export type ServiceTier = (typeof serviceTiers)[number];
+
 export const sharedFields = {
   model: Type.String({ minLength: 1, description: 'the name of a model' }),
   stream: Type.Optional(Type.Boolean({ description: 'a boolean' })),
@@ -55,6 +77,23 @@ export const sharedFields = {
   n: Type.Optional(
     Type.Integer({ minimum: 1, maximum: limits.choices, description: `a whole number from 1 to ${limits.choices}` }),
   ),
+  frequency_penalty: Type.Optional(penalty),
+  presence_penalty: Type.Optional(penalty),
+  /** Not OpenAI's; divides the logits of tokens that the prompt or the answer has. */
+  repetition_penalty: Type.Optional(
+    Type.Number({ exclusiveMinimum: 0, maximum: 10, description: 'a number above 0 and at most 10' }),
+  ),
+  logit_bias: Type.Optional(
+    Type.Record(Type.String({ pattern: '^[0-9]{1,9}$' }), Type.Number({ minimum: -100, maximum: 100 }), {
+      additionalProperties: false,
+      maxProperties: limits.biases,
+      description: `an object from token ids to numbers from -100 to 100, of at most ${limits.biases} members`,
+    }),
+  ),
+  /** Not OpenAI's: an answer ends by itself no earlier. The second is Cerebras' name. */
+  min_tokens: Type.Optional(leastTokens),
+  min_completion_tokens: Type.Optional(leastTokens),
+  service_tier: Type.Optional(literals(serviceTiers)),
   seed: Type.Optional(
     Type.Integer({
       minimum: Number.MIN_SAFE_INTEGER,
@@ -83,24 +122,27 @@ export const sharedIgnored = [
   'prompt_cache_options',
 ] as const;
 
-const isEmptyRecord = (value: unknown): boolean =>
-  typeof value === 'object' && value !== null && Object.keys(value).length === 0;
-
-export const onlyZero: Restriction = { allows: (value) => value === 0, only: '0' };
 export const onlyFalse: Restriction = { allows: (value) => value === false, only: 'false' };
 export const onlyEmptyList: Restriction = {
   allows: (value) => Array.isArray(value) && value.length === 0,
   only: 'an empty list',
 };
-export const onlyEmptyRecord: Restriction = { allows: isEmptyRecord, only: 'an empty object' };
 export const never: Restriction = { allows: () => false };
 export const onlyOneOf = (...values: readonly string[]): Restriction => ({
   allows: (value) => typeof value === 'string' && values.includes(value),
   only: values.map((value) => `'${value}'`).join(' or '),
 });
 
-export const sharedRestricted: Readonly<Record<string, Restriction>> = {
-  frequency_penalty: onlyZero,
-  presence_penalty: onlyZero,
-  logit_bias: onlyEmptyRecord,
-};
+/**
+ * The least number of tokens, under either name.
+ * @throws ApiError 400 where it is more than the most
+ */
+export function leastTokensOf(body: {
+  readonly min_tokens?: number;
+  readonly min_completion_tokens?: number;
+  readonly max_tokens?: number;
+}): number {
+  const least = Math.max(body.min_tokens ?? 0, body.min_completion_tokens ?? 0);
+  if (body.max_tokens === undefined || least <= body.max_tokens) return least;
+  throw badValue('min_tokens', `at most the most tokens of an answer, ${body.max_tokens}`, least);
+}

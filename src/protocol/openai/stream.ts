@@ -12,32 +12,63 @@ export const SSE_DONE = 'data: [DONE]\n\n';
 /** Ends a stream that failed; the connection is then cut, because a clean end looks like a whole answer. */
 export const sseError = (error: ApiError): string => `data: ${JSON.stringify(errorBody(error))}\n\n`;
 
+/** A piece of an answer: what is said, thought, or called. */
+export type AnswerPart =
+  | { readonly kind: 'content' | 'reasoning'; readonly text: string }
+  | { readonly kind: 'call'; readonly index: number; readonly id: string; readonly name: string }
+  | { readonly kind: 'arguments'; readonly index: number; readonly text: string };
+
 export interface StreamHead {
   readonly id: string;
   readonly created: number;
   readonly model: string;
   /** Every chunk then has `usage: null`, and one more chunk without choices carries the usage. */
   readonly includeUsage: boolean;
+  /** Further members of every chunk, such as the service tier. */
+  readonly extra?: Readonly<Record<string, string>>;
+}
+
+/** What rides on the last chunk of all. */
+export interface StreamEnd {
+  readonly usage: Usage;
+  readonly times: TimeInfo;
 }
 
 export interface ChunkWriter<Logprobs> {
   /** First chunk of a choice. */
   open(choice: number, text?: string): string;
-  text(choice: number, text: string, logprobs?: Logprobs): string;
-  /** Last chunk of a choice; the last of all carries the times, unless the usage chunk follows. */
-  finish(choice: number, reason: FinishReason, times?: TimeInfo): string;
-  usage(usage: Usage, times: TimeInfo): string;
+  part(choice: number, part: AnswerPart, logprobs?: Logprobs): string;
+  /** Last chunk of a choice; the last of all carries usage and times, unless the usage chunk follows. */
+  finish(choice: number, reason: FinishReason, end?: StreamEnd): string;
+  usage(end: StreamEnd): string;
 }
 
 function frame(object: string, head: StreamHead): { open: string; close: string } {
-  const { id, created, model } = head;
-  const constant = JSON.stringify({ id, object, created, model }).slice(0, -1);
+  const { id, created, model, extra } = head;
+  const constant = JSON.stringify({ id, object, created, model, ...extra }).slice(0, -1);
   return { open: `data: ${constant},"choices":[`, close: head.includeUsage ? `],"usage":null` : ']' };
 }
 
 const END = '}\n\n';
-const timesOf = (times?: TimeInfo): string => (times === undefined ? '' : `,"time_info":${JSON.stringify(times)}`);
+const endOf = (end?: StreamEnd): string =>
+  end === undefined ? '' : `,"usage":${JSON.stringify(end.usage)},"time_info":${JSON.stringify(end.times)}`;
 const logprobsOf = (logprobs?: unknown): string => (logprobs === undefined ? 'null' : JSON.stringify(logprobs));
+
+/** Members of a chat chunk's delta. The first fragment of a call names it, later ones bring arguments. */
+function deltaOf(part: AnswerPart): string {
+  switch (part.kind) {
+    case 'content':
+      return `"content":${JSON.stringify(part.text)}`;
+    case 'reasoning':
+      return `"reasoning":${JSON.stringify(part.text)}`;
+    case 'call': {
+      const { index, id, name } = part;
+      return `"tool_calls":${JSON.stringify([{ index, id, type: 'function', function: { name, arguments: '' } }])}`;
+    }
+    case 'arguments':
+      return `"tool_calls":[{"index":${part.index},"function":{"arguments":${JSON.stringify(part.text)}}}]`;
+  }
+}
 
 /** Chunks of `chat.completion.chunk`. The first of a choice carries the role. */
 export function createChatChunkWriter(head: StreamHead): ChunkWriter<ChatLogprobs> {
@@ -47,22 +78,22 @@ export function createChatChunkWriter(head: StreamHead): ChunkWriter<ChatLogprob
   return {
     open: (choice, text = '') =>
       chunk(choice, `"role":"assistant","content":${JSON.stringify(text)},"refusal":null`, 'null', 'null') + END,
-    text: (choice, text, logprobs) =>
-      chunk(choice, `"content":${JSON.stringify(text)}`, logprobsOf(logprobs), 'null') + END,
-    finish: (choice, reason, times) => chunk(choice, '', 'null', `"${reason}"`) + timesOf(times) + END,
-    usage: (usage, times) => `${open}],"usage":${JSON.stringify(usage)}${timesOf(times)}${END}`,
+    part: (choice, part, logprobs) => chunk(choice, deltaOf(part), logprobsOf(logprobs), 'null') + END,
+    finish: (choice, reason, end) => chunk(choice, '', 'null', `"${reason}"`) + endOf(end) + END,
+    usage: (end) => `${open}]${endOf(end)}${END}`,
   };
 }
 
-/** Chunks of `text_completion`. `open` is wanted only where the prompt is echoed. */
+/** Chunks of `text_completion`, which has text only. `open` is wanted only where the prompt is echoed. */
 export function createCompletionChunkWriter(head: StreamHead): ChunkWriter<CompletionLogprobs> {
   const { open, close } = frame('text_completion', head);
   const chunk = (choice: number, text: string, logprobs: string, reason: string): string =>
     `${open}{"index":${choice},"text":${JSON.stringify(text)},"logprobs":${logprobs},"finish_reason":${reason}}${close}`;
   return {
     open: (choice, text = '') => chunk(choice, text, 'null', 'null') + END,
-    text: (choice, text, logprobs) => chunk(choice, text, logprobsOf(logprobs), 'null') + END,
-    finish: (choice, reason, times) => chunk(choice, '', 'null', `"${reason}"`) + timesOf(times) + END,
-    usage: (usage, times) => `${open}],"usage":${JSON.stringify(usage)}${timesOf(times)}${END}`,
+    part: (choice, part, logprobs) =>
+      chunk(choice, part.kind === 'content' ? part.text : '', logprobsOf(logprobs), 'null') + END,
+    finish: (choice, reason, end) => chunk(choice, '', 'null', `"${reason}"`) + endOf(end) + END,
+    usage: (end) => `${open}]${endOf(end)}${END}`,
   };
 }

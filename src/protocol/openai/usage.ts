@@ -4,7 +4,12 @@ export interface Usage {
   readonly completion_tokens: number;
   readonly total_tokens: number;
   readonly prompt_tokens_details: { readonly cached_tokens: number };
-  readonly completion_tokens_details: { readonly reasoning_tokens: number };
+  readonly completion_tokens_details: {
+    readonly reasoning_tokens: number;
+    /** Of a predicted or drafted text: tokens that the model confirmed, and that it did not. */
+    readonly accepted_prediction_tokens: number;
+    readonly rejected_prediction_tokens: number;
+  };
 }
 
 /** Spans in seconds, of the server's clock or the wafer's. queue + prompt + completion = total. */
@@ -22,6 +27,8 @@ export interface TimeSpans {
 export interface TimeInfo extends TimeSpans {
   /** Unix seconds. */
   readonly created: number;
+  /** Most time that a streamed token waits to travel with others; absent where each travels at once. */
+  readonly coalesce_ms?: number;
   readonly simulated_wafer?: TimeSpans & {
     /** Output tokens per second for one user, 1/TPOT; null where no choice has two tokens. */
     readonly tokens_per_second: number | null;

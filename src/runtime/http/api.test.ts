@@ -61,7 +61,9 @@ describe('chat completions', () => {
     expect(chunks.map((c) => c.choices[0].finish_reason).filter((r) => r !== null)).toEqual(['length']);
     expect(chunks.at(-1)?.choices[0].finish_reason).toBe('length');
     expect(chunks.at(-1)?.time_info?.simulated_wafer).toEqual(whole.time_info.simulated_wafer);
-    expect(chunks.every((c) => !('usage' in c))).toBe(true);
+    // Usage and times ride on the last chunk without asking.
+    expect(chunks.slice(0, -1).every((c) => !('usage' in c) && !('time_info' in c))).toBe(true);
+    expect(chunks.at(-1)?.usage).toEqual(whole.usage);
   });
 
   it('ends with a usage chunk when asked, and every other chunk says null', async () => {
@@ -92,7 +94,7 @@ describe('chat completions', () => {
   it('gives n choices, the first as if alone, and repeats itself under one seed', async () => {
     const { api } = createTestApi();
     const texts = async (over: object): Promise<string[]> =>
-      jsonOf<ChatCompletion>(await call(api, CHAT, chat(over))).choices.map((c) => c.message.content);
+      jsonOf<ChatCompletion>(await call(api, CHAT, chat(over))).choices.map((c) => c.message.content ?? '');
     const three = await texts({ n: 3 });
     expect(new Set(three).size).toBe(3);
     expect(await texts({ n: 3 })).toEqual(three);
@@ -107,7 +109,7 @@ describe('chat completions', () => {
   it('joins text parts, and reads an echoed assistant message', async () => {
     const { api } = createTestApi();
     const answer = async (messages: object[]): Promise<string> =>
-      jsonOf<ChatCompletion>(await call(api, CHAT, chat({ messages }))).choices[0].message.content;
+      jsonOf<ChatCompletion>(await call(api, CHAT, chat({ messages }))).choices[0].message.content ?? '';
     const parts = [
       { type: 'text', text: 'the' },
       { type: 'text', text: ' wafer' },
@@ -204,17 +206,22 @@ describe('failures', () => {
     [{ messages: [] }, 'invalid_value', 'messages'],
     [{ messages: 'hi' }, 'invalid_value', 'messages'],
     [{ messages: [{ role: 'robot', content: '' }] }, 'invalid_value', 'messages[0].role'],
-    [{ messages: [{ role: 'tool', content: '' }] }, 'unsupported_value', 'messages[0].role'],
+    [{ messages: [{ role: 'tool', content: '' }] }, 'invalid_value', 'messages[0].tool_call_id'],
+    [
+      { messages: [{ role: 'user', content: '', tool_calls: [{ id: 'a' }] }] },
+      'unsupported_parameter',
+      'messages[0].tool_calls',
+    ],
+    [
+      { messages: [{ role: 'assistant', content: '', tool_calls: [{ id: 'a', function: { name: 'f' } }] }] },
+      'invalid_value',
+      'messages[0].tool_calls[0].function.arguments',
+    ],
     [{ messages: [{ role: 'user' }] }, 'invalid_value', 'messages[0].content'],
     [
       { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] },
       'unsupported_value',
       'messages[0].content[0].type',
-    ],
-    [
-      { messages: [{ role: 'user', content: '', tool_calls: [{}] }] },
-      'unsupported_parameter',
-      'messages[0].tool_calls',
     ],
     [{ messages: [{ role: 'assistant', content: 'x' }] }, 'invalid_messages', 'messages'],
     [{ temperature: 3 }, 'invalid_value', 'temperature'],
@@ -231,11 +238,29 @@ describe('failures', () => {
     [{ temprature: 1 }, 'unknown_parameter', 'temprature'],
     [{ constructor: 1 }, 'unknown_parameter', 'constructor'],
     [{ nonsense: null }, 'unknown_parameter', 'nonsense'],
-    [{ tools: [{ type: 'function' }] }, 'unsupported_parameter', 'tools'],
-    [{ response_format: { type: 'json_object' } }, 'unsupported_parameter', 'response_format'],
-    [{ logit_bias: { 5: 1 } }, 'unsupported_parameter', 'logit_bias'],
-    [{ frequency_penalty: 0.5 }, 'unsupported_parameter', 'frequency_penalty'],
-    [{ service_tier: 'flex' }, 'unsupported_parameter', 'service_tier'],
+    [{ tools: [{ type: 'function' }] }, 'invalid_value', 'tools[0].function'],
+    [{ tools: [{ type: 'web_search' }] }, 'invalid_value', 'tools[0].type'],
+    [{ tools: [{ type: 'function', function: { name: 'a b' } }] }, 'invalid_value', 'tools[0].function.name'],
+    [{ tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools_not_supported', 'tools'],
+    [{ tool_choice: 'required' }, 'invalid_value', 'tool_choice'],
+    [{ response_format: { type: 'xml' } }, 'invalid_value', 'response_format.type'],
+    [{ response_format: { type: 'json_schema' } }, 'invalid_value', 'response_format.json_schema'],
+    [
+      { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { not: {} } } } },
+      'invalid_schema',
+      'response_format',
+    ],
+    [{ logit_bias: { 5: 101 } }, 'invalid_value', 'logit_bias'],
+    [{ logit_bias: { five: 1 } }, 'invalid_value', 'logit_bias'],
+    [{ logit_bias: { 5000: 1 } }, 'invalid_value', 'logit_bias'],
+    [{ frequency_penalty: 2.5 }, 'invalid_value', 'frequency_penalty'],
+    [{ repetition_penalty: 0 }, 'invalid_value', 'repetition_penalty'],
+    [{ min_tokens: 7 }, 'invalid_value', 'min_tokens'],
+    [{ service_tier: 'scale' }, 'invalid_value', 'service_tier'],
+    [{ reasoning_effort: 'much' }, 'invalid_value', 'reasoning_effort'],
+    [{ prediction: { type: 'content' } }, 'invalid_value', 'prediction.content'],
+    [{ prediction: { type: 'content', content: 'x' }, n: 2 }, 'invalid_value', 'prediction'],
+    [{ audio: {} }, 'unsupported_parameter', 'audio'],
     [{ store: true }, 'unsupported_parameter', 'store'],
     [{ max_tokens: 10_000 }, 'context_length_exceeded', 'messages'],
   ])('refuses %j', async (over, code, param) => {

@@ -3,10 +3,16 @@
 
 import type { Clock, Rng, Seconds } from '../../core/index.ts';
 import { ApiError, errorBody } from '../../protocol/index.ts';
-import { chatCompletion, completion, type EndpointBody, type EndpointContext } from './completion-endpoints.ts';
+import { chatCompletion } from './chat-endpoint.ts';
+import type { Coalescing } from './coalesce.ts';
+import { completion } from './completion-endpoint.ts';
+import { embeddings } from './embeddings-endpoint.ts';
+import type { EndpointBody, EndpointContext } from './endpoint.ts';
+import { limitHeaders } from './limit-headers.ts';
+import { responses } from './responses-endpoint.ts';
 import { apiErrorOf } from './failure.ts';
 import { createApiMetrics } from './metrics.ts';
-import { findModel, modelList, modelRecord, type ServedModel } from './served-model.ts';
+import { findModel, modelList, modelRecord, prepareModel, type ServedModel } from './served-model.ts';
 
 export interface ApiRequest {
   readonly method: string;
@@ -14,6 +20,8 @@ export interface ApiRequest {
   readonly path: string;
   /** The body as it came; '' for none. */
   readonly body: string;
+  /** With lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Aborted when the client leaves. */
   readonly signal: AbortSignal;
 }
@@ -34,6 +42,8 @@ export interface ApiOptions {
   readonly clock: Clock;
   /** Names requests, and seeds those that bring no seed. */
   readonly rng: Rng;
+  /** How streamed tokens travel together; absent where each travels at once. */
+  readonly coalescing?: Coalescing;
   /** Hears of every failure that is not the client's, with the request's id. */
   readonly onFailure?: (error: unknown, requestId: string) => void;
 }
@@ -50,6 +60,8 @@ interface Answer {
   readonly status?: number;
   readonly type?: string;
   readonly body: EndpointBody;
+  /** The request used what is limited. */
+  readonly isLimited?: true;
 }
 
 type Route = Readonly<
@@ -60,17 +72,21 @@ const JSON_TYPE = 'application/json';
 const SSE_TYPE = 'text/event-stream; charset=utf-8';
 
 export function createApi(options: ApiOptions): Api {
-  const { models, clock, rng, onFailure } = options;
-  const metrics = createApiMetrics(models);
+  const { clock, rng, coalescing, onFailure } = options;
+  const models = options.models.map(prepareModel);
+  const metrics = createApiMetrics(models, coalescing?.bound);
   const hex = (words: number): string =>
     Array.from({ length: words }, () => rng.u32().toString(16).padStart(8, '0')).join('');
 
   const json = (value: unknown): Answer => ({ body: JSON.stringify(value) });
+  const completing = (endpoint: (body: unknown, context: EndpointContext) => Promise<EndpointBody>): Route => ({
+    POST: async (context, { body }) => ({ body: await endpoint(parseJson(body), context), isLimited: true }),
+  });
   const routes: Readonly<Record<string, Route>> = {
-    '/v1/chat/completions': {
-      POST: async (context, { body }) => ({ body: await chatCompletion(parseJson(body), context) }),
-    },
-    '/v1/completions': { POST: async (context, { body }) => ({ body: await completion(parseJson(body), context) }) },
+    '/v1/chat/completions': completing(chatCompletion),
+    '/v1/completions': completing(completion),
+    '/v1/responses': completing(responses),
+    '/v1/embeddings': { POST: (context, { body }) => ({ body: embeddings(parseJson(body), context) }) },
     '/v1/models': { GET: () => json(modelList(models)) },
     '/v1/models/{id}': { GET: (_, __, id) => json(modelRecord(findModel(models, id))) },
     '/health': { GET: () => json({ status: 'ok' }) },
@@ -86,6 +102,7 @@ export function createApi(options: ApiOptions): Api {
       headers: {
         ...(answer.body === '' ? {} : { 'content-type': answer.type ?? (streams ? SSE_TYPE : JSON_TYPE) }),
         'x-request-id': requestId,
+        ...(answer.isLimited === true ? limitHeaders(models) : {}),
         'openai-processing-ms': String(Math.max(0, Math.round((clock.now() - received) * 1000))),
         // A proxy that buffers would turn a stream into one piece.
         ...(streams ? { 'cache-control': 'no-cache', 'x-accel-buffering': 'no' } : {}),
@@ -96,7 +113,9 @@ export function createApi(options: ApiOptions): Api {
 
   const failed = (error: ApiError, requestId: string, received: Seconds): ApiResponse => {
     const answer = response({ status: error.status, body: JSON.stringify(errorBody(error)) }, requestId, received);
-    return error.status === 503 ? { ...answer, headers: { ...answer.headers, 'retry-after': '1' } } : answer;
+    return error.status === 503 || error.status === 429
+      ? { ...answer, headers: { ...answer.headers, 'retry-after': '1' } }
+      : answer;
   };
 
   async function* reported(body: AsyncIterable<string>, requestId: string): AsyncIterable<string> {
@@ -111,16 +130,18 @@ export function createApi(options: ApiOptions): Api {
   return {
     async handle(request) {
       const received = clock.now();
-      const requestId = `req_${hex(4)}`;
+      const requestId = givenId(request) ?? `req_${hex(4)}`;
       const { name, rest } = routeOf(request.path, routes);
       const context: EndpointContext = {
         findModel: (id) => findModel(models, id),
         signal: request.signal,
+        headers: request.headers ?? {},
         received,
         created: Math.floor(received),
         newId: () => hex(4),
         newSeed: () => rng.u32(),
         finished: metrics.finished,
+        coalescing,
       };
       let result: ApiResponse;
       try {
@@ -148,6 +169,12 @@ export function createApi(options: ApiOptions): Api {
       return failed(error, `req_${hex(4)}`, clock.now());
     },
   };
+}
+
+/** A client's own name for its request, where it has one that can stand in logs and headers. */
+function givenId({ headers }: ApiRequest): string | undefined {
+  const id = headers?.['x-request-id'];
+  return id !== undefined && /^[\w.:/+=@-]{1,128}$/.test(id) ? id : undefined;
 }
 
 /** The route that a path belongs to, and what its variable part stands for. */

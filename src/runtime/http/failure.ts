@@ -4,7 +4,7 @@ import { IngotError } from '../../core/index.ts';
 import { ApiError } from '../../protocol/index.ts';
 
 /** Where the client can find its mistake: the field that holds the prompt. */
-type PromptParam = 'messages' | 'prompt';
+export type PromptParam = 'messages' | 'prompt' | 'input';
 
 interface WireFailure {
   readonly status: number;
@@ -30,6 +30,7 @@ const failures: Readonly<Record<string, WireFailure>> = {
   ENGINE_CLOSED: { status: 503, code: 'server_closing' },
   SERVER_CLOSING: { status: 503, code: 'server_closing' },
   EXECUTOR_FAILED: { status: 500, code: 'executor_failed' },
+  GRAMMAR_VOCABULARY: { status: 400, code: 'grammar_not_supported' },
   LOGITS_INVALID: { status: 500, code: 'logits_invalid' },
 };
 

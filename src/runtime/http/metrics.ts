@@ -2,6 +2,7 @@
 // observed when an answer ends, from its timeline, so that counting costs nothing per token.
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { seconds, type Seconds } from '../../core/index.ts';
 import { e2e, itl, queueTime, ttft } from '../../protocol/index.ts';
 import type { EngineCounts } from '../engine.ts';
 import type { FinishEvent } from '../engine-request.ts';
@@ -71,7 +72,8 @@ export interface ApiMetrics {
   finished(model: ServedModel, event: FinishEvent): void;
 }
 
-export function createApiMetrics(models: readonly ServedModel[]): ApiMetrics {
+/** @param coalescing longest that a streamed token waits for others */
+export function createApiMetrics(models: readonly ServedModel[], coalescing: Seconds = seconds(0)): ApiMetrics {
   const registry = new Registry();
   const registers = [registry];
   const labelNames = ['model'];
@@ -115,6 +117,11 @@ export function createApiMetrics(models: readonly ServedModel[]): ApiMetrics {
     registers,
     labelNames: ['model', 'reason'],
   });
+  new Gauge({
+    name: 'ingot_stream_coalesce_seconds',
+    help: 'Longest that a streamed token waits to travel with others; 0 where each travels at once.',
+    registers,
+  }).set(coalescing);
   const latency = (name: string, help: string): Histogram =>
     new Histogram({ name, help, registers, labelNames, buckets: LATENCY_BUCKETS });
   const server = {

@@ -2,6 +2,10 @@ import { nearest } from '../../core/index.ts';
 import type { Tokenizer } from '../../model/index.ts';
 import { ApiError, shownName, type ModelList, type ModelRecord } from '../../protocol/index.ts';
 import type { Engine } from '../engine.ts';
+import { createAnswerGrammars, type AnswerGrammars } from './answer-grammar.ts';
+import { createPromptEncoder, type PromptEncoder } from './prompts.ts';
+import { mayThink } from './reasoning.ts';
+import { toolFormatOf, type ToolFormat } from './tool-format/index.ts';
 
 /** A model as the API offers it. */
 export interface ServedModel {
@@ -13,23 +17,65 @@ export interface ServedModel {
   readonly tokenizer: Tokenizer;
   /** Tokens that end an answer: those that tokenizer and checkpoint name. */
   readonly eos: readonly number[];
+  /** Makes prompts; default on this thread. */
+  readonly prompts?: PromptEncoder;
 }
 
-export const modelRecord = (model: ServedModel): ModelRecord => ({
-  id: model.id,
-  object: 'model',
-  created: model.created,
-  owned_by: model.ownedBy,
-  limits: { max_context_length: model.engine.maxContext },
-});
+/** With what the API derives of it once. */
+export interface PreparedModel extends ServedModel {
+  readonly prompts: PromptEncoder;
+  readonly grammars: AnswerGrammars;
+  /** How it writes calls of tools; undefined where its template knows none. */
+  readonly toolFormat: ToolFormat | undefined;
+  /** Special tokens that are text where tools are offered or thoughts are told apart. */
+  readonly marks: ReadonlySet<number>;
+}
 
-export const modelList = (models: readonly ServedModel[]): ModelList => ({
+export function prepareModel(model: ServedModel): PreparedModel {
+  const { tokenizer, eos } = model;
+  const template = tokenizer.chatTemplate ?? '';
+  const toolFormat = toolFormatOf(template);
+  const marks = new Set<number>();
+  for (const mark of [...(toolFormat?.marks ?? []), ...(mayThink(template) ? ['<think>', '</think>'] : [])]) {
+    const ids = tokenizer.encode(mark, { addSpecial: false });
+    if (ids.length === 1 && tokenizer.specialIds.has(ids[0])) marks.add(ids[0]);
+  }
+  return {
+    ...model,
+    prompts: model.prompts ?? createPromptEncoder(tokenizer),
+    grammars: createAnswerGrammars(tokenizer, eos),
+    toolFormat,
+    marks,
+  };
+}
+
+export function modelRecord(model: PreparedModel): ModelRecord {
+  const { tokenizer, engine, toolFormat } = model;
+  const hasChat = tokenizer.hasChatTemplate;
+  return {
+    id: model.id,
+    object: 'model',
+    created: model.created,
+    owned_by: model.ownedBy,
+    limits: { max_context_length: engine.maxContext, max_completion_tokens: engine.maxContext - 1 },
+    capabilities: {
+      chat: hasChat,
+      streaming: true,
+      structured_outputs: true,
+      tools: hasChat && toolFormat !== undefined,
+      reasoning: hasChat && mayThink(tokenizer.chatTemplate ?? ''),
+      embeddings: false,
+    },
+  };
+}
+
+export const modelList = (models: readonly PreparedModel[]): ModelList => ({
   object: 'list',
   data: models.map(modelRecord),
 });
 
 /** @throws ApiError 404 model_not_found */
-export function findModel(models: readonly ServedModel[], id: string): ServedModel {
+export function findModel(models: readonly PreparedModel[], id: string): PreparedModel {
   const model = models.find((candidate) => candidate.id === id);
   if (model !== undefined) return model;
   const names = models.map((candidate) => candidate.id);

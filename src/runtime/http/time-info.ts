@@ -35,8 +35,14 @@ function tokensPerSecond(timelines: readonly Timeline[]): number | null {
  * @param finished one event per answer of the request, at least one
  * @param created Unix seconds
  * @param basis what the simulated times rest on
+ * @param coalescing longest that a streamed token waited for others
  */
-export function timeInfoOf(finished: readonly FinishEvent[], created: number, basis: string | undefined): TimeInfo {
+export function timeInfoOf(
+  finished: readonly FinishEvent[],
+  created: number,
+  basis: string | undefined,
+  coalescing: Seconds | undefined,
+): TimeInfo {
   const wafer = finished.map((event) => event.wafer).filter((timeline) => timeline !== undefined);
   return {
     ...spansOf(
@@ -44,13 +50,17 @@ export function timeInfoOf(finished: readonly FinishEvent[], created: number, ba
       SERVER_DIGITS,
     ),
     created,
+    ...(coalescing === undefined ? {} : { coalesce_ms: coalescing * 1000 }),
     ...(basis === undefined || wafer.length === 0
       ? {}
       : { simulated_wafer: { ...spansOf(wafer, WAFER_DIGITS), tokens_per_second: tokensPerSecond(wafer), basis } }),
   };
 }
 
-export function usageOf(promptTokens: number, finished: readonly FinishEvent[]): Usage {
+/** @param reasoningTokens generated tokens that are thoughts */
+export function usageOf(promptTokens: number, finished: readonly FinishEvent[], reasoningTokens: number): Usage {
+  const accepted = finished.reduce((sum, event) => sum + event.accepted, 0);
+  const drafted = finished.reduce((sum, event) => sum + event.drafted, 0);
   const generated = finished.reduce((sum, event) => sum + event.generated, 0);
   const cached = finished.reduce((sum, event) => sum + event.cached, 0);
   return {
@@ -58,6 +68,10 @@ export function usageOf(promptTokens: number, finished: readonly FinishEvent[]):
     completion_tokens: generated,
     total_tokens: promptTokens + generated,
     prompt_tokens_details: { cached_tokens: cached },
-    completion_tokens_details: { reasoning_tokens: 0 },
+    completion_tokens_details: {
+      reasoning_tokens: reasoningTokens,
+      accepted_prediction_tokens: accepted,
+      rejected_prediction_tokens: drafted - accepted,
+    },
   };
 }

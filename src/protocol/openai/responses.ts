@@ -1,0 +1,225 @@
+// The Responses API without a memory: every request brings its whole conversation.
+
+import { Type } from 'typebox';
+import { badValue, createBodyParser, isRecord, refuseOthers, shownName } from './body.ts';
+import { reasoningEffort, type ChatRequest } from './chat.ts';
+import { ApiError } from './error.ts';
+import {
+  limits,
+  never,
+  onlyFalse,
+  onlyOneOf,
+  sharedFields,
+  sharedIgnored,
+  StreamOptionsSchema,
+  tokenCount,
+} from './fields.ts';
+import { parseContent, type ChatMessage, type ToolCall } from './messages.ts';
+import { parseResponseFormat } from './response-format.ts';
+import { MAX_TOOLS, parseToolChoice, parseTools } from './tools.ts';
+
+const boolean = Type.Boolean({ description: 'a boolean' });
+const { model, stream, temperature, top_p, service_tier, seed } = sharedFields;
+
+const responseFields = {
+  model,
+  stream,
+  temperature,
+  top_p,
+  service_tier,
+  /** Not OpenAI's here, but useful to repeat an answer. */
+  seed,
+  stream_options: Type.Optional(StreamOptionsSchema),
+  input: Type.Union([Type.String(), Type.Array(Type.Unknown(), { minItems: 1, maxItems: limits.messages })], {
+    description: `a string, or a list of 1 to ${limits.messages} items`,
+  }),
+  instructions: Type.Optional(Type.String({ description: 'a string' })),
+  max_output_tokens: Type.Optional(tokenCount),
+  tools: Type.Optional(
+    Type.Array(Type.Unknown(), { maxItems: MAX_TOOLS, description: `a list of at most ${MAX_TOOLS} tools` }),
+  ),
+  tool_choice: Type.Optional(Type.Unknown()),
+  parallel_tool_calls: Type.Optional(boolean),
+  text: Type.Optional(Type.Unknown()),
+  reasoning: Type.Optional(
+    Type.Object(
+      {
+        effort: Type.Optional(Type.Union([reasoningEffort, Type.Null()])),
+        summary: Type.Optional(Type.Union([Type.Literal('auto'), Type.Null()])),
+      },
+      { additionalProperties: false, description: `an object with effort (none to xhigh), and summary only if 'auto'` },
+    ),
+  ),
+  top_logprobs: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: limits.topLogprobs,
+      description: `a whole number from 0 to ${limits.topLogprobs}`,
+    }),
+  ),
+  include: Type.Optional(
+    Type.Array(
+      Type.Union([Type.Literal('message.output_text.logprobs'), Type.Literal('reasoning.encrypted_content')]),
+      {
+        description: `a list of 'message.output_text.logprobs' and 'reasoning.encrypted_content'`,
+      },
+    ),
+  ),
+  metadata: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'an object of strings' })),
+};
+
+const parseFields = createBodyParser({
+  fields: responseFields,
+  ignored: sharedIgnored.filter((name) => name !== 'metadata'),
+  restricted: {
+    store: onlyFalse,
+    background: onlyFalse,
+    truncation: onlyOneOf('disabled'),
+    previous_response_id: never,
+    conversation: never,
+    prompt: never,
+    max_tool_calls: never,
+    moderation: never,
+    context_management: never,
+  },
+});
+
+export interface ResponseRequest {
+  /** The same, asked as a chat. */
+  readonly chat: ChatRequest;
+  /** Fields that the response repeats. */
+  readonly echoed: Readonly<Record<string, unknown>>;
+}
+
+/** @throws ApiError 400 */
+export function parseResponseRequest(body: unknown): ResponseRequest {
+  const raw = parseFields(body);
+  const tools = parseTools(raw.tools ?? [], true);
+  const toolChoice = parseToolChoice(raw.tool_choice, tools, true);
+  const { format: givenFormat, verbosity, ...otherText } = isRecord(raw.text) ? raw.text : {};
+  if (raw.text !== undefined && !isRecord(raw.text)) throw badValue('text', 'an object with a format', raw.text);
+  refuseOthers(otherText, [], 'text');
+  if (verbosity !== undefined && verbosity !== null && verbosity !== 'medium') {
+    throw badValue('text.verbosity', `'medium'`, verbosity, 'unsupported_value');
+  }
+  const format = parseResponseFormat(givenFormat ?? undefined, 'text.format', true);
+  const wantsLogprobs =
+    raw.include?.includes('message.output_text.logprobs') === true || raw.top_logprobs !== undefined;
+  const instructions: ChatMessage[] =
+    raw.instructions === undefined ? [] : [{ role: 'system', content: raw.instructions }];
+  const { max_output_tokens, temperature: heat, top_p: mass, parallel_tool_calls = true } = raw;
+  return {
+    chat: {
+      model: raw.model,
+      messages: [...instructions, ...parseInput(raw.input)],
+      min_tokens: 0,
+      tools,
+      toolChoice,
+      format,
+      parallel_tool_calls,
+      reasoning: { effort: raw.reasoning?.effort ?? undefined, format: 'parsed', clearThinking: undefined },
+      ...(raw.stream === undefined ? {} : { stream: raw.stream }),
+      ...(heat === undefined ? {} : { temperature: heat }),
+      ...(mass === undefined ? {} : { top_p: mass }),
+      ...(raw.seed === undefined ? {} : { seed: raw.seed }),
+      ...(raw.service_tier === undefined ? {} : { service_tier: raw.service_tier }),
+      ...(max_output_tokens === undefined ? {} : { max_tokens: max_output_tokens }),
+      ...(wantsLogprobs ? { logprobs: true, top_logprobs: raw.top_logprobs ?? 0 } : {}),
+    },
+    echoed: {
+      background: false,
+      instructions: raw.instructions ?? null,
+      max_output_tokens: max_output_tokens ?? null,
+      metadata: raw.metadata ?? {},
+      parallel_tool_calls,
+      previous_response_id: null,
+      reasoning: { effort: raw.reasoning?.effort ?? null, summary: null },
+      store: false,
+      temperature: heat ?? 1,
+      text: { format: givenFormat ?? { type: 'text' } },
+      tool_choice: raw.tool_choice ?? 'auto',
+      tools: raw.tools ?? [],
+      top_p: mass ?? 1,
+      truncation: 'disabled',
+    },
+  };
+}
+
+/** Calls in a row belong to one message of the assistant, and so do thoughts before it. */
+function parseInput(input: string | readonly unknown[]): ChatMessage[] {
+  if (typeof input === 'string') return [{ role: 'user', content: input }];
+  const messages: ChatMessage[] = [];
+  let reasoning: string | undefined;
+  const assistant = (message: { content?: string; call?: ToolCall }): void => {
+    const last = messages.at(-1);
+    const thought = reasoning;
+    reasoning = undefined;
+    const before = message.call !== undefined && last?.role === 'assistant' ? last : undefined;
+    if (before !== undefined) messages.pop();
+    const calls = [...(before?.tool_calls ?? []), ...(message.call === undefined ? [] : [message.call])];
+    messages.push({
+      role: 'assistant',
+      content: message.content ?? before?.content ?? '',
+      ...(calls.length === 0 ? {} : { tool_calls: calls }),
+      ...(thought === undefined
+        ? before?.reasoning === undefined
+          ? {}
+          : { reasoning: before.reasoning }
+        : { reasoning: thought }),
+    });
+  };
+  input.forEach((item, i) => {
+    const where = `input[${i}]`;
+    if (!isRecord(item)) throw badValue(where, 'an object', item);
+    const { type = 'message', ...rest } = item;
+    const text = (key: string): string => {
+      const value = rest[key];
+      if (typeof value !== 'string') throw badValue(`${where}.${key}`, 'a string', value);
+      return value;
+    };
+    switch (type) {
+      case 'message': {
+        refuseOthers(rest, ['role', 'content', 'id', 'status', 'phase'], where);
+        const { role } = rest;
+        const content = parseContent(rest['content'], `${where}.content`);
+        if (role === 'assistant') assistant({ content });
+        else if (role === 'user' || role === 'system' || role === 'developer') messages.push({ role, content });
+        else throw badValue(`${where}.role`, 'user, assistant, system or developer', role);
+        return;
+      }
+      case 'function_call': {
+        refuseOthers(rest, ['call_id', 'name', 'arguments', 'id', 'status'], where);
+        const call = { id: text('call_id'), type: 'function' as const };
+        assistant({ call: { ...call, function: { name: text('name'), arguments: text('arguments') } } });
+        return;
+      }
+      case 'function_call_output': {
+        refuseOthers(rest, ['call_id', 'output', 'id', 'status'], where);
+        messages.push({
+          role: 'tool',
+          tool_call_id: text('call_id'),
+          content: parseContent(rest['output'], `${where}.output`),
+        });
+        return;
+      }
+      case 'reasoning': {
+        refuseOthers(rest, ['summary', 'content', 'encrypted_content', 'id', 'status'], where);
+        const { content } = rest;
+        reasoning = Array.isArray(content) ? content.map(thoughtText).join('') : undefined;
+        return;
+      }
+      default:
+        throw new ApiError({
+          status: 400,
+          code: 'unsupported_value',
+          param: `${where}.type`,
+          message: `Items of type '${shownName(String(type))}' are not supported by this server.`,
+          suggestion: 'It takes message, function_call, function_call_output and reasoning.',
+        });
+    }
+  });
+  if (messages.length === 0) throw badValue('input', 'at least one message', input);
+  return messages;
+}
+
+const thoughtText = (part: unknown): string => (isRecord(part) && typeof part['text'] === 'string' ? part['text'] : '');

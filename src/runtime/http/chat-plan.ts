@@ -1,0 +1,118 @@
+// From a chat request to a request of the engine, and to the reader of its answers. Chat completions and responses share it.
+
+import { ApiError, type ChatMessage, type ChatRequest, type Tool } from '../../protocol/index.ts';
+import type { EngineRequest } from '../engine-request.ts';
+import { engineRequest, mostCharacters, predictionOf, type EndpointContext } from './endpoint.ts';
+import { createMessageReader, type MessageReader } from './message-reader.ts';
+import { refuseOversize } from './prompts.ts';
+import { createThoughtReader, thoughtState } from './reasoning.ts';
+import type { PreparedModel } from './served-model.ts';
+
+export interface ChatPlan {
+  readonly request: EngineRequest;
+  readonly reader: () => MessageReader;
+}
+
+/** @throws ApiError, IngotError of templates, tokenizer and grammars */
+export async function planChat(body: ChatRequest, model: PreparedModel, context: EndpointContext): Promise<ChatPlan> {
+  const { tokenizer, toolFormat } = model;
+  const offersTools = body.toolChoice.kind !== 'none';
+  if (offersTools && toolFormat === undefined) throw toolsNotSupported(model);
+  const most = mostCharacters(model);
+  // Each message takes a token at least, if only for its role.
+  const { longestToken } = tokenizer;
+  refuseOversize(
+    body.messages.reduce((sum, { content }) => sum + Math.max(longestToken, content.length), 0),
+    most,
+  );
+  const { effort, format, clearThinking } = body.reasoning;
+  const { tokens, end } = await model.prompts.encode(
+    {
+      kind: 'chat',
+      messages: body.messages.map(templateMessage),
+      options: {
+        addGenerationPrompt: true,
+        now: context.received,
+        ...(offersTools ? { tools: body.tools.map(templateTool) } : {}),
+        // What templates of reasoning models read; others do not know these names.
+        variables: {
+          ...(effort === undefined ? {} : { reasoning_effort: effort, enable_thinking: effort !== 'none' }),
+          ...(clearThinking === undefined ? {} : { clear_thinking: clearThinking }),
+        },
+      },
+    },
+    most,
+  );
+  const thoughts = thoughtState(tokenizer.chatTemplate ?? '', end);
+  const shown = model.marks;
+  const grammar = model.grammars.processorOf(
+    {
+      format: body.format,
+      tools: body.tools,
+      choice: body.toolChoice,
+      parallel: body.parallel_tool_calls !== false,
+      thoughts,
+    },
+    toolFormat,
+    shown,
+  );
+  return {
+    request: {
+      ...engineRequest(body, model, context, grammar),
+      prompts: [tokens],
+      decoder: () => tokenizer.decoder({ shown }),
+      ...(body.logprobs === true ? { logprobs: body.top_logprobs ?? 0 } : {}),
+      ...(await predictionOf(body.prediction, model)),
+    },
+    reader: () =>
+      createMessageReader(
+        format === 'raw' ? undefined : createThoughtReader(thoughts),
+        offersTools ? toolFormat?.createReader(() => toolFormat.callId(context.newId())) : undefined,
+        format === 'hidden',
+      ),
+  };
+}
+
+function toolsNotSupported(model: PreparedModel): ApiError {
+  return new ApiError({
+    status: 400,
+    code: 'tools_not_supported',
+    param: 'tools',
+    message: `The chat template of '${model.id}' does not say how it calls tools, or not in a way that this server reads.`,
+    suggestion: `Send "tool_choice": "none", or use a model that was trained on tools.`,
+  });
+}
+
+/** Templates are written for the message of transformers: arguments as an object, thoughts as `reasoning_content`. */
+function templateMessage({ tool_calls, reasoning, ...message }: ChatMessage): { readonly role: string } {
+  return {
+    ...message,
+    ...(reasoning === undefined ? {} : { reasoning_content: reasoning }),
+    ...(tool_calls === undefined
+      ? {}
+      : {
+          tool_calls: tool_calls.map((call) => ({
+            ...call,
+            function: { ...call.function, arguments: objectOr(call.function.arguments) },
+          })),
+        }),
+  };
+}
+
+function objectOr(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : text;
+  } catch {
+    return text;
+  }
+}
+
+const templateTool = ({ name, description, parameters }: Tool): object => ({
+  type: 'function',
+  function: {
+    name,
+    ...(description === undefined ? {} : { description }),
+    parameters: parameters ?? { type: 'object', properties: {} },
+  },
+});

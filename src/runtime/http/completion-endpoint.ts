@@ -1,0 +1,63 @@
+// POST /v1/completions.
+
+import { createCompletionChunkWriter, parseCompletionRequest, type CompletionLogprobs } from '../../protocol/index.ts';
+import type { EngineRequest } from '../engine-request.ts';
+import { answer, engineRequest, mostCharacters, type EndpointBody, type EndpointContext } from './endpoint.ts';
+import { apiErrorOf } from './failure.ts';
+import { messageOf, plainReader } from './message-reader.ts';
+import { refuseOversize } from './prompts.ts';
+import { completionLogprobs } from './token-logprobs.ts';
+
+/** @throws ApiError */
+export async function completion(given: unknown, context: EndpointContext): Promise<EndpointBody> {
+  const body = parseCompletionRequest(given);
+  const model = context.findModel(body.model);
+  const { tokenizer } = model;
+  try {
+    const most = mostCharacters(model);
+    // All before any, because the first may take long.
+    for (const prompt of body.prompts) if (typeof prompt === 'string') refuseOversize(prompt.length, most);
+    const prompts: EngineRequest['prompts'][number][] = [];
+    for (const prompt of body.prompts) {
+      if (typeof prompt !== 'string') prompts.push(prompt);
+      else prompts.push((await model.prompts.encode({ kind: 'text', text: prompt, addSpecial: true }, most)).tokens);
+    }
+    const request: EngineRequest = {
+      ...engineRequest(body, model, context),
+      prompts,
+      // The answer goes on from the prompt's last character.
+      decoder: () => tokenizer.decoder({ continues: true }),
+      ...(body.logprobs === undefined ? {} : { logprobs: body.logprobs }),
+    };
+    const opening = (choice: number): string => {
+      if (body.echo !== true) return '';
+      const prompt = body.prompts[Math.floor(choice / (body.n ?? 1))];
+      return typeof prompt === 'string' ? prompt : tokenizer.decode(prompt);
+    };
+    return await answer<CompletionLogprobs>(body, request, model, context, {
+      id: `cmpl-${context.newId()}`,
+      promptParam: 'prompt',
+      opening,
+      openEach: false,
+      reader: plainReader,
+      logprobs: (tokens, offset) => completionLogprobs(tokens, tokenizer, offset),
+      chunkWriter: createCompletionChunkWriter,
+      whole: ({ id, created }, { choices, usage, times }) => ({
+        id,
+        object: 'text_completion',
+        created,
+        model: model.id,
+        choices: choices.map(({ index, parts, tokens, reason }) => ({
+          index,
+          text: `${opening(index)}${messageOf(parts).content ?? ''}`,
+          logprobs: request.logprobs === undefined ? null : completionLogprobs(tokens, tokenizer, 0),
+          finish_reason: reason,
+        })),
+        usage,
+        time_info: times,
+      }),
+    });
+  } catch (error) {
+    throw apiErrorOf(error, 'prompt');
+  }
+}
