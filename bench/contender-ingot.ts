@@ -2,7 +2,7 @@
 // Imports no more than serving needs, since its peak memory is measured.
 
 import { readFileSync } from 'node:fs';
-import { openWeightFiles } from '../src/model/index.node.ts';
+import { filesOf, openWeightFiles } from '../src/model/index.node.ts';
 import { createProgramExecutor } from '../src/runtime/executor/program.node.ts';
 import type { Program } from '../src/wafer/index.ts';
 import { contend, decodePrompt, prompt, timed } from './contender.ts';
@@ -11,7 +11,7 @@ const [folder, programFile, threads, kvTokens] = process.argv.slice(2);
 const program = JSON.parse(readFileSync(programFile, 'utf8')) as Program;
 const executor = await createProgramExecutor({
   program,
-  weights: openWeightFiles(folder).source,
+  weights: openWeightFiles(filesOf(folder)).source,
   threads: Number(threads) === 2 ? 2 : 1,
   kvTokens: Number(kvTokens),
 });

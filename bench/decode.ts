@@ -14,7 +14,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { median, renderTable } from '../src/core/index.ts';
 import { createReference } from '../src/model/index.ts';
-import { openWeightFiles } from '../src/model/index.node.ts';
+import { filesOf, openWeightFiles } from '../src/model/index.node.ts';
 import { prompt } from './contender.ts';
 import type { FromContender, Turn, TurnResult } from './contender.ts';
 import { benchProgram, ensureModel, folder, gguf, shape } from './model-125m.ts';
@@ -157,7 +157,7 @@ async function measureMemory(): Promise<Row> {
   await contender.turn({ kind: 'decode', tokens: 16 });
   const ours = (await contender.peakBytes()) / 1e6;
   await contender.stop();
-  const { source } = openWeightFiles(folder);
+  const { source } = openWeightFiles(filesOf(folder));
   const weights = source.names.reduce((sum, name) => sum + source.shape(name).reduce((a, b) => a * b, 2), 0) / 1e6;
   return {
     name: `peak memory, MB, over the weights' (bf16, ${memoryKvTokens} KV tokens)`,
@@ -170,7 +170,7 @@ async function measureMemory(): Promise<Row> {
 
 /** The reference on the same weights: tokens per second over a short prompt, logits of the last token. */
 function measureReference(decode: number): Row {
-  const session = createReference(benchProgram('bf16').graph, openWeightFiles(folder).source).start();
+  const session = createReference(benchProgram('bf16').graph, openWeightFiles(filesOf(folder)).source).start();
   const all = prompt(8, shape.vocab);
   // The first token widens all weights, the next lets the engine optimize.
   for (const token of all.slice(0, 3)) session.forward([token]);

@@ -1,2 +1,3 @@
 export * from './format/checkpoint.node.ts';
 export { openWeightFiles, type WeightFiles } from './format/weight-files.node.ts';
+export { filesOf, sha256, type Files, type OpenFile } from './format/bounded-file.node.ts';

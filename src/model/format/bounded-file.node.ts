@@ -16,13 +16,28 @@ export interface OpenFile {
   close(): void;
 }
 
-/** Whether the folder has this name, as a file or (in the Hugging Face cache) a link to one; or as what `openFile` refuses. */
-export function hasFile(dir: string, name: string): boolean {
-  return statSync(join(dir, name), { throwIfNoEntry: false }) !== undefined;
+/** Files by name, wherever they lie: in a folder, or in one file together. */
+export interface Files {
+  /** Where they lie, for messages. */
+  readonly path: string;
+  /** Where this one lies, for messages. */
+  where(name: string): string;
+  names(): readonly string[];
+  /** Whether there is this name, as a file or (in the Hugging Face cache) a link to one; or as what `open` refuses. */
+  has(name: string): boolean;
+  /** @throws IngotError CHECKPOINT_FILE_MISSING, CHECKPOINT_FILE_UNREADABLE; CHECKPOINT_FILE_CHANGED on a later read past the end */
+  open(name: string, suggestion?: string): OpenFile;
 }
 
-/** @throws IngotError CHECKPOINT_FILE_MISSING, CHECKPOINT_FILE_UNREADABLE; CHECKPOINT_FILE_CHANGED on a later read past the end */
-export function openFile(dir: string, name: string, suggestion?: string): OpenFile {
+export const filesOf = (dir: string): Files => ({
+  path: dir,
+  where: (name) => join(dir, name),
+  names: () => readdirSync(dir),
+  has: (name) => statSync(join(dir, name), { throwIfNoEntry: false }) !== undefined,
+  open: (name, suggestion) => openFile(dir, name, suggestion),
+});
+
+function openFile(dir: string, name: string, suggestion?: string): OpenFile {
   const path = join(dir, name);
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) {
@@ -87,12 +102,12 @@ function open(path: string): number {
 }
 
 /**
- * Text of a file in the folder.
+ * Text of a file.
  * @param maxBytes limit on what an untrusted file may make us read
  * @throws IngotError CHECKPOINT_FILE_MISSING, CHECKPOINT_FILE_TOO_LARGE
  */
-export function readText(dir: string, name: string, maxBytes: number, suggestion?: string): string {
-  const file = openFile(dir, name, suggestion);
+export function readText(files: Files, name: string, maxBytes: number, suggestion?: string): string {
+  const file = files.open(name, suggestion);
   try {
     if (file.bytes > maxBytes) {
       fail({
@@ -111,9 +126,9 @@ export function readText(dir: string, name: string, maxBytes: number, suggestion
   }
 }
 
-/** Hexadecimal SHA-256 of a file in the folder, read in pieces. */
-export function sha256(dir: string, name: string): string {
-  const file = openFile(dir, name);
+/** Hexadecimal SHA-256 of a file, read in pieces. */
+export function sha256(files: Files, name: string): string {
+  const file = files.open(name);
   try {
     const hash = createHash('sha256');
     const chunk = new Uint8Array(HASH_CHUNK_BYTES);

@@ -2,17 +2,17 @@
 // against everything else before anybody computes with it.
 
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 import { fail } from '../../core/index.ts';
 import type { LlmShape } from '../../spec/index.ts';
 import { graphOf, parseConfig } from '../arch/index.ts';
 import type { Graph, WeightSource } from '../graph.ts';
 import { createTokenizer, type Tokenizer } from '../tokenizer/index.ts';
-import { hasFile, readText, sha256 } from './bounded-file.node.ts';
+import { filesOf, readText, sha256, type Files } from './bounded-file.node.ts';
 import { checkTensors, checkTokenizer } from './cross-checks.ts';
 import { readGeneration, type GenerationDefaults } from './generation.ts';
-import { isGgufFile, openGgufFile } from './gguf-file.node.ts';
+import { isGgufFile, openGguf } from './gguf-file.node.ts';
 import { parseJsonObject, type JsonObject } from './json.ts';
 import { INDEX_FILE, openWeightFiles } from './weight-files.node.ts';
 
@@ -53,19 +53,29 @@ export interface Checkpoint {
  * @throws IngotError CHECKPOINT_*, SAFETENSORS_*, GGUF_*, CONFIG_*, ARCH_*, TOKENIZER_*
  */
 export function openCheckpoint(dir: string): Checkpoint {
-  if (isGgufFile(dir)) return openGgufFile(dir);
+  if (isGgufFile(dir)) return openGguf(filesOf(dirname(dir)), basename(dir));
   requireFolder(dir);
-  const path = (name: string): string => join(dir, name);
+  return openFiles(filesOf(dir));
+}
+
+/** As `openCheckpoint`, of files that lie anywhere: those of a folder, or a single GGUF file. */
+export function openCheckpointFiles(files: Files): Checkpoint {
+  const [only, ...others] = files.names();
+  return others.length === 0 && only?.endsWith('.gguf') ? openGguf(files, only) : openFiles(files);
+}
+
+function openFiles(files: Files): Checkpoint {
+  const path = files.where;
   const readObject = (name: string, maxBytes: number): JsonObject =>
-    parseJsonObject(readText(dir, name, maxBytes), path(name), { large: maxBytes > MAX_CONFIG_BYTES });
+    parseJsonObject(readText(files, name, maxBytes), path(name), { large: maxBytes > MAX_CONFIG_BYTES });
   const config = readObject('config.json', MAX_CONFIG_BYTES);
   const { shape, bosTokenId, eosTokenIds } = parseConfig(config, path('config.json'));
   const graph = graphOf(shape);
 
-  const weightFiles = openWeightFiles(dir);
+  const weightFiles = openWeightFiles(files);
   try {
     checkTensors(weightFiles.source, shape, {
-      where: dir,
+      where: files.path,
       config: 'config.json',
       architectureKey: 'model_type',
       mend: 'use the config.json that was published with these weights',
@@ -73,23 +83,23 @@ export function openCheckpoint(dir: string): Checkpoint {
     });
     const read: string[] = ['config.json'];
     const optional = <T>(name: string, reader: () => T): T | undefined => {
-      if (!hasFile(dir, name)) return undefined;
+      if (!files.has(name)) return undefined;
       read.push(name);
       return reader();
     };
     const tokenizer = createTokenizer({
       tokenizer: parseJsonObject(
-        readText(dir, 'tokenizer.json', MAX_TOKENIZER_BYTES, tokenizerSuggestion(dir)),
+        readText(files, 'tokenizer.json', MAX_TOKENIZER_BYTES, tokenizerSuggestion(files)),
         path('tokenizer.json'),
         { large: true },
       ),
       config:
         optional('tokenizer_config.json', () => readObject('tokenizer_config.json', MAX_TOKENIZER_CONFIG_BYTES)) ?? {},
       chatTemplate: optional('chat_template.jinja', () =>
-        readText(dir, 'chat_template.jinja', MAX_TOKENIZER_CONFIG_BYTES),
+        readText(files, 'chat_template.jinja', MAX_TOKENIZER_CONFIG_BYTES),
       ),
       where: path('tokenizer.json'),
-      chatTemplateWhere: path(hasFile(dir, 'chat_template.jinja') ? 'chat_template.jinja' : 'tokenizer_config.json'),
+      chatTemplateWhere: path(files.has('chat_template.jinja') ? 'chat_template.jinja' : 'tokenizer_config.json'),
     });
     read.push('tokenizer.json');
     checkTokenizer(tokenizer, shape, path('tokenizer.json'));
@@ -101,7 +111,7 @@ export function openCheckpoint(dir: string): Checkpoint {
     );
     optional(INDEX_FILE, () => undefined);
     return {
-      dir,
+      dir: files.path,
       config,
       shape,
       graph,
@@ -110,8 +120,8 @@ export function openCheckpoint(dir: string): Checkpoint {
       bosId: tokenizer.bosId ?? bosTokenId,
       generation,
       provenance: {
-        files: [...read.map((name) => ({ name, bytes: statSync(path(name)).size })), ...weightFiles.files],
-        sha256: (name) => sha256(dir, name),
+        files: [...read.map((name) => ({ name, bytes: bytesOf(files, name) })), ...weightFiles.files],
+        sha256: (name) => sha256(files, name),
       },
       close: weightFiles.close,
     };
@@ -132,7 +142,7 @@ function requireFolder(dir: string): void {
       suggestion: 'check the path',
     });
   }
-  if (!hasFile(dir, 'config.json') && statSync(join(dir, 'snapshots'), { throwIfNoEntry: false }) !== undefined) {
+  if (!filesOf(dir).has('config.json') && statSync(join(dir, 'snapshots'), { throwIfNoEntry: false }) !== undefined) {
     fail({
       code: 'CHECKPOINT_FILE_MISSING',
       message: 'this is an entry of the Hugging Face cache, not a checkpoint',
@@ -142,7 +152,13 @@ function requireFolder(dir: string): void {
   }
 }
 
-const tokenizerSuggestion = (dir: string): string | undefined =>
-  hasFile(dir, 'tokenizer.model')
+function bytesOf(files: Files, name: string): number {
+  const file = files.open(name);
+  file.close();
+  return file.bytes;
+}
+
+const tokenizerSuggestion = (files: Files): string | undefined =>
+  files.has('tokenizer.model')
     ? 'there is a tokenizer.model: load it with transformers and call save_pretrained to get a tokenizer.json'
     : undefined;

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 
-import { openFile, sha256 } from './bounded-file.node.ts';
+import { filesOf, sha256, type Files } from './bounded-file.node.ts';
 import type { Checkpoint } from './checkpoint.node.ts';
 import { readGgufModel } from './gguf-model.ts';
 import { isGguf } from './gguf.ts';
@@ -9,7 +9,7 @@ import { isGguf } from './gguf.ts';
 /** Whether the path is a file that starts with GGUF's magic. @throws IngotError CHECKPOINT_FILE_UNREADABLE */
 export function isGgufFile(path: string): boolean {
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return false;
-  const file = openFile(dirname(path), basename(path));
+  const file = filesOf(dirname(path)).open(basename(path));
   try {
     const start = new Uint8Array(Math.min(4, file.bytes));
     file.read(start, 0);
@@ -23,9 +23,9 @@ export function isGgufFile(path: string): boolean {
  * Open a GGUF file; its tensors stay in the file until they are read.
  * @throws IngotError of `readGgufModel`
  */
-export function openGgufFile(path: string): Checkpoint {
-  const dir = dirname(path);
-  const file = openFile(dir, basename(path));
+export function openGguf(files: Files, name: string): Checkpoint {
+  const path = files.where(name);
+  const file = files.open(name);
   let isOpen = true;
   const close = (): void => {
     if (isOpen) file.close();
@@ -36,8 +36,8 @@ export function openGgufFile(path: string): Checkpoint {
       dir: path,
       ...readGgufModel(file, path),
       provenance: {
-        files: [{ name: basename(path), bytes: file.bytes }],
-        sha256: (name) => sha256(dir, name),
+        files: [{ name, bytes: file.bytes }],
+        sha256: (asked) => sha256(files, asked),
       },
       close,
     };

@@ -1,12 +1,9 @@
 // The weights of a folder as one WeightSource, whether they lie in one safetensors file or in shards with an
 // index. Every file is opened once. Tensor bytes go from the file to the caller's buffer, with no copy between.
 
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-
 import { assert, fail, formatCount } from '../../core/index.ts';
 import type { WeightSource } from '../graph.ts';
-import { hasFile, openFile, readText, type OpenFile } from './bounded-file.node.ts';
+import { readText, type Files, type OpenFile } from './bounded-file.node.ts';
 import { DTYPE_BYTES, widenInto } from './float-formats.ts';
 import { isJsonObject, parseJsonObject } from './json.ts';
 import { createProblems } from './problems.ts';
@@ -33,12 +30,12 @@ interface Located {
 }
 
 /**
- * Open the safetensors files of a folder. A single file wins over an index, as in the transformers library.
+ * Open the safetensors files among others. A single file wins over an index, as in the transformers library.
  * @throws IngotError CHECKPOINT_WEIGHTS_MISSING, CHECKPOINT_SHARD_MISSING, CHECKPOINT_INDEX_MALFORMED,
  *   CHECKPOINT_INDEX_MISMATCH, SAFETENSORS_*
  */
-export function openWeightFiles(dir: string): WeightFiles {
-  const index = hasFile(dir, SINGLE_FILE) ? undefined : readIndex(dir);
+export function openWeightFiles(folder: Files): WeightFiles {
+  const index = folder.has(SINGLE_FILE) ? undefined : readIndex(folder);
   const names = index === undefined ? [SINGLE_FILE] : [...new Set(index.values())].sort();
   const open: OpenFile[] = [];
   const close = (): void => {
@@ -49,7 +46,7 @@ export function openWeightFiles(dir: string): WeightFiles {
     const seen = new Set<string>();
     const problems = createProblems();
     for (const name of names) {
-      const file = openFile(dir, name);
+      const file = folder.open(name);
       open.push(file);
       for (const entry of readHeader(file)) {
         seen.add(entry.name);
@@ -62,7 +59,7 @@ export function openWeightFiles(dir: string): WeightFiles {
               listed === undefined
                 ? 'a shard holds a tensor that the index lacks'
                 : 'a tensor is in another shard than the index says',
-            where: `${join(dir, INDEX_FILE)}, tensor ${entry.name}`,
+            where: `${folder.where(INDEX_FILE)}, tensor ${entry.name}`,
             expected: listed ?? 'no such tensor',
             found: name,
             suggestion: 'fetch the index and all shards of one revision',
@@ -75,7 +72,7 @@ export function openWeightFiles(dir: string): WeightFiles {
       problems.add({
         code: 'CHECKPOINT_INDEX_MISMATCH',
         message: 'the index names a tensor that no shard holds',
-        where: `${join(dir, INDEX_FILE)}, tensor ${tensor}`,
+        where: `${folder.where(INDEX_FILE)}, tensor ${tensor}`,
         expected: name,
         suggestion: 'fetch the index and all shards of one revision',
       });
@@ -90,20 +87,20 @@ export function openWeightFiles(dir: string): WeightFiles {
 }
 
 /** Tensor name to file name, every file present. */
-function readIndex(dir: string): Map<string, string> {
-  const path = join(dir, INDEX_FILE);
-  if (!hasFile(dir, INDEX_FILE)) {
-    const others = readdirSync(dir).filter((name) => /\.(bin|pt|pth|gguf|onnx)$/.test(name));
+function readIndex(folder: Files): Map<string, string> {
+  const path = folder.where(INDEX_FILE);
+  if (!folder.has(INDEX_FILE)) {
+    const others = folder.names().filter((name) => /\.(bin|pt|pth|gguf|onnx)$/.test(name));
     fail({
       code: 'CHECKPOINT_WEIGHTS_MISSING',
       message: 'the folder has no safetensors weights',
-      where: dir,
+      where: folder.path,
       expected: `${SINGLE_FILE}, or ${INDEX_FILE} and its shards`,
       found: others.length === 0 ? undefined : others.slice(0, 4).join(', '),
       suggestion: others.length === 0 ? 'fetch the whole repository of the model' : 'fetch the safetensors release',
     });
   }
-  const weightMap = parseJsonObject(readText(dir, INDEX_FILE, MAX_INDEX_BYTES), path)['weight_map'];
+  const weightMap = parseJsonObject(readText(folder, INDEX_FILE, MAX_INDEX_BYTES), path)['weight_map'];
   // A shard's name comes from the file: it must not lead out of the folder.
   const isShard = (name: unknown): name is string => typeof name === 'string' && /^[\w.-]+\.safetensors$/.test(name);
   if (!isJsonObject(weightMap) || !Object.values(weightMap).every(isShard)) {
@@ -127,11 +124,11 @@ function readIndex(dir: string): Map<string, string> {
   }
   const problems = createProblems();
   for (const shard of shards) {
-    if (hasFile(dir, shard)) continue;
+    if (folder.has(shard)) continue;
     problems.add({
       code: 'CHECKPOINT_SHARD_MISSING',
       message: 'a shard that the index names is not in the folder',
-      where: join(dir, shard),
+      where: folder.where(shard),
       expected: `${shards.length} shards`,
       suggestion: 'fetch the missing shard',
     });

@@ -7,6 +7,7 @@ import { createRng, IngotError } from '../../core/index.ts';
 import type { DType } from '../graph.ts';
 import { DTYPE_BYTES, widenInto } from './float-formats.ts';
 import { encodeSafetensors, type TensorToWrite } from './safetensors.ts';
+import { filesOf } from './bounded-file.node.ts';
 import { openWeightFiles } from './weight-files.node.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'ingot-weights-'));
@@ -32,7 +33,7 @@ const large = tensor('large', 'f16', [700, 1001]);
 const indexOf = (map: Record<string, string>): string => JSON.stringify({ metadata: {}, weight_map: map });
 const codes = (dir: string): string[] => {
   try {
-    openWeightFiles(dir).close();
+    openWeightFiles(filesOf(dir)).close();
     return [];
   } catch (error) {
     return (error as IngotError).diagnostics.map((d) => d.code);
@@ -56,7 +57,7 @@ describe('openWeightFiles', () => {
       },
     ],
   ])('reads %s', (_, content) => {
-    const weights = openWeightFiles(folder(content));
+    const weights = openWeightFiles(filesOf(folder(content)));
     expect([...weights.source.names].sort()).toEqual(['a', 'b', 'large']);
     expect(weights.source.has('c')).toBe(false);
     for (const { name, dtype, shape, bytes } of [a, b, large]) {
@@ -79,7 +80,7 @@ describe('openWeightFiles', () => {
     const blobs = folder({ f00d: encodeSafetensors([a]) });
     const snapshot = folder({});
     symlinkSync(join(blobs, 'f00d'), join(snapshot, 'model.safetensors'));
-    const weights = openWeightFiles(snapshot);
+    const weights = openWeightFiles(filesOf(snapshot));
     expect(weights.source.names).toEqual(['a']);
     weights.close();
   });
@@ -108,7 +109,7 @@ describe('openWeightFiles', () => {
 
   it('says so when a file shrinks under it', () => {
     const dir = folder({ 'model.safetensors': encodeSafetensors([a]) });
-    const weights = openWeightFiles(dir);
+    const weights = openWeightFiles(filesOf(dir));
     truncateSync(join(dir, 'model.safetensors'), 20);
     expect(() => weights.source.read('a')).toThrow(/CHECKPOINT_FILE_CHANGED/);
     weights.close();
