@@ -2,6 +2,7 @@ export * from './program.ts';
 export * from './reduction.ts';
 export * from './phase.ts';
 export * from './collective/index.ts';
+export * from './collective/mesh/index.ts';
 export * from './kernel/index.ts';
 export * from './plan.ts';
 export * from './arithmetic.ts';

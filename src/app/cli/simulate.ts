@@ -39,6 +39,7 @@ interface SimulateOptions {
   readonly headDim?: number;
   readonly cached?: number;
   readonly reduce?: string;
+  readonly algorithm?: string;
   readonly type: VectorType;
   readonly wafer: string;
   readonly seed: number;
@@ -78,13 +79,14 @@ export const simulate: CliCommand<SimulateOptions> = {
       .addOption(wholeOption('--head-dim <N>', 'attention: width of a head', 1, largest('head-dim')))
       .addOption(wholeOption('--cached <N>', 'attention: positions in the cache', 1, largest('cached')))
       .option('--reduce <collective>', 'kernels: what sums over PEs, see --list')
+      .option('--algorithm <name>', 'reduce, all-reduce: by which algorithm, or auto for the cheapest, see --list')
       .addOption(choiceOption('--type <type>', 'of all values', ['fp16', 'fp32']).default('fp32', 'fp32'))
       .addOption(new Option('--wafer <id>', `wafer: ${Object.keys(wafers).join(', ')}`).default('wse2', 'wse2'))
       .addOption(wholeOption('--seed <N>', 'draw other input values', 0, 2 ** 32 - 1).default(1))
       .addOption(
         new Option(
           '--sweep <name=a,b,...>',
-          `simulate every value of mesh, type, reduce or a size, in parallel; may be given again, up to ${formatCount(MAX_POINTS)} points`,
+          `simulate every value of mesh, type, reduce, algorithm or a size, in parallel; may be given again, up to ${formatCount(MAX_POINTS)} points`,
         ).argParser((text: string, before: readonly Sweep[] | undefined) => [
           ...(before ?? []),
           parseSweep('--sweep', text),
@@ -114,6 +116,7 @@ export const simulate: CliCommand<SimulateOptions> = {
     addExamples(command, [
       ['what can be run', 'ingot simulate --list'],
       ['a published measurement', 'ingot simulate chain --mesh 512x1 --words 4096'],
+      ['the fastest way to sum over a mesh', 'ingot simulate all-reduce --mesh 32x32 --words 64'],
       ['look at it', 'ingot simulate gemv --mesh 32x32 --trace gemv.json --heatmap gemv.svg'],
       ['how it scales', 'ingot simulate two-level --sweep mesh=64x1,128x1,256x1'],
     ]);
@@ -154,11 +157,12 @@ export const simulate: CliCommand<SimulateOptions> = {
 };
 
 const listDocument = () => ({
-  kernels: Object.values(targets).map(({ id, kind, about, sizes, reduces = [] }) => ({
+  kernels: Object.values(targets).map(({ id, kind, about, sizes, reduces = [], algorithms = [] }) => ({
     id,
     kind,
     about,
     reduces,
+    algorithms,
     sizes: Object.fromEntries(
       Object.entries(sizes).map(([name, size]) => [name, { about: size.about, max: size.max }]),
     ),

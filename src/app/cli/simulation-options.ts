@@ -25,6 +25,8 @@ export interface PointOptions {
   readonly sizes: Readonly<Record<string, number>>;
   /** The collective that was given for a kernel. */
   readonly reduce?: string;
+  /** The algorithm that was given for a collective over the mesh. */
+  readonly algorithm?: string;
 }
 
 const WHOLE = /^\d{1,9}$/;
@@ -68,11 +70,17 @@ export function regionOn(region: Region, { width, height }: Mesh): PeSet {
 
 /**
  * Every combination, the first sweep varying slowest.
- * @throws IngotError KERNEL_UNKNOWN, SIZE_UNUSED, SIZE_OUT_OF_RANGE, REDUCE_UNKNOWN, SWEEP_UNKNOWN, SWEEP_TOO_LARGE; UsageError for a value that cannot be read
+ * @throws IngotError KERNEL_UNKNOWN, SIZE_UNUSED, SIZE_OUT_OF_RANGE, REDUCE_UNKNOWN, ALGORITHM_UNKNOWN, SWEEP_UNKNOWN, SWEEP_TOO_LARGE; UsageError for a value that cannot be read
  */
 export function pointsOf(kernel: string, given: PointOptions, sweeps: readonly Sweep[]): Point[] {
   const target = findTarget(kernel);
-  const known = ['mesh', 'type', ...(target.reduces === undefined ? [] : ['reduce']), ...Object.keys(target.sizes)];
+  const known = [
+    'mesh',
+    'type',
+    ...(target.reduces === undefined ? [] : ['reduce']),
+    ...(target.algorithms === undefined ? [] : ['algorithm']),
+    ...Object.keys(target.sizes),
+  ];
   for (const { name } of sweeps) if (!known.includes(name)) unknownSweep(name, target, known);
   const count = sweeps.reduce((n, { values }) => n * values.length, 1);
   if (count > MAX_POINTS)
@@ -88,7 +96,7 @@ export function pointsOf(kernel: string, given: PointOptions, sweeps: readonly S
   for (const { name, values } of sweeps)
     combinations = combinations.flatMap((options) => values.map((value) => withValue(options, name, value)));
   return combinations
-    .map(({ mesh, type, wafer, seed, sizes, reduce = target.reduces?.[0] }) => ({
+    .map(({ mesh, type, wafer, seed, sizes, reduce = target.reduces?.[0], algorithm = target.algorithms?.[0] }) => ({
       kernel,
       width: mesh.width,
       height: mesh.height,
@@ -96,8 +104,12 @@ export function pointsOf(kernel: string, given: PointOptions, sweeps: readonly S
       wafer,
       seed,
       ...(reduce === undefined ? {} : { reduce }),
+      ...(algorithm === undefined ? {} : { algorithm }),
       sizes: Object.fromEntries(
-        Object.entries(target.sizes).map(([name, { otherwise }]) => [name, sizes[name] ?? otherwise(mesh)]),
+        Object.entries(target.sizes).flatMap(([name, { otherwise }]) => {
+          const size = sizes[name] ?? otherwise?.(mesh);
+          return size === undefined ? [] : [[name, size]];
+        }),
       ),
     }))
     .map((point) => checkSizes(point, target));
@@ -109,7 +121,7 @@ function withValue(options: PointOptions, name: string, value: string): PointOpt
   if (name === 'mesh') return { ...options, mesh: parseMesh(FLAGS, value) };
   if (name === 'type')
     return value === 'fp16' || value === 'fp32' ? { ...options, type: value } : invalid(FLAGS, 'fp16 or fp32', value);
-  if (name === 'reduce') return { ...options, reduce: value };
+  if (name === 'reduce' || name === 'algorithm') return { ...options, [name]: value };
   if (!WHOLE.test(value)) return invalid(FLAGS, `whole numbers for ${name}`, value);
   return { ...options, sizes: { ...options.sizes, [name]: Number(value) } };
 }
@@ -122,6 +134,16 @@ function checkSizes(point: Point, target: Target): Point {
       where: '--reduce',
       expected: target.reduces === undefined ? 'nothing: it sums nothing over PEs' : target.reduces.join(', '),
     });
+  if (point.algorithm !== undefined && target.algorithms?.includes(point.algorithm) !== true) {
+    const near = nearest(point.algorithm, target.algorithms ?? []);
+    fail({
+      code: 'ALGORITHM_UNKNOWN',
+      message: `${target.id} cannot be done by "${point.algorithm}"`,
+      where: '--algorithm',
+      expected: target.algorithms === undefined ? 'nothing: there is one way only' : target.algorithms.join(', '),
+      ...(near === undefined ? {} : { suggestion: `did you mean "${near}"?` }),
+    });
+  }
   for (const [name, value] of Object.entries(point.sizes))
     if (value < 1 || value > target.sizes[name].max)
       fail({

@@ -1,8 +1,22 @@
-// Collectives: on every row of the mesh at once; on a mesh of one column, along it.
+// Collectives. Algorithms by name run on every row of the mesh at once; on a mesh of one column, along it. What is needed
+// by name (broadcast, reduce, all-reduce) runs over the whole mesh, by the algorithm that is asked for or the cheapest.
 
 import { createRng } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { collectives, groupSize, onLines, type Collective, type LineShape } from '../../wafer/index.ts';
+import { priceSequence } from '../../sim/index.ts';
+import {
+  chooseCollective,
+  collectives,
+  groupSize,
+  meshCollectives,
+  onLines,
+  outcomeAt,
+  type Choice,
+  type Collective,
+  type LineShape,
+  type MeshShape,
+  type Need,
+} from '../../wafer/index.ts';
 import type { MemoryImage, MemoryReader } from '../../wafer/machine/index.ts';
 import type { Point } from './point.ts';
 import type { Checked, Prepared, Size, Target } from './target.ts';
@@ -41,7 +55,7 @@ function prepare(collective: Collective, point: Point, wafer: Wafer): Prepared {
   const shape = lineShape(point);
   const axis = width === 1 ? 'y' : 'x';
   const lines = axis === 'x' ? height : 1;
-  const { program, results } = collective.lower(shape, wafer);
+  const { program, results, outcome: object = 'x' } = collective.lower(shape, wafer);
   const contribution = integers(shape, seed);
   return {
     program: { ...program, width, height, ...onLines(program, axis, { width, height }) },
@@ -58,11 +72,13 @@ function prepare(collective: Collective, point: Point, wafer: Wafer): Prepared {
       let checked = 0;
       let correct = 0;
       for (let line = 0; line < lines; line++) {
-        const expected = outcome(collective, shape, (position, i) => contribution(line, position, i));
         for (const position of results) {
-          const found = axis === 'x' ? memory.read(position, line, 'x') : memory.read(0, position, 'x');
-          for (let i = 0; i < shape.values; i++) if (found[i] === expected[i]) correct++;
-          checked += shape.values;
+          const found = axis === 'x' ? memory.read(position, line, object) : memory.read(0, position, object);
+          const outcome = outcomeAt(collective.does, shape, position, (pe, i) =>
+            i < shape.values ? contribution(line, pe, i) : 0,
+          );
+          for (let i = outcome.from; i < outcome.to; i++) if (found[i] === outcome.value(i)) correct++;
+          checked += outcome.to - outcome.from;
         }
       }
       return { checked, correct, exact: true };
@@ -70,21 +86,51 @@ function prepare(collective: Collective, point: Point, wafer: Wafer): Prepared {
   };
 }
 
-/** What every PE with a result should hold. */
-function outcome(
-  collective: Collective,
-  { parts, values }: LineShape,
-  contribution: (position: number, i: number) => number,
-): Float64Array {
-  const isCopy = collective.id === 'broadcast';
-  const middle = parts >> 1;
-  return Float64Array.from({ length: values }, (_, i) => {
-    if (isCopy) return contribution(middle, i);
+/** Over the whole mesh, by the algorithm that the point names or, for `auto`, the cheapest. */
+function prepareOnMesh(need: Need, point: Point, wafer: Wafer): Prepared {
+  const { width, height, type, seed, sizes, algorithm } = point;
+  const { words: values, group: given } = sizes as Readonly<Record<string, number | undefined>>;
+  const size = { width, height, values: values as number, type };
+  const ranked = chooseCollective(need, given === undefined ? size : { ...size, group: given }, (phases) =>
+    priceSequence(phases, wafer),
+  );
+  const chosen = ranked.find(({ collective }) => collective.algorithm === algorithm) ?? ranked[0];
+  const shape: MeshShape = { ...size, group: chosen.group };
+  const { program, results, outcome: object } = chosen.collective.lower(shape, wafer);
+  const parts = width * height;
+  const contribution = integers({ ...shape, parts }, seed);
+  const sums = Float64Array.from({ length: shape.values }, (_, i) => {
+    if (need === 'broadcast') return contribution(0, (height >> 1) * width + (width >> 1), i);
     let sum = 0;
-    for (let position = 0; position < parts; position++) sum += contribution(position, i);
+    for (let pe = 0; pe < parts; pe++) sum += contribution(0, pe, i);
     return sum;
   });
+  return {
+    program,
+    phases: chosen.collective.phases(shape),
+    chosen: { about: chosen.collective.about, ranked: ranked.map(rankOf), ...rankOf(chosen) },
+    *inputs(): Generator<MemoryImage> {
+      for (let pe = 0; pe < parts; pe++) {
+        const own = Float64Array.from({ length: shape.values }, (_, i) => contribution(0, pe, i));
+        yield { x: pe % width, y: Math.floor(pe / width), object: 'x', values: own };
+      }
+    },
+    check(memory: MemoryReader): Checked {
+      let correct = 0;
+      for (const { x, y } of results) {
+        const found = memory.read(x, y, object);
+        for (let i = 0; i < shape.values; i++) if (found[i] === sums[i]) correct++;
+      }
+      return { checked: results.length * shape.values, correct, exact: true };
+    },
+  };
 }
+
+const rankOf = ({ collective, group: size, cost }: Choice) => ({
+  algorithm: collective.algorithm,
+  group: size,
+  closedForm: cost,
+});
 
 /** The largest power of two up to which a type holds every integer. */
 const exactUpTo = { fp16: 2 ** 11, fp32: 2 ** 24 } as const;
@@ -105,16 +151,43 @@ function integers({ parts, type }: LineShape, seed: number): Contribution {
 
 const typeBytes = { fp16: 2, fp32: 4 } as const;
 
-export const collectiveTargets: Readonly<Record<string, Target>> = Object.fromEntries(
-  Object.values(collectives).map((collective): [string, Target] => [
-    collective.id,
-    {
-      id: collective.id,
-      kind: 'collective',
-      about: collective.about,
-      sizes: hasGroups(collective) ? { words, group } : { words },
-      bytes: ({ width, height, type, sizes }) => width * height * sizes['words'] * typeBytes[type],
-      prepare: (point, wafer) => prepare(collective, point, wafer),
-    },
-  ]),
-);
+const bytes = ({ width, height, type, sizes }: Point): number => width * height * sizes['words'] * typeBytes[type];
+
+const onMesh: readonly (readonly [need: Need, about: string])[] = [
+  ['broadcast', 'the values of the middle PE to every PE of the mesh'],
+  ['reduce', 'the sum over the whole mesh, at one PE'],
+  ['all-reduce', 'the sum over the whole mesh, at every PE'],
+];
+
+export const collectiveTargets: Readonly<Record<string, Target>> = {
+  ...Object.fromEntries(
+    Object.values(collectives).map((collective): [string, Target] => [
+      collective.id,
+      {
+        id: collective.id,
+        kind: 'collective',
+        about: collective.about,
+        sizes: hasGroups(collective) ? { words, group } : { words },
+        bytes,
+        prepare: (point, wafer) => prepare(collective, point, wafer),
+      },
+    ]),
+  ),
+  ...Object.fromEntries(
+    onMesh.map(([need, about]): [string, Target] => [
+      need,
+      {
+        id: need,
+        kind: 'mesh collective',
+        about,
+        sizes:
+          need === 'broadcast'
+            ? { words }
+            : { words, group: { ...group, about: 'PEs per group (default: the best)', otherwise: undefined } },
+        algorithms: ['auto', ...meshCollectives[need].map(({ algorithm }) => algorithm)],
+        bytes,
+        prepare: (point, wafer) => prepareOnMesh(need, point, wafer),
+      },
+    ]),
+  ),
+};

@@ -19,6 +19,20 @@ export interface Point {
   readonly sizes: Readonly<Record<string, number>>;
   /** One of `Target.reduces`, where there are any. */
   readonly reduce?: string;
+  /** One of `Target.algorithms`, where there are any. */
+  readonly algorithm?: string;
+}
+
+/** An algorithm at its best group size, in cycles of the closed form. */
+export interface Ranked {
+  readonly algorithm: string;
+  readonly group: number;
+  readonly closedForm: number;
+}
+
+export interface Chosen extends Ranked {
+  readonly about: string;
+  readonly ranked: readonly Ranked[];
 }
 
 /** What to write or keep besides the report. */
@@ -52,6 +66,9 @@ export interface PointReport {
   readonly sizes: Readonly<Record<string, number>>;
   /** Kernels that sum over PEs: the collective that does. */
   readonly reduce?: string;
+  /** What was asked for (`auto` or a name), and what ran. */
+  readonly algorithm?: string;
+  readonly chosen?: Chosen;
   readonly seed: number;
   readonly cycles: number;
   /** Cycles by the closed form: the counts of `phases()` at the same constants. */

@@ -51,6 +51,7 @@ export function runPoint(point: Point, wanted: Wanted, hooks: Hooks = {}): Point
         : { file: wanted.trace.file, ...writeTrace(file, recorder, point) };
     const report: PointReport = {
       ...facts(target, point, wafer, prepared.program),
+      ...(prepared.chosen === undefined ? {} : { chosen: prepared.chosen }),
       cycles: run.cycles,
       closedForm,
       published: publishedMatches(point, run.cycles),
@@ -87,7 +88,7 @@ function simulatePrepared(prepared: Prepared, wafer: Wafer, { breakdown, trace }
 }
 
 function facts(target: Target, point: Point, wafer: Wafer, program: MachineProgram) {
-  const { width, height, type, seed, sizes, reduce } = point;
+  const { width, height, type, seed, sizes, reduce, algorithm } = point;
   const { hop, ramp, vectorStartup, taskStart } = wafer;
   const fullest = Object.values(program.roles)
     .map((role) => sramOf(role, wafer.id))
@@ -105,6 +106,7 @@ function facts(target: Target, point: Point, wafer: Wafer, program: MachineProgr
     type,
     sizes,
     ...(reduce === undefined ? {} : { reduce }),
+    ...(algorithm === undefined ? {} : { algorithm }),
     seed,
     colors: {
       used: new Set(program.routes.map((rule) => rule.color)).size,

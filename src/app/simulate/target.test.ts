@@ -15,7 +15,9 @@ const pointOf = (id: string, type: Point['type'], reduce?: string): Point => ({
   type,
   wafer: 'wse2',
   seed: 3,
-  sizes: Object.fromEntries(Object.entries(targets[id].sizes).map(([name, size]) => [name, size.otherwise(mesh)])),
+  sizes: Object.fromEntries(
+    Object.entries(targets[id].sizes).map(([name, size]) => [name, size.otherwise?.(mesh) ?? 2]),
+  ),
   ...(reduce === undefined ? {} : { reduce }),
 });
 

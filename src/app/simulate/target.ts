@@ -6,14 +6,14 @@ import type { Phase } from '../../wafer/index.ts';
 import type { MachineProgram, MemoryImage, MemoryReader } from '../../wafer/machine/index.ts';
 import { collectiveTargets } from './collective-target.ts';
 import { kernelTargets } from './kernel/index.ts';
-import type { Point } from './point.ts';
+import type { Chosen, Point } from './point.ts';
 
 /** A size that the person may choose. */
 export interface Size {
   readonly about: string;
   readonly max: number;
-  /** Without a choice, on this mesh. */
-  readonly otherwise: (mesh: { readonly width: number; readonly height: number }) => number;
+  /** Without a choice, on this mesh; absent where the target then chooses by itself. */
+  readonly otherwise: ((mesh: { readonly width: number; readonly height: number }) => number) | undefined;
 }
 
 /** Of the values that a run leaves, how many were compared, and how many were as they should be. */
@@ -28,17 +28,22 @@ export interface Checked {
 export interface Prepared {
   readonly program: MachineProgram;
   readonly phases: readonly Phase[];
+  /** Where there are several algorithms: the one that runs, and all of them, the cheapest first. */
+  readonly chosen?: Chosen;
   inputs(): Iterable<MemoryImage>;
   check(memory: MemoryReader): Checked;
 }
 
 export interface Target {
   readonly id: string;
-  readonly kind: 'collective' | 'kernel';
+  /** A mesh collective runs over the whole mesh, a collective on every row of it. */
+  readonly kind: 'collective' | 'mesh collective' | 'kernel';
   readonly about: string;
   readonly sizes: Readonly<Record<string, Size>>;
   /** Kernels: collectives that they may sum by, the default first; absent when they sum nothing over PEs. */
   readonly reduces?: readonly string[];
+  /** Ways to do it, the default first. */
+  readonly algorithms?: readonly string[];
   /** Bytes of all tensors at a point, roughly: decides whether a run is begun. */
   bytes(point: Point): number;
   prepare(point: Point, wafer: Wafer): Prepared;

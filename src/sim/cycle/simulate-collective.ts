@@ -49,7 +49,7 @@ export function simulateCollective(
   for (const [name, value] of Object.entries({ parts: line.parts, values: line.values, group: line.group }))
     if (!(Number.isInteger(value) && value >= 1))
       fail({ code: 'LINE_SHAPE', message: `${name} must be a positive integer`, found: String(value) });
-  const { program, results } = collectives[id].lower(line, wafer);
+  const { program, results, outcome = 'x' } = collectives[id].lower(line, wafer);
   const valuesOf = contribution ?? ((position: number) => new Float64Array(line.values).fill(position + 1));
   const inputs: MemoryImage[] = Array.from({ length: line.parts }, (_, x) => ({
     x,
@@ -64,7 +64,7 @@ export function simulateCollective(
     hops: simulation.counts.hops,
     colors: new Set(program.routes.map((rule) => rule.color)).size,
     results,
-    values: simulation.read(results[0], 0, 'x').subarray(0, line.values),
+    values: simulation.read(results[0], 0, outcome).subarray(0, line.values),
     simulation,
   };
 }

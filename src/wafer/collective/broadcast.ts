@@ -13,6 +13,7 @@ import type { LoweredCollective } from './line-program.ts';
  */
 export const broadcast: Collective = {
   id: 'broadcast',
+  does: 'broadcast',
   about: 'from the middle PE to both ends by multicast routes',
   colors: 1,
   phases: (line) => broadcastPhases(line, rootOf(line.parts)),

@@ -11,6 +11,7 @@ import type { LineProgram } from './line-program.ts';
  */
 export const chain: Collective = {
   id: 'chain',
+  does: 'reduce',
   about: 'reduce along the line, one PE after another',
   colors: 2,
   phases: ({ parts, values, type }) => {

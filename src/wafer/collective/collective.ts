@@ -11,9 +11,13 @@ export interface LineShape {
   readonly group: number;
 }
 
+/** What a collective leaves where: see `outcome.ts`. */
+export type Need = 'broadcast' | 'reduce' | 'all-reduce' | 'reduce-scatter' | 'all-gather' | 'all-to-all';
+
 /** A collective on a line of PEs: what it costs, in counts. */
 export interface Collective {
   readonly id: string;
+  readonly does: Need;
   /** One sentence for people. */
   readonly about: string;
   /** Routable colors that it occupies on a line. */

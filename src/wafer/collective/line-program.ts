@@ -6,21 +6,32 @@ import type { LineShape } from './collective.ts';
 import { lineRole } from './line-role.ts';
 import type { Step, Trigger } from './line-step.ts';
 
-/** A collective as a PE-level program. Every PE's values are in its object `x`; an odd number of fp16 is padded to whole wavelets. */
+/**
+ * A collective as a PE-level program. Every PE's values are in its object `x`; an odd number of fp16 is padded to whole
+ * wavelets. What it leaves where stands in `outcome.ts`.
+ */
 export interface LoweredCollective {
   readonly program: MachineProgram;
-  /** Positions along the line whose `x` holds the outcome at the end. */
+  /** Positions along the line that hold the outcome at the end. */
   readonly results: readonly number[];
-  /** What the PEs of each role do, so that kernels can do it on vectors of theirs. */
+  /** The object that holds it, where that is not `x`. */
+  readonly outcome?: string;
+  /** What the PEs of each role do, so that kernels can do it on vectors of theirs: where it is a list of steps. */
+  readonly line?: LineSteps;
+}
+
+export interface LineSteps {
+  /** By role. */
   readonly steps: Readonly<Record<string, readonly Step[]>>;
   readonly trigger: Trigger;
 }
 
 type Switching = Pick<RouteRule, 'ring' | 'pop'> & { readonly positions: readonly RoutePosition[] };
 
-export interface LineProgram {
+/** @template S what a PE can be told to do */
+export interface LineProgram<S = Step> {
   /** The PE's steps, after those it has. */
-  does(pe: number, ...steps: Step[]): void;
+  does(pe: number, ...steps: S[]): void;
   /** A color carries one PE's wavelets to another, past those between. */
   message(color: number, from: number, to: number): void;
   /** A color carries one PE's wavelets to all between `low` and `high`, both included, except itself. */
@@ -30,10 +41,27 @@ export interface LineProgram {
   build(results: readonly number[]): LoweredCollective;
 }
 
-/** West to east: PE 0 of the line is the westernmost. */
-export function createLineProgram(line: LineShape, trigger: Trigger, wafer: Wafer): LineProgram {
-  const steps: Step[][] = Array.from({ length: line.parts }, () => []);
-  const routes: Map<number, Switching>[] = Array.from({ length: line.parts }, () => new Map());
+export const createLineProgram = (line: LineShape, trigger: Trigger, wafer: Wafer): LineProgram =>
+  lineProgramOf(
+    line.parts,
+    wafer,
+    (steps: readonly Step[]) => lineRole(steps, trigger, line.values, line.type, wafer),
+    (steps) => ({ line: { steps, trigger } }),
+  );
+
+/**
+ * West to east: PE 0 of the line is the westernmost.
+ * @param roleOf the role of a PE that is told to do `steps`
+ * @param more what to say of the steps of each role besides
+ */
+export function lineProgramOf<S>(
+  parts: number,
+  wafer: Wafer,
+  roleOf: (steps: readonly S[]) => Role,
+  more: (steps: Readonly<Record<string, readonly S[]>>) => Pick<LoweredCollective, 'line'> = () => ({}),
+): LineProgram<S> {
+  const steps: S[][] = Array.from({ length: parts }, () => []);
+  const routes: Map<number, Switching>[] = Array.from({ length: parts }, () => new Map());
   const fixed = (pe: number, color: number, rx: Port, ...tx: Port[]): void => {
     routes[pe].set(color, { positions: [{ rx: [rx], tx }] });
   };
@@ -63,11 +91,11 @@ export function createLineProgram(line: LineShape, trigger: Trigger, wafer: Wafe
         routes.flatMap((byColor, pe) => [...byColor].map(([color, route]) => ({ pe, value: { color, ...route } }))),
       ).map(({ on, value }) => ({ on, ...value }));
       const roles: Record<string, Role> = {};
-      const stepsOf: Record<string, readonly Step[]> = {};
+      const stepsOf: Record<string, readonly S[]> = {};
       const tiles: Tile[] = alike(steps.map((value, pe) => ({ pe, value }))).map(({ on, value, kind }) => {
         const name = `role ${kind}`;
         stepsOf[name] = value;
-        roles[name] ??= lineRole(value, trigger, line.values, line.type, wafer);
+        roles[name] ??= roleOf(value);
         return { on, role: name };
       });
       return {
@@ -75,15 +103,14 @@ export function createLineProgram(line: LineShape, trigger: Trigger, wafer: Wafe
           format: 'ingot-machine',
           version: 1,
           target: wafer.id,
-          width: line.parts,
+          width: parts,
           height: 1,
           routes: rules,
           roles,
           tiles,
         },
         results,
-        steps: stepsOf,
-        trigger,
+        ...more(stepsOf),
       };
     },
   };

@@ -10,6 +10,7 @@ import { createLineProgram } from './line-program.ts';
  */
 export const pipeline: Collective = {
   id: 'pipeline',
+  does: 'all-reduce',
   about: 'all-reduce by one task-driven chain along the line and a broadcast back',
   colors: 3,
   phases: (line) => {

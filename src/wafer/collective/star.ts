@@ -1,22 +1,27 @@
 import { phase, waveletsOf } from '../phase.ts';
+import { heldBehindSender } from './buffers.ts';
 import type { Collective } from './collective.ts';
 import { createLineProgram } from './line-program.ts';
 
 /**
  * Every PE sends its values straight to the first, nearest first; the first adds them all. A PE's router
  * lets the others pass once its own values and a control wavelet that turns its switch have left. That
- * wavelet is an instruction of its own behind the values, so each message but the last pays its start-up.
+ * wavelet is an instruction of its own behind the values, so each long message but the last pays its start-up.
  * Source: HPDC'24, star reduce (there without the control wavelets): B (P - 1) + 2 T_R + 1.
  */
 export const star: Collective = {
   id: 'star',
+  does: 'reduce',
   about: 'every PE sends to the first, which adds them all',
   colors: 1,
   phases: ({ parts, values, type }) => {
     const messages = parts - 1;
     if (messages === 0) return [];
-    const wavelets = messages * waveletsOf(values, type) + messages - 1;
-    const vectors = [{ count: messages - 1, length: 0, type }];
+    const length = waveletsOf(values, type);
+    const wavelets = messages * length + messages - 1;
+    // Messages that wait with their control wavelet in the buffers: only the first shows its start-up.
+    const startups = length < heldBehindSender ? Math.min(1, messages - 1) : messages - 1;
+    const vectors = [{ count: startups, length: 0, type }];
     return [phase('star', { hops: 1, ramps: 2, steps: 1, wavelets, vectors })];
   },
   lower: (line, wafer) => {

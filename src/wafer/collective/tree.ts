@@ -13,6 +13,7 @@ import { createLineProgram } from './line-program.ts';
  */
 export const tree: Collective = {
   id: 'tree',
+  does: 'reduce',
   about: 'binary tree: neighbours, then neighbours of neighbours',
   colors: 1,
   phases: ({ parts, values, type }) => {

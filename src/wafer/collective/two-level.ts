@@ -15,6 +15,7 @@ import type { LineProgram } from './line-program.ts';
  */
 export const twoLevel: Collective = {
   id: 'two-level',
+  does: 'reduce',
   about: 'chains from both ends to the middle of each group, then among the group roots (K-tree, K = 2)',
   colors: 8,
   phases: (line) => {

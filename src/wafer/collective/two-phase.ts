@@ -11,6 +11,7 @@ import { createLineProgram } from './line-program.ts';
  */
 export const twoPhase: Collective = {
   id: 'two-phase',
+  does: 'reduce',
   about: 'chains inside groups, then a chain among the group leaders',
   colors: 4,
   phases: ({ parts, values, type, group }) => {

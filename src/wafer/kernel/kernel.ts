@@ -1,6 +1,6 @@
 import type { Op } from '../../model/index.ts';
-import { allReduce } from '../collective/index.ts';
-import type { LineShape } from '../collective/index.ts';
+import { allReduce } from '../collective/all-reduce.ts';
+import type { LineShape } from '../collective/collective.ts';
 import type { Phase, VectorType } from '../phase.ts';
 import type { Axis } from '../reduction.ts';
 

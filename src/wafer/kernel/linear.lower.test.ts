@@ -21,7 +21,7 @@ const shapes = fc.record({
   bias: fc.boolean(),
   group: fc.integer({ min: 1, max: 5 }),
 });
-const reduces = Object.values(collectives).filter(({ id }) => id !== 'broadcast');
+const reduces = Object.values(collectives).filter(({ id, does }) => does === 'reduce' || id === 'pipeline');
 
 const tensorsOf = ({ k, n, type }: LinearSpec, seed: number): Tensors => {
   const round = (values: Float64Array): Float64Array => values.map((v) => roundTo(dtypeCode[type], v));

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { dtypeCode } from '../machine/index.ts';
 import { roundTo } from '../machine/arithmetic.ts';
 import { waveletsOf } from '../phase.ts';
-import { interleave, lowerShiftGemm } from './shift-gemm.lower.ts';
+import { interleave } from '../collective/ring-shift.ts';
+import { lowerShiftGemm } from './shift-gemm.lower.ts';
 import { held } from './lower/exponential.ts';
 import { normals, runLowered, wse2 } from './testing/run-lowered.ts';
 

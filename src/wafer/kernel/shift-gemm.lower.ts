@@ -1,17 +1,9 @@
 import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { allocate } from '../machine/index.ts';
-import type {
-  Dsd,
-  Instruction,
-  MachineProgram,
-  MemoryReader,
-  Port,
-  Role,
-  RouteRule,
-  Task,
-  Tile,
-} from '../machine/index.ts';
+import type { Dsd, Instruction, MachineProgram, MemoryReader, Role, RouteRule, Task, Tile } from '../machine/index.ts';
+import { interleave, shiftsAlong } from '../collective/ring-shift.ts';
+import type { Shift } from '../collective/ring-shift.ts';
 import type { VectorType } from '../phase.ts';
 import { columnPitch, weightBank } from './lower/columns.ts';
 import { loweredContext, pesOfMesh } from './lower/lowering.ts';
@@ -27,59 +19,6 @@ export interface ShiftGemmSpec {
   readonly m: number;
   readonly k: number;
   readonly n: number;
-}
-
-/**
- * INTERLEAVE (WaferLLM, OSDI'25, section 5): the ring 0, 2, 4, … 5, 3, 1 over positions of a line, in which no
- * neighbours are more than two hops apart.
- * @returns the position of each ring index
- */
-export const interleave = (side: number): number[] =>
-  Array.from({ length: side }, (_, index) => (2 * index < side ? 2 * index : 2 * (side - index) - 1));
-
-/** How a PE passes its tile on along one line. */
-interface Shift {
-  readonly out: number;
-  readonly in: number;
-  readonly routes: readonly {
-    readonly position: number;
-    readonly color: number;
-    readonly rx: Port;
-    readonly tx: Port;
-  }[];
-}
-
-/**
- * Every position sends to its ring predecessor. A message takes the lowest color that none on its way has.
- * @param firstColor the shift takes at most three colors from here on
- */
-function shiftsAlong(ring: readonly number[], ahead: Port, behind: Port, firstColor: number): Shift[] {
-  const side = ring.length;
-  const messages = ring
-    .map((from, index) => ({ from, to: ring[(index + side - 1) % side] }))
-    .sort((a, b) => Math.min(a.from, a.to) - Math.min(b.from, b.to));
-  const out = Array.from({ length: side }, () => -1);
-  const into = Array.from({ length: side }, () => -1);
-  const taken = Array.from({ length: side }, () => new Set<number>());
-  const routes: Shift['routes'][number][] = [];
-  for (const { from, to } of messages) {
-    const step = Math.sign(to - from);
-    const way = Array.from({ length: Math.abs(to - from) + 1 }, (_, i) => from + i * step);
-    let color = firstColor;
-    while (way.some((position) => taken[position].has(color))) color++;
-    const [on, back] = step > 0 ? [ahead, behind] : [behind, ahead];
-    for (const position of way) {
-      taken[position].add(color);
-      routes.push({ position, color, rx: position === from ? 'R' : back, tx: position === to ? 'R' : on });
-    }
-    out[from] = color;
-    into[to] = color;
-  }
-  return ring.map((_, position) => ({
-    out: out[position],
-    in: into[position],
-    routes: routes.filter((route) => route.position === position),
-  }));
 }
 
 /**

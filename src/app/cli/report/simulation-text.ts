@@ -3,7 +3,7 @@
 import { formatCount, formatSi, renderTable, type Column } from '../../../core/index.ts';
 import type { CycleBreakdown } from '../../../sim/index.ts';
 import { targets, type Target } from '../../simulate/target.ts';
-import type { PointReport } from '../../simulate/point.ts';
+import type { Chosen, PointReport, Ranked } from '../../simulate/point.ts';
 import type { Io } from '../io.ts';
 import { bar, label, percent, plural, wrap } from './layout.ts';
 
@@ -31,6 +31,9 @@ export function renderSimulation(report: PointReport, paint: Io['paint']): strin
     '',
     heading(`Cycles         ${formatCount(cycles)}`),
     line('closed form', `${formatCount(closedForm)}, simulated ${difference(cycles, closedForm)}`),
+    ...(report.chosen === undefined
+      ? []
+      : [wrap(chosenText(report.chosen, report.algorithm), ' '.repeat(LABEL), '  algorithm'.padEnd(LABEL))]),
     ...report.published.flatMap(({ id, value, unit, kind, source, error }) => [
       line(
         'published',
@@ -74,6 +77,18 @@ export function renderSimulation(report: PointReport, paint: Io['paint']): strin
   ].join('\n')}\n`;
 }
 
+/** The algorithm that ran, and what the closed form gives for the others. */
+function chosenText({ algorithm, about, ranked, ...rest }: Chosen, asked: string | undefined): string {
+  const named = (one: Ranked): string =>
+    isGrouped(one.algorithm) ? `${one.algorithm} in groups of ${one.group}` : one.algorithm;
+  const others = ranked.filter((one) => one.algorithm !== algorithm);
+  const how = others.length > 0 && asked === 'auto' ? ', the cheapest by the closed form' : '';
+  const list = others.map((one) => `${named(one)} ${formatCount(one.closedForm)}`).join(', ');
+  return `${named({ algorithm, ...rest })}${how}: ${about}${list === '' ? '' : `. The others: ${list}`}`;
+}
+
+const isGrouped = (algorithm: string): boolean => algorithm.startsWith('two-');
+
 function breakdownText(breakdown: CycleBreakdown, cycles: number, paint: Io['paint']): string[] {
   const parts = Object.entries(breakdown) as [keyof CycleBreakdown, number][];
   const row = (name: string, count: number, text: string): string =>
@@ -111,8 +126,12 @@ function speedText({ wallSeconds, cycles, counts }: PointReport): string {
   return `${formatSi(wallSeconds, 's')} on this machine: ${rate(cycles, ' cycles').replace('  ', ' ')}, ${rate(counts.hops, ' hops').replace('  ', ' ')}`;
 }
 
-const variedText = ({ type, reduce, sizes }: PointReport, name: string): string =>
-  name === 'type' ? type : name === 'reduce' ? (reduce ?? '-') : formatCount(sizes[name]);
+function variedText({ type, reduce, algorithm, sizes }: PointReport, name: string): string {
+  if (name === 'type') return type;
+  if (name === 'reduce') return reduce ?? '-';
+  if (name === 'algorithm') return algorithm ?? '-';
+  return formatCount(sizes[name]);
+}
 
 /** Points beside one another. @param varied sizes that differ between points */
 export function renderSweep(reports: readonly PointReport[], varied: readonly string[]): string {
@@ -146,10 +165,16 @@ export function renderTargets(paint: Io['paint']): string {
     ...(target.reduces === undefined
       ? []
       : [wrap(`what sums over PEs: ${target.reduces.join(', ')}`, ' '.repeat(18), '      --reduce    ')]),
+    ...(target.algorithms === undefined
+      ? []
+      : [wrap(target.algorithms.join(', '), ' '.repeat(20), '      --algorithm   ')]),
   ];
   const all = Object.values(targets);
   return `${[
-    'Collectives: on every row of the mesh; on a mesh of one column, along it',
+    'Collectives over the whole mesh, by the cheapest algorithm unless one is named',
+    ...all.filter(({ kind }) => kind === 'mesh collective').flatMap(text),
+    '',
+    'Algorithms on lines: on every row of the mesh; on a mesh of one column, along it',
     ...all.filter(({ kind }) => kind === 'collective').flatMap(text),
     '',
     'Kernels: on the whole mesh',

@@ -1,5 +1,6 @@
 // A collective on every line of a mesh along one axis, as a stage of a kernel.
 
+import { assert } from '../../../core/index.ts';
 import type { Wafer } from '../../../spec/index.ts';
 import { broadcastPhases, lowerBroadcast } from '../../collective/broadcast.ts';
 import type { Collective, LineShape, LoweredCollective } from '../../collective/index.ts';
@@ -87,14 +88,14 @@ export function lowerAllReduce(
 ): LoweredAllReduce {
   if (line.parts === 1) return { stages: [], phases: [] };
   const segments = Math.floor(along(axis, mesh) / line.parts);
-  const stage = ({ program, steps, trigger }: LoweredCollective, name: string): LineStage => {
+  const stage = ({ program, line: does }: LoweredCollective, name: string): LineStage => {
+    assert(does !== undefined, `${collective.id} is a list of steps`);
     const { routes, tiles } = onLines(program, axis, mesh, segments);
     const length = wholeWavelets(line.values, line.type);
     return {
       routes,
       tiles,
-      steps,
-      trigger,
+      ...does,
       use: { object, length, type: line.type, combine },
       // A switch is where the last message left it, so only fixed routes are used again.
       ...(isFixed(program) ? { line: `${axis} ${name} ${line.parts} ${line.group}` } : {}),
