@@ -125,8 +125,8 @@ const damages: readonly Damage[] = [
   },
   {
     name: 'architecture-for-sizing',
-    done: 'llama.expert_count was set to 8',
-    file: () => withMetadata({ 'llama.expert_count': u32(8) }),
+    done: 'general.architecture was set to glm4moe',
+    file: () => withMetadata({ 'general.architecture': text('glm4moe') }),
   },
   {
     name: 'missing-keys',

@@ -4,7 +4,7 @@
 import { definitionOf } from '../model/index.ts';
 import type { Graph, Op } from '../model/index.ts';
 import type { Wafer } from '../spec/index.ts';
-import { inputAxes } from '../wafer/index.ts';
+import { inputAxes, outputAxisOf } from '../wafer/index.ts';
 import type { Axis, MemoryPlan, Numerics, VectorType } from '../wafer/index.ts';
 
 export interface Mesh {
@@ -32,6 +32,11 @@ function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics): number
       const scales = numerics.weights === 'int8' ? outputs * 4 : 0;
       const bias = op.bias === undefined ? 0 : outputs * vector;
       return tile(op.k, op.n, axis, mesh) * matrix + scales + bias;
+    }
+    case 'head-linear': {
+      // Kept as a table is: in 16 bits where the model has int8.
+      const inputs = op.isSpread ? op.k * op.heads : op.heads * (op.k + op.passed);
+      return tile(inputs, op.n, axis, mesh) * Math.max(2, matrix);
     }
     case 'moe': {
       const expert = 2 * tile(op.width, op.expertFfn, axis, mesh) + tile(op.expertFfn, op.width, other(axis), mesh);
@@ -73,7 +78,7 @@ function activationsPerToken(ops: readonly Op[], mesh: Mesh, numerics: Numerics)
     const axis = axes.get(op) ?? 'y';
     if (i === 0)
       for (const { name, width } of definitionOf(op).inputs(op)) alive.set(name, Math.ceil(width / span(axis, mesh)));
-    const values = Math.ceil(definitionOf(op).width(op) / span(op.kind === 'linear' ? other(axis) : axis, mesh));
+    const values = Math.ceil(definitionOf(op).width(op) / span(outputAxisOf(op, axis), mesh));
     largest = Math.max(largest, values);
     // The residual is read again later under the name that the last op writes: both live at the end.
     alive.set(i === ops.length - 1 ? `${op.out} out` : op.out, values);
@@ -97,9 +102,9 @@ function kvOnPe(ops: readonly Op[], mesh: Mesh, numerics: Numerics): { cache: nu
     const values =
       op.latent === undefined
         ? 2 * Math.ceil((op.kvHeads * op.headDim) / channels)
-        : Math.ceil(op.latent.cacheWidth / channels);
+        : Math.ceil((op.kvHeads * op.headDim) / channels);
     cache += values * bytesOf(numerics.kv);
-    const queriesPerKv = op.latent === undefined ? Math.ceil(op.heads / op.kvHeads) : op.heads;
+    const queriesPerKv = Math.ceil(op.heads / op.kvHeads);
     score = Math.max(score, 2 * queriesPerKv * bytesOf(numerics.activations));
   }
   return { cache, score };

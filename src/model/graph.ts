@@ -19,7 +19,8 @@ export interface EmbeddingOp extends OpBase {
 
 /**
  * Root-mean-square norm over each of `groups` equal parts of the row (1: the whole row). The weight has
- * width / groups elements and is the same for every part; `offset` (absent: 0) is added to each of them.
+ * width / groups elements and is the same for every part; `offset` (absent: 0) is added to each of them. The `passed`
+ * elements (absent: 0) that follow the row's first `width` are handed on as they are.
  */
 export interface RmsNormOp extends OpBase {
   readonly kind: 'rmsnorm';
@@ -29,24 +30,53 @@ export interface RmsNormOp extends OpBase {
   readonly groups: number;
   readonly eps: number;
   readonly offset?: number;
+  readonly passed?: number;
 }
 
-/** out = input · weightᵀ (+ bias); weight is [n, k], row-major, as in PyTorch. */
+/**
+ * out = input · weightᵀ (+ bias); weight is [n, k], row-major, as in PyTorch. With `rows`, the op has rows [from, from + n)
+ * of a weight [of, k] that it shares with others.
+ */
 export interface LinearOp extends OpBase {
   readonly kind: 'linear';
   readonly input: string;
   readonly weight: string;
   readonly bias?: string;
+  readonly rows?: { readonly from: number; readonly of: number };
   readonly k: number;
   readonly n: number;
 }
 
-/** Rotary embedding of each head, half-split pairs (i, i + headDim / 2). */
+/**
+ * A matrix for each head, x_h · M_h, followed by the `passed` elements that lie behind the k of the head. Head h has
+ * `rows` rows of the weight [heads · rows, …] to itself; those from `from` on are M_h [k, n], or [n, k] transposed.
+ */
+export interface HeadLinearOp extends OpBase {
+  readonly kind: 'head-linear';
+  readonly input: string;
+  readonly weight: string;
+  readonly heads: number;
+  readonly k: number;
+  readonly n: number;
+  readonly rows: number;
+  readonly from: number;
+  readonly stored: 'kn' | 'nk';
+  readonly passed: number;
+  /** Each head's input lies over all the tiles of its axis, as latent attention leaves it; else all heads' together do. */
+  readonly isSpread: boolean;
+}
+
+/**
+ * Rotary embedding of each head, or of `part` of each, the rest handed on: pairs are (i, i + width / 2) of the part
+ * (half-split), or (2i, 2i + 1) with `neighbours`.
+ */
 export interface RopeOp extends OpBase {
   readonly kind: 'rope';
   readonly input: string;
   readonly heads: number;
   readonly headDim: number;
+  readonly part?: { readonly from: number; readonly width: number };
+  readonly neighbours?: boolean;
   readonly rope: RopeShape;
 }
 
@@ -69,10 +99,10 @@ export interface AttentionOp extends OpBase {
   /** Name of a weight [heads]: a score of each head that takes its share of the softmax and brings no value. */
   readonly sinks?: string;
   /**
-   * Latent attention, for sizing only: values are narrower than keys, and the cache keeps one latent vector
-   * of `cacheWidth` elements a token instead of k and v.
+   * Latent attention in its absorbed form (DeepSeek-V2, arXiv 2405.04434, section 2.1): the values are the first
+   * `valueHeadDim` elements of the keys, so that the cache keeps k alone; `v` is `k`.
    */
-  readonly latent?: { readonly valueHeadDim: number; readonly cacheWidth: number };
+  readonly latent?: { readonly valueHeadDim: number };
 }
 
 /** Gated linear unit: out = activation(gate) ⊙ up; `clamped-silu` also bounds both and adds 1 to up. */
@@ -127,7 +157,17 @@ export interface MoeOp extends OpBase {
   readonly width: number;
 }
 
-export type Op = EmbeddingOp | RmsNormOp | LinearOp | RopeOp | AttentionOp | GluOp | SoftcapOp | AddOp | MoeOp;
+export type Op =
+  | EmbeddingOp
+  | RmsNormOp
+  | LinearOp
+  | HeadLinearOp
+  | RopeOp
+  | AttentionOp
+  | GluOp
+  | SoftcapOp
+  | AddOp
+  | MoeOp;
 export type OpKind = Op['kind'];
 
 /**

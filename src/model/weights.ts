@@ -74,17 +74,24 @@ export function* layerWeights(shape: LlmShape, layer: number): Generator<WeightS
     layer,
   });
   yield tensor('input_layernorm.weight', 'norm', hidden);
-  yield* attention.kind === 'gqa' ? gqaWeights(tensor, hidden, attention) : mlaWeights(tensor, hidden, attention);
+  yield* attention.kind === 'gqa' ? gqaWeights(tensor, shape, attention) : mlaWeights(tensor, hidden, attention);
   yield tensor('post_attention_layernorm.weight', 'norm', hidden);
   if (shape.layerNorms === 4) yield tensor('pre_feedforward_layernorm.weight', 'norm', hidden);
   if (mlp.kind === 'moe' && layer >= mlp.denseLayers) yield* moeWeights(tensor, shape.arch, hidden, mlp);
-  else yield* gatedWeights(tensor, 'mlp', 'mlp', hidden, denseWidth(mlp));
+  else if (shape.fusedProjections === true) {
+    yield tensor('mlp.gate_up_proj.weight', 'mlp', 2 * denseWidth(mlp), hidden);
+    yield tensor('mlp.down_proj.weight', 'mlp', hidden, denseWidth(mlp));
+  } else yield* gatedWeights(tensor, 'mlp', 'mlp', hidden, denseWidth(mlp));
   if (shape.layerNorms === 4) yield tensor('post_feedforward_layernorm.weight', 'norm', hidden);
 }
 
 const denseWidth = (mlp: DenseMlpShape | MoeShape): number => (mlp.kind === 'dense' ? mlp.ffn : mlp.denseFfn);
 
-function* gqaWeights(tensor: Tensor, hidden: number, a: GqaShape): Generator<WeightSpec, void, undefined> {
+function* gqaWeights(
+  tensor: Tensor,
+  { hidden, fusedProjections }: LlmShape,
+  a: GqaShape,
+): Generator<WeightSpec, void, undefined> {
   const outputs = [
     ['q', a.heads],
     ['k', a.kvHeads],
@@ -92,10 +99,12 @@ function* gqaWeights(tensor: Tensor, hidden: number, a: GqaShape): Generator<Wei
   ] as const;
   for (const [letter, heads] of outputs) {
     const rows = heads * a.headDim;
-    yield tensor(`self_attn.${letter}_proj.weight`, 'attention', rows, hidden);
+    if (fusedProjections !== true) yield tensor(`self_attn.${letter}_proj.weight`, 'attention', rows, hidden);
     if (a.qkvBias) yield tensor(`self_attn.${letter}_proj.bias`, 'bias', rows);
     if (a.qkNorm && letter !== 'v') yield tensor(`self_attn.${letter}_norm.weight`, 'norm', a.headDim);
   }
+  if (fusedProjections === true)
+    yield tensor('self_attn.qkv_proj.weight', 'attention', (a.heads + 2 * a.kvHeads) * a.headDim, hidden);
   if (a.sinks === true) yield tensor('self_attn.sinks', 'bias', a.heads);
   yield tensor('self_attn.o_proj.weight', 'attention', hidden, a.heads * a.headDim);
   if (a.outBias) yield tensor('self_attn.o_proj.bias', 'bias', hidden);
@@ -104,9 +113,12 @@ function* gqaWeights(tensor: Tensor, hidden: number, a: GqaShape): Generator<Wei
 /** Queries and keys/values pass low-rank bottlenecks; the rotary part of the key is shared by all heads. */
 function* mlaWeights(tensor: Tensor, hidden: number, a: MlaShape): Generator<WeightSpec, void, undefined> {
   const keyDim = a.nopeHeadDim + a.ropeHeadDim;
-  yield tensor('self_attn.q_a_proj.weight', 'attention', a.queryRank, hidden);
-  yield tensor('self_attn.q_a_layernorm.weight', 'norm', a.queryRank);
-  yield tensor('self_attn.q_b_proj.weight', 'attention', a.heads * keyDim, a.queryRank);
+  if (a.queryRank === undefined) yield tensor('self_attn.q_proj.weight', 'attention', a.heads * keyDim, hidden);
+  else {
+    yield tensor('self_attn.q_a_proj.weight', 'attention', a.queryRank, hidden);
+    yield tensor('self_attn.q_a_layernorm.weight', 'norm', a.queryRank);
+    yield tensor('self_attn.q_b_proj.weight', 'attention', a.heads * keyDim, a.queryRank);
+  }
   yield tensor('self_attn.kv_a_proj_with_mqa.weight', 'attention', a.kvRank + a.ropeHeadDim, hidden);
   yield tensor('self_attn.kv_a_layernorm.weight', 'norm', a.kvRank);
   yield tensor('self_attn.kv_b_proj.weight', 'attention', a.heads * (a.nopeHeadDim + a.valueHeadDim), a.kvRank);

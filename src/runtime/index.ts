@@ -9,4 +9,6 @@ export * from './http/index.ts';
 export { createPacer, type PaceCounts, type Pacer } from './pace.ts';
 export type { LatencyTargets } from './sequence.ts';
 export * from './speculation/index.ts';
+export { fillerOf, MEAN_SENTENCES, pageWords } from './emulate/index.ts';
+export { createEmulateExecutor, type EmulateExecutorOptions } from './executor/emulate.ts';
 export { createNullExecutor, type NullExecutorOptions } from './executor/null.ts';

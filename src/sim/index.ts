@@ -3,6 +3,12 @@ export { price, priceAll, total } from './analytic/price.ts';
 export type { Breakdown } from './analytic/price.ts';
 export { createCostModel, createStepModel, kernelContext } from './analytic/program-cost.ts';
 export type { AnalyticStepModel, StepCost } from './analytic/program-cost.ts';
+export { powerAt, stageEnergies, tokenRate } from './analytic/energy.ts';
+export type { PowerAt, StageEnergy } from './analytic/energy.ts';
+export { gemmSide, overOf, streamedDecode, streamingMemory, trainingStep } from './analytic/weight-streaming.ts';
+export type { StreamedDecode, TrainingStep } from './analytic/weight-streaming.ts';
+export { dieGrid, heatMap } from './analytic/heat.ts';
+export type { HeatMap } from './analytic/heat.ts';
 export { createActivity, simulate, simulateCollective, timingOf } from './cycle/index.ts';
 export type {
   Activity,

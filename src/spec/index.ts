@@ -7,3 +7,5 @@ export * from './published/published-row.ts';
 export * from './published/index.ts';
 export * from './wafer/pe-limits.ts';
 export * from './wafer/silicon.ts';
+export * from './wafer/heat-facts.ts';
+export * from './cluster.ts';

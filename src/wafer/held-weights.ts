@@ -3,19 +3,24 @@
 import { fail } from '../core/index.ts';
 import { opsOf, requireExecutable, verifyGraph } from '../model/index.ts';
 import type { DType, Op, WeightSource } from '../model/index.ts';
+import { f32, roundToBf16, roundToF16 } from './arithmetic.ts';
 import type { Numerics, Program } from './program.ts';
 
 /** Type in which the matrix of a linear op is held: the program's. */
 export const heldMatrix = (numerics: Numerics): Numerics['weights'] => numerics.weights;
 
 /**
- * Type in which an embedding table or a router is held: the program's, except that int8 programs keep them in 16 bits, as
+ * Type in which an embedding table, a router or a matrix for each head is held: the program's, except that int8 programs keep them in 16 bits, as
  * stored where the checkpoint has 16 bits.
  */
 export function heldTable(numerics: Numerics, stored: DType): DType {
   if (numerics.weights !== 'int8') return numerics.weights;
   return stored === 'f32' ? 'bf16' : stored;
 }
+
+/** Rounds to a type in which weights are held, int8 apart. */
+export const roundingTo = (type: Exclude<Numerics['weights'], 'int8'>): ((x: number) => number) =>
+  type === 'f32' ? f32 : type === 'bf16' ? roundToBf16 : roundToF16;
 
 // Norm weights and biases are small: they are held as stored and widened exactly.
 

@@ -5,10 +5,18 @@ export * from './collective/index.ts';
 export * from './collective/mesh/index.ts';
 export * from './kernel/index.ts';
 export * from './plan.ts';
+export * from './work.ts';
 export * from './arithmetic.ts';
-export { heldMatrix, heldTable, requireExecutableProgram, requireWeight } from './held-weights.ts';
+export { heldMatrix, heldTable, requireExecutableProgram, requireWeight, roundingTo } from './held-weights.ts';
 export * from './orders.ts';
 export * from './interpret.ts';
 export * from './defect/index.ts';
 // For tests of other parts; nothing that ships calls it.
-export { tinyProgram, tinyShape, type TinyMesh, type TinyShape, type TinyStages } from './testing/tiny-program.ts';
+export {
+  tinyMixtures,
+  tinyProgram,
+  tinyShape,
+  type TinyMesh,
+  type TinyShape,
+  type TinyStages,
+} from './testing/tiny-program.ts';

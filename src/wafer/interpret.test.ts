@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createReference, randomWeights } from '../model/index.ts';
 import { interpret } from './interpret.ts';
 import type { Numerics, Program } from './program.ts';
-import { tinyProgram, tinyShape } from './testing/tiny-program.ts';
+import { tinyMixtures, tinyProgram, tinyShape } from './testing/tiny-program.ts';
 import type { TinyShape } from './testing/tiny-program.ts';
 
 const mesh = { width: 7, height: 5, groups: { x: 3, y: 2 } };
@@ -28,7 +28,11 @@ describe('interpret', () => {
     { arch: 'qwen2', tied: true },
     { arch: 'qwen3', headDim: 10 },
     { arch: 'mistral', slidingWindow: 5 },
+    ...tinyMixtures,
     { arch: 'gemma2', tied: true, slidingWindow: 5 },
+    { arch: 'phi3', slidingWindow: 5 },
+    { arch: 'deepseek_v3' },
+    { arch: 'deepseek_v3', queryRank: 7 },
   ];
   // Logits spread by about 1, so fp32 sums of some 40 terms stay well within 1e-4.
   for (const tiny of shapes) {

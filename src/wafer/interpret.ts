@@ -5,6 +5,8 @@
 //   of its tile for each output row, from 0, in order of k; partials are added in the order of the tree; then
 //   the bias. int8: inputs are quantized per token, products are added exactly, the sum is rounded to fp32 and
 //   multiplied by (token scale · row scale).
+// - A matrix for each head adds at the tiles where the head's input lies: a cut of all heads' inputs together, or of
+//   each head's (`isSpread`).
 // - A norm adds squares per tile, then over the tree. A part of a row (norms per head) sums its own elements at
 //   the tiles where they lie.
 // - Attention at a position sees `length` positions, cut into equal runs of ceil(length / parts). A score is the dot
@@ -18,21 +20,31 @@
 // - Prompts stream through the placement of decode, so a token's logits depend on the tokens before it only.
 
 import { assert, fail } from '../core/index.ts';
-import { chooseExperts, expertOps, ropeInverseFrequencies, ropeMagnitude, routerOp } from '../model/index.ts';
-import type { AttentionOp, GluOp, LinearOp, MoeOp, Op, RmsNormOp, RopeOp, WeightSource } from '../model/index.ts';
 import {
-  clampedSilu32,
-  exp32,
-  f32,
-  geluTanh32,
-  quantizeRow,
-  roundToBf16,
-  roundToF16,
-  silu32,
-  softcap32,
-} from './arithmetic.ts';
+  chooseExperts,
+  definitionOf,
+  expertOps,
+  headElement,
+  ropeInverseFrequencies,
+  ropeMagnitude,
+  ropePart,
+  routerOp,
+  valueHeadDim,
+} from '../model/index.ts';
+import type {
+  AttentionOp,
+  GluOp,
+  HeadLinearOp,
+  LinearOp,
+  MoeOp,
+  Op,
+  RmsNormOp,
+  RopeOp,
+  WeightSource,
+} from '../model/index.ts';
+import { clampedSilu32, exp32, f32, geluTanh32, quantizeRow, silu32, softcap32 } from './arithmetic.ts';
 import type { QuantizedRow } from './arithmetic.ts';
-import { heldMatrix, heldTable, requireExecutableProgram, requireWeight } from './held-weights.ts';
+import { heldMatrix, heldTable, requireExecutableProgram, requireWeight, roundingTo } from './held-weights.ts';
 import { ordersOf } from './orders.ts';
 import type { ProgramOrders } from './orders.ts';
 import type { Program } from './program.ts';
@@ -88,6 +100,8 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
         return norm(op, step.value(op.input), held.vector(op.weight, op.width / op.groups), orders.of(op));
       case 'linear':
         return linear(op, step.value(op.input), held, orders.of(op));
+      case 'head-linear':
+        return headLinear(op, step.value(op.input), held.heads(op), orders.of(op));
       case 'rope':
         return rotate(op, step.value(op.input), step.position);
       case 'attention':
@@ -154,6 +168,8 @@ interface HeldWeights {
   vector(name: string, length: number): Float32Array;
   table(name: string, shape: readonly number[]): Float32Array;
   matrix(op: LinearOp): Float32Array;
+  /** The whole weight of a matrix for each head. */
+  heads(op: HeadLinearOp): Float32Array;
   /** The rows of an int8 matrix; undefined for other programs. */
   quantized(op: LinearOp): readonly QuantizedRow[] | undefined;
 }
@@ -167,10 +183,13 @@ function createHeldWeights({ numerics }: Program, weights: WeightSource): HeldWe
     const known = floats.get(key);
     if (known !== undefined) return known;
     requireWeight(weights, name, shape);
-    const round = as === 'f32' ? f32 : as === 'bf16' ? roundToBf16 : roundToF16;
-    const values = weights.read(name).map(round);
+    const values = weights.read(name).map(roundingTo(as));
     floats.set(key, values);
     return values;
+  };
+  const rowsOf = (op: LinearOp, as: 'f32' | 'bf16' | 'f16'): Float32Array => {
+    const { from, of } = op.rows ?? { from: 0, of: op.n };
+    return read(op.weight, [of, op.k], as).subarray(from * op.k, (from + op.n) * op.k);
   };
   const type = heldMatrix(numerics);
   return {
@@ -179,14 +198,20 @@ function createHeldWeights({ numerics }: Program, weights: WeightSource): HeldWe
       requireWeight(weights, name, shape);
       return read(name, shape, heldTable(numerics, weights.dtype(name)));
     },
-    matrix: (op) => read(op.weight, [op.n, op.k], type === 'int8' ? 'f32' : type),
+    heads(op) {
+      const [{ shape }] = definitionOf(op).weights(op);
+      requireWeight(weights, op.weight, shape);
+      return read(op.weight, shape, heldTable(numerics, weights.dtype(op.weight)));
+    },
+    matrix: (op) => rowsOf(op, type === 'int8' ? 'f32' : type),
     quantized(op) {
       if (type !== 'int8') return undefined;
-      const known = rows.get(op.weight);
+      const key = `${op.weight} ${op.rows?.from ?? 0}`;
+      const known = rows.get(key);
       if (known !== undefined) return known;
-      const all = read(op.weight, [op.n, op.k], 'f32');
+      const all = rowsOf(op, 'f32');
       const made = Array.from({ length: op.n }, (_, row) => quantizeRow(all.subarray(row * op.k, (row + 1) * op.k)));
-      rows.set(op.weight, made);
+      rows.set(key, made);
       return made;
     },
   };
@@ -224,10 +249,26 @@ function inInt8(rows: readonly QuantizedRow[], x: Float32Array): (row: number) =
   };
 }
 
+function headLinear(op: HeadLinearOp, x: Float32Array, weight: Float32Array, plan: ReductionPlan): Float32Array {
+  const [inWidth, outWidth] = [op.k + op.passed, op.n + op.passed];
+  const out = new Float32Array(op.heads * outWidth);
+  for (let head = 0; head < op.heads; head++) {
+    const input = head * inWidth;
+    // Where the head's elements lie among the tiles.
+    const from = op.isSpread ? 0 : input;
+    for (let o = 0; o < op.n; o++) {
+      const term = (i: number): number => f32(weight[headElement(op, head, i - from, o)] * x[input + i - from]);
+      out[head * outWidth + o] = sumOverTiles(plan, from, from + op.k, term);
+    }
+    out.set(x.subarray(input + op.k, input + inWidth), head * outWidth + op.n);
+  }
+  return out;
+}
+
 function norm(op: RmsNormOp, x: Float32Array, weight: Float32Array, plan: ReductionPlan): Float32Array {
   const part = op.width / op.groups;
   const { offset = 0 } = op;
-  const out = new Float32Array(op.width);
+  const out = x.slice();
   for (let from = 0; from < op.width; from += part) {
     const mean = f32(sumOverTiles(plan, from, from + part, (i) => f32(x[i] * x[i])) / part);
     const inverse = f32(1 / f32(Math.sqrt(f32(mean + f32(op.eps)))));
@@ -244,7 +285,7 @@ export interface RopeAngles {
 
 /** cos and sin of position · frequency, times the magnitude, for each pair of a head, by position. */
 export function ropeAngles(op: RopeOp): (position: number) => RopeAngles {
-  const frequencies = ropeInverseFrequencies(op.rope, op.headDim);
+  const frequencies = ropeInverseFrequencies(op.rope, ropePart(op).width);
   const magnitude = ropeMagnitude(op.rope);
   return (position) => ({
     cos: Float32Array.from(frequencies, (frequency) => magnitude * Math.cos(position * frequency)),
@@ -254,14 +295,15 @@ export function ropeAngles(op: RopeOp): (position: number) => RopeAngles {
 
 function rotate(op: RopeOp, x: Float32Array, position: number): Float32Array {
   const { cos, sin } = ropeAngles(op)(position);
-  const half = op.headDim / 2;
-  const out = new Float32Array(x.length);
-  for (let from = 0; from < x.length; from += op.headDim) {
-    for (let i = 0; i < half; i++) {
-      const a = x[from + i];
-      const b = x[from + half + i];
-      out[from + i] = f32(f32(a * cos[i]) - f32(b * sin[i]));
-      out[from + half + i] = f32(f32(b * cos[i]) + f32(a * sin[i]));
+  const part = ropePart(op);
+  const out = x.slice();
+  for (let from = part.from; from < x.length; from += op.headDim) {
+    for (let i = 0; i < cos.length; i++) {
+      const [first, second] = part.pair(i);
+      const a = x[from + first];
+      const b = x[from + second];
+      out[from + first] = f32(f32(a * cos[i]) - f32(b * sin[i]));
+      out[from + second] = f32(f32(b * cos[i]) + f32(a * sin[i]));
     }
   }
   return out;
@@ -270,7 +312,7 @@ function rotate(op: RopeOp, x: Float32Array, position: number): Float32Array {
 function attend(op: AttentionOp, step: TokenStep, held: HeldWeights, orders: ProgramOrders): Float32Array {
   const { keys, values } = step.cache;
   keys.push(step.value(op.k));
-  values.push(step.value(op.v));
+  values.push(step.value(op.latent === undefined ? op.v : op.k));
   assert(keys.length === step.position + 1, 'the cache holds one row per position');
   const { headDim } = op;
   const first = op.slidingWindow === undefined ? 0 : Math.max(0, step.position - op.slidingWindow + 1);
@@ -279,7 +321,8 @@ function attend(op: AttentionOp, step: TokenStep, held: HeldWeights, orders: Pro
   const channels = orders.overChannels(op);
   const q = step.value(op.q);
   const sinks = op.sinks === undefined ? undefined : held.vector(op.sinks, op.heads);
-  const out = new Float32Array(op.heads * headDim);
+  const valueDim = valueHeadDim(op);
+  const out = new Float32Array(op.heads * valueDim);
   for (let head = 0; head < op.heads; head++) {
     const from = head * headDim;
     const kvFrom = Math.floor((head * op.kvHeads) / op.heads) * headDim;
@@ -294,9 +337,9 @@ function attend(op: AttentionOp, step: TokenStep, held: HeldWeights, orders: Pro
     const most = scores.reduce((a, b) => Math.max(a, b), sink);
     const terms = scores.map((score) => exp32(f32(score - most)));
     const sum = f32(sumOverTiles(plan, 0, length, (j) => terms[j]) + exp32(f32(sink - most)));
-    for (let i = 0; i < headDim; i++) {
+    for (let i = 0; i < valueDim; i++) {
       const weighted = sumOverTiles(plan, 0, length, (j) => f32(terms[j] * values[first + j][kvFrom + i]));
-      out[from + i] = f32(weighted / sum);
+      out[head * valueDim + i] = f32(weighted / sum);
     }
   }
   return out;
@@ -342,13 +385,15 @@ function route(
   const isSoftmax = score === 'softmax';
   const most = logits.reduce((a, b) => Math.max(a, b));
   const terms = logits.map((logit) => (isSoftmax ? exp32(f32(logit - most)) : f32(1 / f32(1 + exp32(-logit)))));
-  // A softmax is chosen by its logits, in which nothing is rounded away.
-  const scores = isSoftmax ? logits : terms;
+  const total = isSoftmax ? sumOf(terms) : 1;
+  // A softmax is chosen by its logits where nothing is added to it: in them nothing is rounded away.
+  const byLogits = isSoftmax && bias !== 'choice' && op.routing.groups === undefined;
+  const scores = byLogits ? logits : terms.map((term) => f32(term / total));
   const chosen = chooseExperts(
     op,
     bias === 'choice' && added !== undefined ? scores.map((term, expert) => f32(term + added[expert])) : scores,
     f32,
   );
-  const divisor = normalize ? sumOf(chosen.map((expert) => terms[expert])) : isSoftmax ? sumOf(terms) : 1;
+  const divisor = normalize ? sumOf(chosen.map((expert) => terms[expert])) : total;
   return chosen.map((expert) => ({ expert, weight: f32(f32(scale) * f32(terms[expert] / divisor)) }));
 }

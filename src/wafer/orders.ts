@@ -2,21 +2,32 @@
 // from there `inputAxes` says along which axis each op's input lies.
 
 import { assert } from '../core/index.ts';
-import type { AttentionOp, LinearOp, MoeOp, Op, RmsNormOp } from '../model/index.ts';
+import type { AttentionOp, HeadLinearOp, LinearOp, MoeOp, Op, RmsNormOp } from '../model/index.ts';
 import { inputAxes } from './plan.ts';
 import type { Program } from './program.ts';
 import { reductionAlong } from './reduction.ts';
 import type { Axis, MeshGroups, ReductionPlan } from './reduction.ts';
 
 export interface ProgramOrders {
-  /** Over k of a linear op, over the whole width of a norm. */
-  of(op: LinearOp | RmsNormOp): ReductionPlan;
+  /** Over the inputs of a linear op (all heads together, or one that is spread), over the whole row of a norm. */
+  of(op: LinearOp | HeadLinearOp | RmsNormOp): ReductionPlan;
   /** Over the input of a mixture, for its router and its experts, and over the input of an expert's last matrix. */
   ofExperts(op: MoeOp): { readonly input: ReductionPlan; readonly inner: ReductionPlan };
   /** Over the channels of the keys, all heads together: a head's score adds at the tiles where its channels lie. */
   overChannels(op: AttentionOp): ReductionPlan;
   /** Over the `length` positions that a query sees: they lie along the axis on which its channels do not. */
   overPositions(op: AttentionOp, length: number): ReductionPlan;
+}
+
+function summedWidth(op: LinearOp | HeadLinearOp | RmsNormOp): number {
+  switch (op.kind) {
+    case 'linear':
+      return op.k;
+    case 'head-linear':
+      return op.isSpread ? op.k : op.heads * (op.k + op.passed);
+    case 'rmsnorm':
+      return op.width + (op.passed ?? 0);
+  }
 }
 
 /**
@@ -49,7 +60,7 @@ export function ordersOf(program: Program): ProgramOrders {
     return reductionAlong(on, axis === 'x' ? 'y' : 'x', length);
   };
   return {
-    of: (op) => along(op, op.kind === 'linear' ? op.k : op.width),
+    of: (op) => along(op, summedWidth(op)),
     ofExperts: (op) => ({ input: along(op, op.width), inner: across(op, op.expertFfn) }),
     overChannels: (op) => along(op, op.kvHeads * op.headDim),
     overPositions: across,

@@ -52,16 +52,22 @@ export function inputAxes(ops: readonly Op[], axis: Axis): Map<Op, Axis> {
   for (const op of ops) {
     const inAxis = axisOf.get(inputOf(op)) ?? axis;
     result.set(op, inAxis);
-    axisOf.set(op.out, op.kind === 'linear' ? flip(inAxis) : inAxis);
+    axisOf.set(op.out, outputAxisOf(op, inAxis));
   }
   return result;
 }
+
+const flip = (axis: Axis): Axis => (axis === 'x' ? 'y' : 'x');
+
+/** The axis along which an op leaves its output. */
+export const outputAxisOf = (op: Op, inAxis: Axis): Axis =>
+  op.kind === 'linear' || op.kind === 'head-linear' ? flip(inAxis) : inAxis;
 
 function outputAxis(ops: readonly Op[], axes: Map<Op, Axis>, value: string, axis: Axis): Axis {
   const writer = ops.findLast((op) => op.out === value);
   if (writer === undefined) return axis;
   const inAxis = axes.get(writer) ?? axis;
-  return writer.kind === 'linear' ? flip(inAxis) : inAxis;
+  return outputAxisOf(writer, inAxis);
 }
 
 /**
@@ -82,8 +88,6 @@ function turn(width: number, to: Axis, context: KernelContext): Phase[] {
     }),
   ];
 }
-
-const flip = (axis: Axis): Axis => (axis === 'x' ? 'y' : 'x');
 
 function inputOf(op: Op): string {
   switch (op.kind) {

@@ -60,8 +60,13 @@ describe('reports', () => {
   it.each([
     ['compile-one-wafer', ['compile', 'qwen3-0.6b']],
     ['compile-two-wafers', ['compile', 'llama-3.1-8b', '--prompt-tokens', '256', '--clock', '1.1']],
-    ['compile-sizing-only', ['compile', 'mixtral-8x7b', '--weights', 'int8', '--wafer', 'wse2']],
+    ['compile-mixture', ['compile', 'mixtral-8x7b', '--weights', 'int8', '--wafer', 'wse2']],
+    ['compile-sizing-only', ['compile', 'glm-4.6', '--weights', 'int8']],
     ['compile-folder', ['compile', tiny]],
+    ['energy', ['energy', 'qwen3-0.6b']],
+    ['energy-hot', ['energy', 'qwen3-0.6b', '--wafer', 'wse3-turbo', '--resistance', '2.25']],
+    ['stream', ['stream', 'llama-3.1-8b', '--systems', '16', '--sequences', '4']],
+    ['error-stream-does-not-fit', ['stream', 'llama-3.1-405b']],
     ['models', ['models']],
     ['validate', ['validate']],
   ])('%s', (name, argv) => expectTranscript(name, argv));

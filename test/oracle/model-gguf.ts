@@ -16,7 +16,7 @@ interface Target {
  * same layers are found under "granite_swa" (scales of 1, and sinks that weigh nothing).
  */
 export function targetOf({ arch, attention }: LlmShape): Target {
-  if (arch === 'qwen2' || arch === 'qwen3' || arch === 'gemma2') return { architecture: arch, interleaved: false };
+  if (['qwen2', 'qwen3', 'gemma2', 'phi3'].includes(arch)) return { architecture: arch, interleaved: false };
   const windowed = attention.kind === 'gqa' && attention.slidingWindow !== undefined;
   return { architecture: windowed ? 'granite_swa' : 'llama', interleaved: true };
 }
@@ -33,15 +33,21 @@ const tensorNames: readonly (readonly [RegExp, string])[] = [
   [/^model\.layers\.(\d+)\.mlp\.(gate|up|down)_proj\./, 'blk.$1.ffn_$2.'],
 ];
 
-/** Names that gemma2 has instead. */
-const gemma2Names: readonly (readonly [RegExp, string])[] = [
-  [/^model\.layers\.(\d+)\.post_attention_layernorm\./, 'blk.$1.post_attention_norm.'],
-  [/^model\.layers\.(\d+)\.pre_feedforward_layernorm\./, 'blk.$1.ffn_norm.'],
-  [/^model\.layers\.(\d+)\.post_feedforward_layernorm\./, 'blk.$1.post_ffw_norm.'],
-];
+/** Names that an architecture has instead. */
+const ownNames: Readonly<Record<string, readonly (readonly [RegExp, string])[]>> = {
+  phi3: [
+    [/^model\.layers\.(\d+)\.self_attn\.qkv_proj\./, 'blk.$1.attn_qkv.'],
+    [/^model\.layers\.(\d+)\.mlp\.gate_up_proj\./, 'blk.$1.ffn_up.'],
+  ],
+  gemma2: [
+    [/^model\.layers\.(\d+)\.post_attention_layernorm\./, 'blk.$1.post_attention_norm.'],
+    [/^model\.layers\.(\d+)\.pre_feedforward_layernorm\./, 'blk.$1.ffn_norm.'],
+    [/^model\.layers\.(\d+)\.post_feedforward_layernorm\./, 'blk.$1.post_ffw_norm.'],
+  ],
+};
 
 function ggufName(name: string, arch: string): string {
-  const found = [...(arch === 'gemma2' ? gemma2Names : []), ...tensorNames].find(([pattern]) => pattern.test(name));
+  const found = [...(ownNames[arch] ?? []), ...tensorNames].find(([pattern]) => pattern.test(name));
   if (found === undefined) throw new Error(`no GGUF name for ${name}`);
   return name.replace(found[0], found[1]);
 }
@@ -78,6 +84,9 @@ export function llama3Divisors({ theta, scaling }: LlmShape['rope'], headDim: nu
   });
 }
 
+/** How many times the original context models with LongRoPE are written to have, so that the long divisors hold. */
+const longRopeStretch = 8;
+
 function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string): Record<string, GgufValue> {
   if (shape.mlp.kind !== 'dense') throw new Error('only dense models are written');
   const windowed = attention.slidingWindow;
@@ -90,7 +99,8 @@ function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string):
   });
   return {
     'general.architecture': { string: architecture },
-    'general.name': { string: `random ${shape.arch}` },
+    // Some names make llama.cpp look for special tokens.
+    'general.name': { string: 'random' },
     [`${architecture}.vocab_size`]: { u32: shape.vocab },
     [`${architecture}.context_length`]: { u32: shape.maxContext },
     [`${architecture}.embedding_length`]: { u32: shape.hidden },
@@ -101,7 +111,7 @@ function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string):
     [`${architecture}.attention.key_length`]: { u32: attention.headDim },
     [`${architecture}.attention.value_length`]: { u32: attention.headDim },
     [`${architecture}.attention.layer_norm_rms_epsilon`]: { f32: shape.normEps },
-    [`${architecture}.rope.dimension_count`]: { u32: attention.headDim },
+    [`${architecture}.rope.dimension_count`]: { u32: attention.ropeHeadDim ?? attention.headDim },
     [`${architecture}.rope.freq_base`]: { f32: shape.rope.theta },
     ...(attention.softcap === undefined
       ? {}
@@ -109,6 +119,12 @@ function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string):
     ...(shape.logitSoftcap === undefined
       ? {}
       : { [`${architecture}.final_logit_softcapping`]: { f32: shape.logitSoftcap } }),
+    ...(shape.rope.scaling?.kind !== 'longrope'
+      ? {}
+      : {
+          [`${architecture}.rope.scaling.original_context_length`]: { u32: shape.maxContext / longRopeStretch },
+          [`${architecture}.rope.scaling.attn_factor`]: { f32: shape.rope.scaling.attentionFactor },
+        }),
     ...(windowed === undefined ? {} : { [`${architecture}.attention.sliding_window`]: { u32: windowed } }),
     ...(architecture !== 'granite_swa'
       ? {}
@@ -161,6 +177,12 @@ export function modelParts(shape: LlmShape, weights: WeightSource, type: GgufTyp
           : values,
     };
   });
+  if (shape.rope.scaling?.kind === 'longrope') {
+    const values = Float32Array.from(shape.rope.scaling.divisors);
+    tensors.push({ name: 'rope_factors_long.weight', shape: [values.length], values });
+    // Wrong wherever it is used.
+    tensors.push({ name: 'rope_factors_short.weight', shape: [values.length], values: values.map((x) => 3 * x) });
+  }
   const divisors = llama3Divisors(shape.rope, attention.headDim);
   if (divisors !== undefined) tensors.push({ name: 'rope_freqs.weight', shape: [divisors.length], values: divisors });
   if (architecture === 'granite_swa') {

@@ -43,6 +43,14 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'draw or read defects of a wafer, repair it, and say what that costs',
     load: async () => (await import('./yield.ts')).yieldCommand,
   },
+  energy: {
+    summary: 'where the energy of a placed model goes, and how hot the wafer gets',
+    load: async () => (await import('./energy.ts')).energyCommand,
+  },
+  stream: {
+    summary: 'weight streaming: time of a training step, and of serving that way',
+    load: async () => (await import('./stream.ts')).stream,
+  },
   models: {
     summary: 'list the models that Ingot knows by name',
     load: async () => (await import('./models.ts')).models,

@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 
 import { Option } from 'commander';
 
@@ -6,6 +6,7 @@ import { fail, formatCount, IngotError } from '../../core/index.ts';
 import { wafers } from '../../spec/index.ts';
 import { MAX_MAP_BYTES, parseDefectMap, toFile } from '../../wafer/index.ts';
 import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
+import { writePicture } from './picture-file.ts';
 import { drawYield } from './report/yield-picture.ts';
 import { renderYield } from './report/yield-text.ts';
 import { reportYield, type YieldReport } from './report/yield.ts';
@@ -119,18 +120,3 @@ const unreadable = (file: string, found: string): never =>
     found,
     suggestion: 'check the path; "ingot yield --json" prints a map under "defectMap"',
   });
-
-/** @throws IngotError PICTURE_UNWRITABLE */
-function writePicture(file: string, svg: string): void {
-  try {
-    writeFileSync(file, svg);
-  } catch (error) {
-    fail({
-      code: 'PICTURE_UNWRITABLE',
-      message: 'the picture cannot be written',
-      where: file,
-      found: (error as NodeJS.ErrnoException).code ?? String(error),
-      suggestion: 'choose a file in a folder that exists',
-    });
-  }
-}

@@ -9,6 +9,9 @@ import { opsOf, verifyGraph, weightsOf } from '../op/verify-graph.ts';
 import { kvWidth, parameterCount, weightSpecs } from '../weights.ts';
 import { archs, graphOf, requireExecutable } from './index.ts';
 
+/** Architectures whose mixtures are read. */
+const mixtures: readonly string[] = ['mixtral', 'qwen3_moe', 'gpt_oss'];
+
 const executable = archs.filter(({ parse }) => parse !== undefined).map(({ id }) => id);
 const models = Object.values(llms);
 
@@ -38,25 +41,60 @@ const smallShape: fc.Arbitrary<LlmShape> = fc
     outBias: fc.boolean(),
     qkNorm: fc.boolean(),
     slidingWindow: fc.option(fc.integer({ min: 1, max: 9 }), { nil: undefined }),
+    experts: fc.integer({ min: 0, max: 4 }),
+    bias: fc.constantFrom('logits', 'choice', undefined),
+    sharedExperts: fc.integer({ min: 0, max: 2 }),
+    denseLayers: fc.integer({ min: 0, max: 2 }),
   })
-  .map(({ kvHeads, groups, half, ffn, qkvBias, outBias, qkNorm, slidingWindow, ...rest }) => ({
-    ...rest,
-    maxContext: 64,
-    normEps: 1e-5,
-    layerNorms: rest.arch === 'gemma2' ? 4 : 2,
-    rope: { theta: 10_000 },
-    attention: {
-      kind: 'gqa',
-      heads: kvHeads * groups,
+  .map(
+    ({
       kvHeads,
-      headDim: 2 * half,
+      groups,
+      half,
+      ffn,
       qkvBias,
       outBias,
       qkNorm,
-      ...(slidingWindow === undefined ? {} : { slidingWindow }),
-    },
-    mlp: { kind: 'dense', ffn },
-  }));
+      slidingWindow,
+      experts,
+      bias,
+      sharedExperts,
+      denseLayers,
+      ...rest
+    }) => ({
+      ...rest,
+      maxContext: 64,
+      normEps: 1e-5,
+      layerNorms: rest.arch === 'gemma2' ? 4 : 2,
+      ...(rest.arch === 'phi3' ? { fusedProjections: true } : {}),
+      rope: { theta: 10_000 },
+      attention: {
+        kind: 'gqa',
+        heads: kvHeads * groups,
+        kvHeads,
+        headDim: 2 * half,
+        qkvBias: qkvBias && rest.arch !== 'phi3',
+        outBias,
+        qkNorm,
+        ...(slidingWindow === undefined ? {} : { slidingWindow }),
+      },
+      mlp:
+        experts === 0 || !mixtures.includes(rest.arch)
+          ? { kind: 'dense', ffn }
+          : {
+              kind: 'moe',
+              experts,
+              activeExperts: 1,
+              expertFfn: ffn,
+              sharedExperts,
+              sharedFfn: 3,
+              denseLayers: Math.min(denseLayers, rest.layers),
+              denseFfn: 7,
+              routing: { score: 'softmax', normalize: true, scale: 1, ...(bias === undefined ? {} : { bias }) },
+              expertBias: qkvBias,
+            },
+    }),
+  );
 
 describe('registry', () => {
   it('ids and model types are unique, and cover every model of spec', () => {
@@ -66,8 +104,10 @@ describe('registry', () => {
     expect(new Set(types).size).toBe(types.length);
     expect(new Set(models.map(({ shape }) => shape.arch))).toEqual(new Set(ids));
   });
-  it('executes llama, mistral, qwen2, qwen3 and gemma2', () => {
-    expect(executable).toEqual(['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2']);
+  it('executes the families that have a reader of configurations', () => {
+    expect(executable).toEqual(
+      expect.arrayContaining(['llama', 'qwen3', 'mixtral', 'qwen3_moe', 'gpt_oss', 'gemma2', 'phi3']),
+    );
   });
   it('an unknown architecture is refused with the nearest', () => {
     expect(() => graphOf({ ...llms['llama-3.1-8b'].shape, arch: 'qwen4' })).toThrow(/ARCH_UNKNOWN/);
@@ -90,7 +130,8 @@ describe.each(models)('$id', ({ shape }) => {
   });
   it('caches what its shape says', () => {
     for (const op of opsOf(graph)) {
-      if (op.kind === 'attention') expect(op.latent?.cacheWidth ?? 2 * op.kvHeads * op.headDim).toBe(kvWidth(shape));
+      if (op.kind === 'attention')
+        expect((op.latent === undefined ? 2 : 1) * op.kvHeads * op.headDim).toBe(kvWidth(shape));
     }
   });
   if (executable.includes(shape.arch)) {

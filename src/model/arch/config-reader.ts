@@ -144,6 +144,37 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
     return 1;
   };
 
+  /**
+   * LongRoPE as transformers has it (modeling_rope_utils.py, _compute_longrope_parameters), 'su' being its first name. Which
+   * list holds is taken from the longest context that the model is configured for and not from the length of each
+   * sequence, as in vLLM and llama.cpp: what is cached under one list is wrong under the other.
+   */
+  const longRopeOf = (object: JsonObject, path: string): RopeShape['scaling'] => {
+    const known = ['rope_type', 'type', 'rope_theta', 'partial_rotary_factor', 'short_factor', 'long_factor'];
+    known.push('attention_factor', 'factor', 'original_max_position_embeddings');
+    for (const key of Object.keys(object))
+      if (!known.includes(key) && object[key] !== null)
+        unsupported(`${path}.${key}`, "a key that 'longrope' does not have", object[key]);
+    const list = (key: string): readonly number[] => {
+      const value = get(object, key);
+      const isFactor = (x: unknown): x is number => typeof x === 'number' && Number.isFinite(x) && x > 0;
+      if (Array.isArray(value) && value.length <= dimensionLimits.headDim && value.every(isFactor)) return value;
+      invalid(`${path}.${key}`, 'an array of finite numbers above 0', value);
+      return [];
+    };
+    const [short, long] = [list('short_factor'), list('long_factor')];
+    const context = positiveIn(config, 'max_position_embeddings', 'max_position_embeddings');
+    const stated = get(config, 'original_max_position_embeddings');
+    const original =
+      stated === undefined
+        ? positiveIn(object, 'original_max_position_embeddings', `${path}.original_max_position_embeddings`, context)
+        : positiveIn(config, 'original_max_position_embeddings', 'original_max_position_embeddings');
+    const factor = positiveIn(object, 'factor', `${path}.factor`, context / original);
+    const stretch = factor <= 1 || original <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+    const attentionFactor = positiveIn(object, 'attention_factor', `${path}.attention_factor`, stretch);
+    return { kind: 'longrope', divisors: context > original ? long : short, attentionFactor };
+  };
+
   const scalingOf = (object: JsonObject, path: string): RopeShape['scaling'] => {
     const kind = get(object, 'rope_type') ?? get(object, 'type') ?? 'default';
     const oldName = get(object, 'type') ?? kind;
@@ -155,8 +186,11 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
     } else if (kind === 'yarn') {
       known.push('factor', 'original_max_position_embeddings', 'beta_fast', 'beta_slow', 'truncate');
       known.push('attention_factor', 'mscale', 'mscale_all_dim');
+    } else if (kind === 'longrope' || kind === 'su') {
+      return longRopeOf(object, path);
     } else if (kind !== 'default') {
-      unsupported(path, 'this kind of rope scaling is not supported', kind, "'default', 'llama3' or 'yarn'");
+      const known = "'default', 'llama3', 'yarn' or 'longrope'";
+      unsupported(path, 'this kind of rope scaling is not supported', kind, known);
       return undefined;
     }
     const share = get(object, 'partial_rotary_factor');

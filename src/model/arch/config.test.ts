@@ -124,6 +124,87 @@ const qwen3: Config = {
   vocab_size: 151_936,
 };
 
+/** huggingface.co/mistralai/Mixtral-8x7B-v0.1, config.json */
+const mixtral: Config = {
+  ...mistral,
+  architectures: ['MixtralForCausalLM'],
+  model_type: 'mixtral',
+  num_experts_per_tok: 2,
+  num_local_experts: 8,
+  output_router_logits: false,
+  rope_theta: 1_000_000,
+  router_aux_loss_coef: 0.02,
+  sliding_window: null,
+};
+
+/** huggingface.co/Qwen/Qwen3-235B-A22B, config.json */
+const qwen3Moe: Config = {
+  ...qwen3,
+  architectures: ['Qwen3MoeForCausalLM'],
+  decoder_sparse_step: 1,
+  hidden_size: 4096,
+  intermediate_size: 12_288,
+  max_window_layers: 94,
+  mlp_only_layers: [],
+  model_type: 'qwen3_moe',
+  moe_intermediate_size: 1536,
+  norm_topk_prob: true,
+  num_attention_heads: 64,
+  num_experts: 128,
+  num_experts_per_tok: 8,
+  num_hidden_layers: 94,
+  num_key_value_heads: 4,
+  output_router_logits: false,
+  router_aux_loss_coef: 0.001,
+  tie_word_embeddings: false,
+};
+
+/** huggingface.co/openai/gpt-oss-120b, config.json */
+const gptOss: Config = {
+  architectures: ['GptOssForCausalLM'],
+  attention_bias: true,
+  attention_dropout: 0,
+  eos_token_id: 200_002,
+  experts_per_token: 4,
+  head_dim: 64,
+  hidden_act: 'silu',
+  hidden_size: 2880,
+  initial_context_length: 4096,
+  initializer_range: 0.02,
+  intermediate_size: 2880,
+  layer_types: Array.from({ length: 36 }, (_, i) => (i % 2 === 0 ? 'sliding_attention' : 'full_attention')),
+  max_position_embeddings: 131_072,
+  model_type: 'gpt_oss',
+  num_attention_heads: 64,
+  num_experts_per_tok: 4,
+  num_hidden_layers: 36,
+  num_key_value_heads: 8,
+  num_local_experts: 128,
+  output_router_logits: false,
+  pad_token_id: 199_999,
+  quantization_config: {
+    modules_to_not_convert: ['model.layers.*.self_attn', 'model.layers.*.mlp.router', 'model.embed_tokens', 'lm_head'],
+    quant_method: 'mxfp4',
+  },
+  rms_norm_eps: 1e-5,
+  rope_scaling: {
+    beta_fast: 32,
+    beta_slow: 1,
+    factor: 32,
+    original_max_position_embeddings: 4096,
+    rope_type: 'yarn',
+    truncate: false,
+  },
+  rope_theta: 150_000,
+  router_aux_loss_coef: 0.9,
+  sliding_window: 128,
+  swiglu_limit: 7,
+  tie_word_embeddings: false,
+  transformers_version: '4.55.0.dev0',
+  use_cache: true,
+  vocab_size: 201_088,
+};
+
 const without = (config: Config, ...keys: readonly string[]): Config =>
   Object.fromEntries(Object.entries(config).filter(([key]) => !keys.includes(key)));
 
@@ -145,6 +226,9 @@ describe('published configurations', () => {
     ['mistral-7b', mistral],
     ['qwen2-72b', qwen2],
     ['qwen3-0.6b', qwen3],
+    ['mixtral-8x7b', mixtral],
+    ['qwen3-235b-a22b', qwen3Moe],
+    ['gpt-oss-120b', gptOss],
   ])('%s parses to the shape that spec states', (id, config) => {
     expect(parseConfig(config).shape).toEqual(findLlm(id).shape);
   });
@@ -224,7 +308,7 @@ describe('refusals', () => {
     ['null', null, 'CONFIG_INVALID', 'config.json'],
     ['no model_type', without(llama31, 'model_type'), 'CONFIG_INVALID', 'model_type'],
     ['unknown model_type', { ...llama31, model_type: 'lama' }, 'ARCH_UNKNOWN', 'model_type'],
-    ['known by shape only', { ...llama31, model_type: 'mixtral' }, 'ARCH_UNSUPPORTED', 'model_type'],
+    ['known by shape only', { ...llama31, model_type: 'glm4_moe' }, 'ARCH_UNSUPPORTED', 'model_type'],
     [
       'another head',
       { ...llama31, architectures: ['LlamaForSequenceClassification'] },
@@ -257,6 +341,20 @@ describe('refusals', () => {
     ['attention_bias in mistral', { ...mistral, attention_bias: true }, 'CONFIG_UNSUPPORTED', 'attention_bias'],
     ['no attention_bias in qwen2', { ...qwen2, attention_bias: false }, 'CONFIG_UNSUPPORTED', 'attention_bias'],
     ['a window in llama', { ...llama31, sliding_window: 4096 }, 'CONFIG_UNSUPPORTED', 'sliding_window'],
+    [
+      'more active experts than there are',
+      { ...mixtral, num_experts_per_tok: 9 },
+      'CONFIG_INVALID',
+      'num_experts_per_tok',
+    ],
+    ['layers without experts', { ...qwen3Moe, mlp_only_layers: [3] }, 'CONFIG_UNSUPPORTED', 'mlp_only_layers'],
+    ['another bound of the unit', { ...gptOss, swiglu_limit: 9 }, 'CONFIG_UNSUPPORTED', 'swiglu_limit'],
+    [
+      'another way to quantize',
+      { ...gptOss, quantization_config: { quant_method: 'fp8' } },
+      'CONFIG_UNSUPPORTED',
+      'quantization_config',
+    ],
     ['quantization', { ...llama31, quantization_config: { bits: 4 } }, 'CONFIG_UNSUPPORTED', 'quantization_config'],
     ['partial rope', { ...llama31, partial_rotary_factor: 0.5 }, 'CONFIG_UNSUPPORTED', 'partial_rotary_factor'],
     [

@@ -12,6 +12,8 @@ export interface DecoderAttention {
   readonly window: 'none' | 'every layer' | 'alternating' | 'behind use_sliding_window';
   /** What `hidden_act` and `hidden_activation` must be; absent: silu. */
   readonly activation?: string;
+  /** Whether `partial_rotary_factor` may say that a part of each head is rotated. */
+  readonly rotatesPart?: true;
   /** What a missing `tie_word_embeddings` means; absent: false. */
   readonly tiedEmbeddings?: boolean;
   /** The `quant_method` whose tensors are read. */
@@ -32,7 +34,8 @@ export function parseDecoder(
   config.only('hidden_activation', [activation], 'this activation is not supported');
   config.only('mlp_bias', [false], 'biases in the MLP are not supported');
   config.quantization(attention.quantization);
-  config.only('partial_rotary_factor', [1], 'rotating a part of each head is not supported');
+  if (attention.rotatesPart !== true)
+    config.only('partial_rotary_factor', [1], 'rotating a part of each head is not supported');
   config.only('is_encoder_decoder', [false], 'only decoders are supported');
   config.only('add_cross_attention', [false], 'only decoders are supported');
   config.only('rope_interleaved', [false], 'only half-split rope is supported');
@@ -47,6 +50,14 @@ export function parseDecoder(
   if (config.sound && !Number.isInteger(headDim)) config.invalid('hidden_size', `a multiple of ${heads} heads`, hidden);
   if (config.sound && headDim % 2 !== 0) config.invalid('head_dim', 'an even number: rope turns pairs', headDim);
 
+  const ropeHeadDim = attention.rotatesPart === true ? headDim * config.positive('partial_rotary_factor', 1) : headDim;
+  if (config.sound && (ropeHeadDim % 2 !== 0 || ropeHeadDim > headDim))
+    config.invalid('partial_rotary_factor', `a share of ${headDim} that is an even number`, ropeHeadDim / headDim);
+  const rope = config.rope();
+  const pairs = rope.scaling?.kind === 'longrope' ? rope.scaling.divisors.length : undefined;
+  if (config.sound && pairs !== undefined && pairs !== ropeHeadDim / 2)
+    config.invalid('rope_scaling', `lists of ${ropeHeadDim / 2} factors, one for each pair`, pairs);
+
   const window = windowOf(config, attention.window, layers);
 
   return {
@@ -57,7 +68,7 @@ export function parseDecoder(
     maxContext: config.count('max_position_embeddings', dimensionLimits.context),
     normEps: config.positive('rms_norm_eps'),
     layerNorms: 2,
-    rope: config.rope(),
+    rope,
     tiedEmbeddings: config.flag('tie_word_embeddings', attention.tiedEmbeddings ?? false),
     attention: {
       kind: 'gqa',
@@ -67,6 +78,7 @@ export function parseDecoder(
       qkvBias: attention.qkvBias,
       outBias: attention.outBias,
       qkNorm: attention.qkNorm,
+      ...(ropeHeadDim === headDim ? {} : { ropeHeadDim }),
       ...window,
     },
     mlp: mixture?.() ?? { kind: 'dense', ffn: config.count('intermediate_size', dimensionLimits.ffn) },

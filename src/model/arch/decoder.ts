@@ -24,10 +24,12 @@ const embeddingWeight = 'model.embed_tokens.weight';
 function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: string): Op[] {
   const { heads, kvHeads, headDim, qkvBias, qkNorm } = attention;
   const at = `model.layers.${layer}.self_attn`;
-  const project = (part: 'q' | 'k' | 'v', count: number): Op => ({
+  const project = (part: 'q' | 'k' | 'v', count: number, before: number): Op => ({
     kind: 'linear',
     input,
-    weight: `${at}.${part}_proj.weight`,
+    ...(shape.fusedProjections === true
+      ? { weight: `${at}.qkv_proj.weight`, rows: { from: before * headDim, of: (heads + 2 * kvHeads) * headDim } }
+      : { weight: `${at}.${part}_proj.weight` }),
     ...(qkvBias ? { bias: `${at}.${part}_proj.bias` } : {}),
     k: shape.hidden,
     n: count * headDim,
@@ -39,6 +41,7 @@ function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: stri
       input: qkNorm ? `${part}.normed` : part,
       heads: count,
       headDim,
+      ...(attention.ropeHeadDim === undefined ? {} : { part: { from: 0, width: attention.ropeHeadDim } }),
       rope: shape.rope,
       out: `${part}.turned`,
     };
@@ -57,9 +60,9 @@ function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: stri
   const { slidingWindow, fullAttentionEvery } = attention;
   const isFull = fullAttentionEvery !== undefined && (layer + 1) % fullAttentionEvery === 0;
   return [
-    project('q', heads),
-    project('k', kvHeads),
-    project('v', kvHeads),
+    project('q', heads, 0),
+    project('k', kvHeads, heads),
+    project('v', kvHeads, heads + kvHeads),
     ...turn('q', heads),
     ...turn('k', kvHeads),
     {
@@ -80,11 +83,11 @@ function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: stri
 }
 
 /**
- * Latent attention (DeepSeek-V2, arXiv 2405.04434 §2.1) in its expanded form, for sizing: all projections with
- * their true sizes, scores over nope + rope dimensions. The rotation of the rope part is left out.
+ * Multi-head latent attention in its absorbed form: the up-projection of keys is applied to the queries and that of
+ * values to what the attention gathers, so that keys and values stay latent; writes `attended`.
  */
 function mlaOps(shape: LlmShape, attention: MlaShape, layer: number, input: string): Op[] {
-  const { heads, queryRank, kvRank, nopeHeadDim, ropeHeadDim, valueHeadDim } = attention;
+  const { heads, queryRank, kvRank, nopeHeadDim, ropeHeadDim, valueHeadDim, scoreFactor = 1 } = attention;
   const at = `model.layers.${layer}.self_attn`;
   const keyHeadDim = nopeHeadDim + ropeHeadDim;
   const project = (from: string, name: string, k: number, n: number, out: string): Op => ({
@@ -95,32 +98,79 @@ function mlaOps(shape: LlmShape, attention: MlaShape, layer: number, input: stri
     n,
     out,
   });
-  const norm = (from: string, name: string, width: number, out: string): Op => ({
+  const norm = (from: string, name: string, width: number, passed: number, out: string): Op => ({
     kind: 'rmsnorm',
     input: from,
     weight: `${at}.${name}.weight`,
     width,
     groups: 1,
     eps: shape.normEps,
+    ...(passed === 0 ? {} : { passed }),
     out,
   });
+  /** Turns the last `ropeHeadDim` elements of each head. */
+  const turn = (from: string, count: number, headDim: number, out: string): Op => ({
+    kind: 'rope',
+    input: from,
+    heads: count,
+    headDim,
+    part: { from: headDim - ropeHeadDim, width: ropeHeadDim },
+    neighbours: true,
+    rope: shape.rope,
+    out,
+  });
+  const up = {
+    kind: 'head-linear',
+    weight: `${at}.kv_b_proj.weight`,
+    heads,
+    rows: nopeHeadDim + valueHeadDim,
+  } as const;
+  const query: readonly Op[] =
+    queryRank === undefined
+      ? [project(input, 'q_proj', shape.hidden, heads * keyHeadDim, 'q')]
+      : [
+          project(input, 'q_a_proj', shape.hidden, queryRank, 'q.latent'),
+          norm('q.latent', 'q_a_layernorm', queryRank, 0, 'q.normed'),
+          project('q.normed', 'q_b_proj', queryRank, heads * keyHeadDim, 'q'),
+        ];
   return [
-    project(input, 'q_a_proj', shape.hidden, queryRank, 'q.latent'),
-    norm('q.latent', 'q_a_layernorm', queryRank, 'q.normed'),
-    project('q.normed', 'q_b_proj', queryRank, heads * keyHeadDim, 'q'),
+    ...query,
+    turn('q', heads, keyHeadDim, 'q.turned'),
+    {
+      ...up,
+      input: 'q.turned',
+      k: nopeHeadDim,
+      n: kvRank,
+      from: 0,
+      stored: 'kn',
+      passed: ropeHeadDim,
+      isSpread: false,
+      out: 'q.absorbed',
+    },
     project(input, 'kv_a_proj_with_mqa', shape.hidden, kvRank + ropeHeadDim, 'kv.latent'),
-    norm('kv.latent', 'kv_a_layernorm', kvRank, 'kv.normed'),
-    project('kv.normed', 'kv_b_proj', kvRank, heads * (nopeHeadDim + valueHeadDim), 'kv'),
+    norm('kv.latent', 'kv_a_layernorm', kvRank, ropeHeadDim, 'kv.normed'),
+    turn('kv.normed', 1, kvRank + ropeHeadDim, 'kv.turned'),
     {
       kind: 'attention',
-      q: 'q',
-      k: 'kv',
-      v: 'kv',
+      q: 'q.absorbed',
+      k: 'kv.turned',
+      v: 'kv.turned',
       heads,
-      kvHeads: heads,
-      headDim: keyHeadDim,
-      scale: 1 / Math.sqrt(keyHeadDim),
-      latent: { valueHeadDim, cacheWidth: kvRank + ropeHeadDim },
+      kvHeads: 1,
+      headDim: kvRank + ropeHeadDim,
+      scale: scoreFactor / Math.sqrt(keyHeadDim),
+      latent: { valueHeadDim: kvRank },
+      out: 'attended.latent',
+    },
+    {
+      ...up,
+      input: 'attended.latent',
+      k: kvRank,
+      n: valueHeadDim,
+      from: nopeHeadDim,
+      stored: 'nk',
+      passed: 0,
+      isSpread: true,
       out: 'attended',
     },
   ];
@@ -132,9 +182,19 @@ function mlpOps(shape: LlmShape, layer: number, input: string, variant: DecoderV
   const activation = variant.activation ?? 'silu';
   const dense = (module: string, ffn: number, out: string): Op[] => {
     const at = `model.layers.${layer}.${module}`;
+    const first = (part: 'gate' | 'up', from: number): Op => ({
+      kind: 'linear',
+      input,
+      ...(shape.fusedProjections === true
+        ? { weight: `${at}.gate_up_proj.weight`, rows: { from, of: 2 * ffn } }
+        : { weight: `${at}.${part}_proj.weight` }),
+      k: hidden,
+      n: ffn,
+      out: part,
+    });
     return [
-      { kind: 'linear', input, weight: `${at}.gate_proj.weight`, k: hidden, n: ffn, out: 'gate' },
-      { kind: 'linear', input, weight: `${at}.up_proj.weight`, k: hidden, n: ffn, out: 'up' },
+      first('gate', 0),
+      first('up', ffn),
       { kind: 'glu', gate: 'gate', up: 'up', activation, width: ffn, out: 'gated' },
       { kind: 'linear', input: 'gated', weight: `${at}.down_proj.weight`, k: ffn, n: hidden, out },
     ];

@@ -5,5 +5,5 @@ import { decoderGraph } from './decoder.ts';
 export const deepseekV3: Arch = {
   id: 'deepseek_v3',
   hfModelTypes: ['deepseek_v3', 'kimi_k2'],
-  graph: (shape) => decoderGraph(shape, { unsupported: ['latent attention', 'YaRN rope scaling'] }),
+  graph: (shape) => decoderGraph(shape, shape.mlp.kind === 'moe' ? { unsupported: ['mixture of experts'] } : {}),
 };

@@ -11,6 +11,7 @@ import { gptOss } from './gpt-oss.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
 import { mixtral } from './mixtral.ts';
+import { phi3 } from './phi-3.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen3Moe } from './qwen3-moe.ts';
@@ -30,6 +31,7 @@ export const archs: readonly Arch[] = [
   deepseekV3,
   glm4Moe,
   gemma2,
+  phi3,
 ];
 
 /**

@@ -40,7 +40,42 @@ const gemma2: Config = {
   vocab_size: 256_000,
 };
 
-const published: readonly (readonly [string, Config])[] = [['gemma-2-9b', gemma2]];
+/** huggingface.co/microsoft/Phi-3-mini-4k-instruct, config.json */
+const phi3: Config = {
+  _name_or_path: 'Phi-3-mini-4k-instruct',
+  architectures: ['Phi3ForCausalLM'],
+  attention_bias: false,
+  attention_dropout: 0,
+  bos_token_id: 1,
+  embd_pdrop: 0,
+  eos_token_id: 32_000,
+  hidden_act: 'silu',
+  hidden_size: 3072,
+  initializer_range: 0.02,
+  intermediate_size: 8192,
+  max_position_embeddings: 4096,
+  model_type: 'phi3',
+  num_attention_heads: 32,
+  num_hidden_layers: 32,
+  num_key_value_heads: 32,
+  original_max_position_embeddings: 4096,
+  pad_token_id: 32_000,
+  resid_pdrop: 0,
+  rms_norm_eps: 1e-5,
+  rope_scaling: null,
+  rope_theta: 10_000,
+  sliding_window: 2047,
+  tie_word_embeddings: false,
+  torch_dtype: 'bfloat16',
+  transformers_version: '4.40.2',
+  use_cache: true,
+  vocab_size: 32_064,
+};
+
+const published: readonly (readonly [string, Config])[] = [
+  ['gemma-2-9b', gemma2],
+  ['phi-3-mini', phi3],
+];
 
 /** Codes and keys of what is wrong. */
 function problemsOf(config: Config): string[] {
@@ -78,5 +113,47 @@ describe('gemma2', () => {
       [{ use_bidirectional_attention: true }, 'CONFIG_UNSUPPORTED c: use_bidirectional_attention'],
     ];
     for (const [change, problem] of refused) expect(problemsOf({ ...gemma2, ...change })).toEqual([problem]);
+  });
+});
+
+describe('phi3', () => {
+  const [short, long] = [1, 4].map((first) => Array.from({ length: 48 }, (_, i) => first + i / 8));
+  const stretched = {
+    max_position_embeddings: 131_072,
+    rope_scaling: { type: 'longrope', short_factor: short, long_factor: long },
+  };
+
+  it('takes the long factors where the context is longer than the original one', () => {
+    const of = (change: Config) => parseConfig({ ...phi3, ...change }).shape.rope.scaling;
+    // As in transformers: sqrt(1 + ln(32) / ln(4096)).
+    const attentionFactor = Math.sqrt(1 + Math.log(32) / Math.log(4096));
+    expect(of(stretched)).toEqual({ kind: 'longrope', divisors: long, attentionFactor });
+    expect(of({ ...stretched, rope_scaling: { ...stretched.rope_scaling, type: 'su' } })).toEqual(of(stretched));
+    expect(of({ ...stretched, max_position_embeddings: 4096 })).toEqual({
+      kind: 'longrope',
+      divisors: short,
+      attentionFactor: 1,
+    });
+  });
+
+  it('rotates a part of each head, as Phi-4 mini does', () => {
+    const { attention } = parseConfig({ ...phi3, partial_rotary_factor: 0.75 }).shape;
+    expect(attention).toHaveProperty('ropeHeadDim', 72);
+  });
+
+  it('refuses what would be another model', () => {
+    const scaling = stretched.rope_scaling;
+    const refused: readonly (readonly [Config, string])[] = [
+      [{ partial_rotary_factor: 0.7 }, 'CONFIG_INVALID c: partial_rotary_factor'],
+      [{ partial_rotary_factor: 2 }, 'CONFIG_INVALID c: partial_rotary_factor'],
+      [
+        { rope_scaling: { ...scaling, long_factor: short.slice(1) }, max_position_embeddings: 8192 },
+        'CONFIG_INVALID c: rope_scaling',
+      ],
+      [{ rope_scaling: { ...scaling, short_factor: [0] } }, 'CONFIG_INVALID c: rope_scaling.short_factor'],
+      [{ rope_scaling: { ...scaling, long_mscale: 1.2 } }, 'CONFIG_UNSUPPORTED c: rope_scaling.long_mscale'],
+      [{ resid_pdrop: 0.1 }, 'CONFIG_UNSUPPORTED c: resid_pdrop'],
+    ];
+    for (const [change, problem] of refused) expect(problemsOf({ ...phi3, ...change })).toEqual([problem]);
   });
 });

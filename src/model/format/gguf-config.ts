@@ -9,7 +9,13 @@ import type { GgufTensor, GgufValue } from './gguf.ts';
 import type { JsonObject } from './json.ts';
 
 /** Divisors of the rotary frequencies, which the converter writes for llama3 scaling. */
-export const ROPE_DIVISORS = 'rope_freqs.weight';
+const ROPE_DIVISORS = 'rope_freqs.weight';
+
+/** Divisors for LongRoPE, in force where the context is longer than the original one, and where it is not. */
+const LONG_DIVISORS = 'rope_factors_long.weight';
+const SHORT_DIVISORS = 'rope_factors_short.weight';
+/** Tensors that are read as configuration. */
+export const CONFIGURING_TENSORS: ReadonlySet<string> = new Set([ROPE_DIVISORS, LONG_DIVISORS, SHORT_DIVISORS]);
 
 /** Values of `general.architecture` that are another `model_type` in Hugging Face format. */
 const modelTypes: Readonly<Record<string, string>> = {
@@ -96,6 +102,8 @@ export function ggufConfig(
     // The reader of configurations refuses what it does not know, under this name.
     else if (!handledKeys.has(suffix)) config[key] = get(suffix);
   }
+  // How the converter writes that there is none.
+  if (config['sliding_window'] === 0) delete config['sliding_window'];
   for (const [key, name] of Object.entries(tokenKeys)) if (metadata.has(key)) config[name] = plain(metadata.get(key));
 
   const names = ggufNames(architecture);
@@ -117,9 +125,10 @@ export function ggufConfig(
   }
   const rotated = get('rope.dimension_count') ?? headDim;
   if (rotated !== headDim && !Number.isNaN(headDim)) config['partial_rotary_factor'] = Number(rotated) / headDim;
-  const stated = statedScaling(get);
   const divisors = tensors.find(({ name }) => name === ROPE_DIVISORS);
-  const recovered = divisors === undefined ? undefined : recoverScaling(divisors);
+  const recovered = divisors === undefined ? longRope() : recoverScaling(divisors);
+  const isStatedTwice = recovered?.['rope_type'] === 'longrope' && get('rope.scaling.type') === 'longrope';
+  const stated = isStatedTwice ? undefined : statedScaling(get);
   if (stated !== undefined && recovered !== undefined) {
     fail({
       code: 'GGUF_ROPE_UNSUPPORTED',
@@ -137,6 +146,20 @@ export function ggufConfig(
     interleaved: interleavedFamilies.has(architecture),
     normOffset: offsetNormFamilies.has(architecture) ? 1 : 0,
   };
+
+  function longRope(): JsonObject | undefined {
+    const [long, short] = [LONG_DIVISORS, SHORT_DIVISORS].map((name) => tensors.find((tensor) => tensor.name === name));
+    if (long === undefined && short === undefined) return undefined;
+    const list = (tensor: GgufTensor | undefined): number[] | null =>
+      tensor === undefined || tensor.shape.join() !== String(Number(rotated) / 2) ? null : [...readDivisors(tensor)];
+    return {
+      rope_type: 'longrope',
+      long_factor: list(long),
+      short_factor: list(short),
+      original_max_position_embeddings: get('rope.scaling.original_context_length') ?? null,
+      attention_factor: get('rope.scaling.attn_factor') ?? null,
+    };
+  }
 
   function recoverScaling(tensor: GgufTensor): JsonObject | undefined {
     const at = `${where}, tensor ${ROPE_DIVISORS}`;

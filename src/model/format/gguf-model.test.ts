@@ -45,6 +45,13 @@ const gemma2: LlmShape = {
   logitSoftcap: 2,
   attention: { ...attention, slidingWindow: 5, fullAttentionEvery: 2, scoreWidth: 8, softcap: 3 },
 };
+const phi3: LlmShape = {
+  ...tiny,
+  arch: 'phi3',
+  fusedProjections: true,
+  rope: { theta: 10_000, scaling: { kind: 'longrope', divisors: [1, 1.5, 2], attentionFactor: 1.25 } },
+  attention: { ...attention, ropeHeadDim: 6, slidingWindow: 20 },
+};
 const llama3: LlmShape['rope'] = {
   theta: 500_000,
   scaling: { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 8192 },
@@ -75,6 +82,7 @@ describe('a model as GGUF and its weights in Hugging Face order', () => {
     ['qwen2', { ...tiny, arch: 'qwen2', attention: { ...attention, qkvBias: true }, rope: { theta: 1_000_000 } }],
     ['qwen3', { ...tiny, arch: 'qwen3', attention: { ...attention, headDim: 16, qkNorm: true } }],
     ['gemma2', gemma2],
+    ['phi3', phi3],
   ];
   it.each(shapes)('%s: same shape, same tensors, same logits', (_, shape) => {
     const weights = weightsOf(shape);
@@ -223,11 +231,11 @@ describe('metadata', () => {
     expect(codesWith({})).toEqual(['accepted']);
     const refused: readonly (readonly [string, NonNullable<GgufModelChanges['metadata']>[string], string])[] = [
       ['general.architecture', text('lama'), 'ARCH_UNKNOWN'],
-      ['general.architecture', text('gpt-oss'), 'ARCH_UNSUPPORTED'],
+      ['general.architecture', text('glm4moe'), 'ARCH_UNSUPPORTED'],
       ['general.architecture', undefined, 'CONFIG_INVALID'],
       ['general.type', text('adapter'), 'GGUF_UNSUPPORTED'],
       ['split.count', { type: 'u16', value: 3 }, 'GGUF_UNSUPPORTED'],
-      ['llama.expert_count', u32(8), 'ARCH_UNSUPPORTED'],
+      ['llama.expert_count', u32(8), 'CONFIG_INVALID'],
       ['llama.expert_count', u32(0), 'accepted'],
       ['llama.block_count', u32(100_000), 'CONFIG_INVALID'],
       ['llama.block_count', text('two'), 'CONFIG_INVALID'],
@@ -236,7 +244,9 @@ describe('metadata', () => {
       ['llama.attention.layer_norm_rms_epsilon', undefined, 'CONFIG_INVALID'],
       ['llama.attention.value_length', u32(16), 'CONFIG_UNSUPPORTED'],
       ['llama.rope.dimension_count', u32(4), 'CONFIG_UNSUPPORTED'],
-      ['llama.rope.scaling.type', text('longrope'), 'CONFIG_UNSUPPORTED'],
+      ['llama.rope.scaling.type', text('dynamic'), 'CONFIG_UNSUPPORTED'],
+      // The lists that go with it are missing.
+      ['llama.rope.scaling.type', text('longrope'), 'CONFIG_INVALID'],
       ['llama.rope.scaling.type', text('none'), 'accepted'],
       ['llama.rope.scaling.factor', f32(4), 'CONFIG_UNSUPPORTED'],
       ['llama.rope.scale_linear', f32(1), 'accepted'],
@@ -252,6 +262,15 @@ describe('metadata', () => {
     const old = { 'general.quantization_version': u32(1) };
     expect(codes(() => openShape(tiny, { store: q8, metadata: old }))).toEqual(['GGUF_UNSUPPORTED']);
     expect(codes(() => openShape(tiny, { store: q8 }))).toEqual(['accepted']);
+  });
+
+  it('takes the short divisors of LongRoPE within the original context, and both as lists of the right length', () => {
+    const within = openShape(phi3, { metadata: { 'phi3.rope.scaling.original_context_length': u32(64) } });
+    expect(within.shape.rope.scaling).toEqual({ kind: 'longrope', divisors: [3, 4.5, 6], attentionFactor: 1.25 });
+    expect(codesWith({ 'phi3.rope.dimension_count': u32(4) }, phi3)).toEqual(['CONFIG_INVALID', 'CONFIG_INVALID']);
+    expect(
+      openShape(phi3, { metadata: { 'phi3.attention.sliding_window': u32(0) } }).shape.attention,
+    ).not.toHaveProperty('slidingWindow');
   });
 
   it('names problems as the file does', () => {

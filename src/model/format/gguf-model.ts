@@ -6,7 +6,7 @@ import type { Graph, WeightSource } from '../graph.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { checkTensors, checkTokenizer } from './cross-checks.ts';
 import { readGeneration, type GenerationDefaults } from './generation.ts';
-import { ggufConfig, ROPE_DIVISORS } from './gguf-config.ts';
+import { CONFIGURING_TENSORS, ggufConfig } from './gguf-config.ts';
 import type { ByteSource } from './gguf-cursor.ts';
 import { ggufNames } from './gguf-names.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
@@ -43,7 +43,7 @@ export function readGgufModel(source: ByteSource, where: string): GgufModel {
   const rotaryHeadDim = interleaved && shape.attention.kind === 'gqa' ? shape.attention.headDim : undefined;
   const weights = ggufWeights(
     source,
-    tensors.filter(({ name }) => name !== ROPE_DIVISORS),
+    tensors.filter(({ name }) => !CONFIGURING_TENSORS.has(name)),
     { names, rotaryHeadDim, normOffset },
   );
   checkTensors(weights, shape, {

@@ -23,6 +23,10 @@ const layerModules: readonly (readonly [string, string])[] = [
 ];
 /** Modules of a layer that an architecture has besides, or under another name. */
 const ownModules: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
+  phi3: [
+    ['attn_qkv', 'self_attn.qkv_proj'],
+    ['ffn_up', 'mlp.gate_up_proj'],
+  ],
   gemma2: [
     ['post_attention_norm', 'post_attention_layernorm'],
     ['ffn_norm', 'pre_feedforward_layernorm'],

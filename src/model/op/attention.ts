@@ -5,7 +5,8 @@ import { assert } from '../../core/index.ts';
 import type { AttentionOp } from '../graph.ts';
 import type { OpDefinition } from './definition.ts';
 
-const valueHeadDim = (op: AttentionOp): number => op.latent?.valueHeadDim ?? op.headDim;
+/** Elements of a value of one head. */
+export const valueHeadDim = (op: AttentionOp): number => op.latent?.valueHeadDim ?? op.headDim;
 
 /** First position that the query at `position` sees. */
 const firstVisible = (op: AttentionOp, position: number): number =>
@@ -27,7 +28,7 @@ export const attention: OpDefinition<'attention'> = {
   inputs: (op) => [
     { name: op.q, width: op.heads * op.headDim },
     { name: op.k, width: op.kvHeads * op.headDim },
-    { name: op.v, width: op.kvHeads * valueHeadDim(op) },
+    ...(op.latent === undefined ? [{ name: op.v, width: op.kvHeads * op.headDim }] : []),
   ],
   width: (op) => op.heads * valueHeadDim(op),
   // Per query head and key: dot product and weighted sum, then scale, maximum, subtract, exp, sum, divide; a soft
@@ -39,20 +40,20 @@ export const attention: OpDefinition<'attention'> = {
   weights: (op) => (op.sinks === undefined ? [] : [{ name: op.sinks, shape: [op.heads] }]),
   weightElements: (op) => (op.sinks === undefined ? 0 : op.heads),
   evaluate(op, step) {
-    assert(op.latent === undefined, 'latent attention has no meaning here yet');
     const { keys, values } = step.cache;
     assert(keys.length === step.start, `cache holds ${keys.length} tokens, step starts at ${step.start}`);
     const dim = op.headDim;
     const kvWidth = op.kvHeads * dim;
     const q = step.value(op.q);
     const k = step.value(op.k);
-    const v = step.value(op.v);
+    const v = op.latent === undefined ? step.value(op.v) : k;
+    const valueDim = valueHeadDim(op);
     for (let row = 0; row < step.tokens.length; row++) {
       keys.push(k.slice(row * kvWidth, (row + 1) * kvWidth));
       values.push(v.slice(row * kvWidth, (row + 1) * kvWidth));
     }
     const sinks = op.sinks === undefined ? undefined : step.weight(op.sinks);
-    const out = new Float32Array(q.length);
+    const out = new Float32Array(step.tokens.length * op.heads * valueDim);
     for (let row = 0; row < step.tokens.length; row++) {
       const position = step.start + row;
       const first = firstVisible(op, position);
@@ -71,10 +72,11 @@ export const attention: OpDefinition<'attention'> = {
         const maximum = scores.reduce((a, b) => Math.max(a, b), sink);
         const weights = scores.map((score) => Math.exp(score - maximum));
         const total = weights.reduce((a, b) => a + b, Math.exp(sink - maximum));
-        for (let i = 0; i < dim; i++) {
+        const to = (row * op.heads + head) * valueDim;
+        for (let i = 0; i < valueDim; i++) {
           let sum = 0;
           for (let j = 0; j < weights.length; j++) sum += weights[j] * values[first + j][kvFrom + i];
-          out[from + i] = sum / total;
+          out[to + i] = sum / total;
         }
       }
     }

@@ -4,6 +4,7 @@ import { attention } from './attention.ts';
 import type { OpDefinition } from './definition.ts';
 import { embedding } from './embedding.ts';
 import { glu } from './glu.ts';
+import { headLinear } from './head-linear.ts';
 import { linear } from './linear.ts';
 import { moe } from './moe.ts';
 import { rmsnorm } from './rmsnorm.ts';
@@ -11,16 +12,18 @@ import { rope } from './rope.ts';
 import { softcap } from './softcap.ts';
 
 export type * from './definition.ts';
-export { visibleKeys } from './attention.ts';
-export { chooseExperts, expertOps, routerOp } from './moe.ts';
+export { valueHeadDim, visibleKeys } from './attention.ts';
 export { clampedSilu } from './glu.ts';
-export { ropeInverseFrequencies, ropeMagnitude } from './rope.ts';
+export { headElement } from './head-linear.ts';
+export { chooseExperts, expertOps, routerOp } from './moe.ts';
+export { ropeInverseFrequencies, ropeMagnitude, ropePart } from './rope.ts';
 
 /** Every op kind, exhaustive: a kind without a definition does not compile. */
 export const ops: { readonly [K in OpKind]: OpDefinition<K> } = {
   embedding,
   rmsnorm,
   linear,
+  'head-linear': headLinear,
   rope,
   attention,
   glu,

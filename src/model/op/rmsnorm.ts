@@ -3,8 +3,8 @@
 import { elementsOf, type OpDefinition } from './definition.ts';
 
 export const rmsnorm: OpDefinition<'rmsnorm'> = {
-  inputs: (op) => [{ name: op.input, width: op.width }],
-  width: (op) => op.width,
+  inputs: (op) => [{ name: op.input, width: op.width + (op.passed ?? 0) }],
+  width: (op) => op.width + (op.passed ?? 0),
   // Square and add, then two multiplications, per element; divide, add, root, divide per part.
   flops: (op, tokens) => tokens * (4 * op.width + 4 * op.groups),
   weights: (op) => [{ name: op.weight, shape: [op.width / op.groups] }],
@@ -14,13 +14,17 @@ export const rmsnorm: OpDefinition<'rmsnorm'> = {
     const weight = step.weight(op.weight);
     const { offset = 0 } = op;
     const part = op.width / op.groups;
-    const out = new Float32Array(x.length);
-    for (let from = 0; from < x.length; from += part) {
+    const out = x.slice();
+    const rowWidth = op.width + (op.passed ?? 0);
+    const parts = step.tokens.length * op.groups;
+    for (let i = 0; i < parts; i++) normalize(Math.floor(i / op.groups) * rowWidth + (i % op.groups) * part);
+    return out;
+
+    function normalize(from: number): void {
       let squares = 0;
       for (let i = 0; i < part; i++) squares += x[from + i] * x[from + i];
       const scale = 1 / Math.sqrt(squares / part + op.eps);
       for (let i = 0; i < part; i++) out[from + i] = x[from + i] * scale * (offset + weight[i]);
     }
-    return out;
   },
 };

@@ -1,11 +1,13 @@
-// Rotary position embedding (Su et al. 2021, arXiv 2104.09864), half-split pairs as in Hugging Face checkpoints.
+// Rotary position embedding (Su et al. 2021, arXiv 2104.09864), half-split pairs as in Hugging Face checkpoints, or neighbours as in the paper.
 
+import { assert } from '../../core/index.ts';
 import type { Llama3Scaling, RopeShape, YarnScaling } from '../../spec/index.ts';
+import type { RopeOp } from '../graph.ts';
 import type { OpDefinition } from './definition.ts';
 
-/** Radians per position of each pair (i, i + headDim / 2), i < headDim / 2, in float64: theta^(-2i / headDim), scaled. */
-export function ropeInverseFrequencies(rope: RopeShape, headDim: number): Float64Array {
-  const frequencies = Float64Array.from({ length: headDim / 2 }, (_, i) => rope.theta ** ((-2 * i) / headDim));
+/** Radians per position of each of `width` / 2 pairs, in float64: theta^(-2i / width), scaled. */
+export function ropeInverseFrequencies(rope: RopeShape, width: number): Float64Array {
+  const frequencies = Float64Array.from({ length: width / 2 }, (_, i) => rope.theta ** ((-2 * i) / width));
   switch (rope.scaling?.kind) {
     case undefined:
       return frequencies;
@@ -13,12 +15,17 @@ export function ropeInverseFrequencies(rope: RopeShape, headDim: number): Float6
       return scaleLlama3(frequencies, rope.scaling);
     case 'yarn':
       return scaleYarn(frequencies, rope.scaling, rope.theta);
+    case 'longrope': {
+      const { divisors } = rope.scaling;
+      assert(divisors.length === frequencies.length, 'longrope has a divisor for each pair');
+      return frequencies.map((frequency, i) => frequency / divisors[i]);
+    }
   }
 }
 
 /** What cosines and sines are multiplied by. */
 export const ropeMagnitude = ({ scaling }: RopeShape): number =>
-  scaling?.kind === 'yarn' ? scaling.attentionFactor : 1;
+  scaling === undefined || scaling.kind === 'llama3' ? 1 : scaling.attentionFactor;
 
 /**
  * As in the Llama 3.1 release (`apply_scaling` in `llama_models/llama3/model.py`): wavelengths longer than
@@ -57,30 +64,44 @@ function scaleYarn(frequencies: Float64Array, scaling: YarnScaling, theta: numbe
   });
 }
 
+/** The part of each head that is rotated, and where in it a pair lies. */
+export interface RopePart {
+  readonly from: number;
+  readonly width: number;
+  pair(i: number): readonly [number, number];
+}
+
+export function ropePart(op: RopeOp): RopePart {
+  const { from, width } = op.part ?? { from: 0, width: op.headDim };
+  const half = width / 2;
+  return { from, width, pair: op.neighbours === true ? (i) => [2 * i, 2 * i + 1] : (i) => [i, i + half] };
+}
+
 export const rope: OpDefinition<'rope'> = {
   inputs: (op) => [{ name: op.input, width: op.heads * op.headDim }],
   width: (op) => op.heads * op.headDim,
   // Four multiplications and two additions per pair.
-  flops: (op, tokens) => tokens * op.heads * op.headDim * 3,
+  flops: (op, tokens) => tokens * op.heads * ropePart(op).width * 3,
   weights: () => [],
   weightElements: () => 0,
   evaluate(op, step) {
     const x = step.value(op.input);
-    const frequencies = ropeInverseFrequencies(op.rope, op.headDim);
+    const part = ropePart(op);
+    const frequencies = ropeInverseFrequencies(op.rope, part.width);
     const magnitude = ropeMagnitude(op.rope);
-    const half = op.headDim / 2;
-    const out = new Float32Array(x.length);
+    const out = x.slice();
     for (let row = 0; row < step.tokens.length; row++) {
       for (let head = 0; head < op.heads; head++) {
-        const from = (row * op.heads + head) * op.headDim;
-        for (let i = 0; i < half; i++) {
+        const start = (row * op.heads + head) * op.headDim + part.from;
+        for (let i = 0; i < frequencies.length; i++) {
+          const [first, second] = part.pair(i);
           const angle = (step.start + row) * frequencies[i];
           const cos = magnitude * Math.cos(angle);
           const sin = magnitude * Math.sin(angle);
-          const a = x[from + i];
-          const b = x[from + i + half];
-          out[from + i] = a * cos - b * sin;
-          out[from + i + half] = b * cos + a * sin;
+          const a = x[start + first];
+          const b = x[start + second];
+          out[start + first] = a * cos - b * sin;
+          out[start + second] = b * cos + a * sin;
         }
       }
     }

@@ -5,11 +5,10 @@ import { definitionOf, type WeightUse } from './index.ts';
 /**
  * The law of a graph: each name is written once per section (a layer may write `x` anew), every value is
  * written before it is read, with the width that the reader takes it to have, and a weight that several ops
- * read has one shape. Widths of values are not checked with latent attention: its splits are not ops.
+ * read has one shape.
  */
 export function verifyGraph(graph: Graph): void {
   const { hidden, vocab } = graph.shape;
-  const exempt = graph.shape.attention.kind === 'mla';
   const shapes = new Map<string, string>();
   const verifySection = (section: readonly Op[], where: string, start: ReadonlyMap<string, number>) => {
     const widths = new Map(start);
@@ -19,7 +18,7 @@ export function verifyGraph(graph: Graph): void {
       for (const { name, width } of definition.inputs(op)) {
         const found = widths.get(name);
         assert(found !== undefined, `${where}: ${op.kind} ${op.out} reads ${name} before it is written`);
-        assert(exempt || found === width, `${where}: ${op.out} reads ${name} as ${width} wide, it is ${found}`);
+        assert(found === width, `${where}: ${op.out} reads ${name} as ${width} wide, it is ${found}`);
       }
       for (const { name, shape } of definition.weights(op)) {
         const known = shapes.get(name);

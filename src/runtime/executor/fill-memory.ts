@@ -2,12 +2,14 @@
 // stream from the checkpoint through a staging buffer straight into their packed place.
 
 import { fail } from '../../core/index.ts';
-import type { LinearOp, WeightSource } from '../../model/index.ts';
-import { ropeAngles, requireWeight } from '../../wafer/index.ts';
+import { definitionOf, headElement } from '../../model/index.ts';
+import type { HeadLinearOp, LinearOp, WeightSource } from '../../model/index.ts';
+import { heldTable, ropeAngles, requireWeight, roundingTo } from '../../wafer/index.ts';
+import type { Numerics } from '../../wafer/index.ts';
 import type { Kernels } from '../wasm/kernels.ts';
 import * as layout from '../wasm/layout.ts';
-import { formatBytes } from './lower.ts';
-import type { Lowered, MatrixLoad, TableLookup } from './lower.ts';
+import { formatBytes } from './lowered.ts';
+import type { Lowered, MatrixLoad, TableLookup } from './lowered.ts';
 
 const storedFormats = { f32: layout.formatF32, bf16: layout.formatBf16, f16: layout.formatF16 };
 
@@ -50,12 +52,11 @@ export function fillTables(
     set(list, end);
     words.set(elementOrder(words.subarray(first / 4, end / 4)), order / 4);
   }
-  for (const { plan, width, groups, runs, bounds } of lowered.partRuns) {
+  for (const { plan, groups, step, length, runs, bounds } of lowered.partRuns) {
     let at = runs;
     set(bounds, at);
     for (let group = 0; group < groups; group++) {
-      const part = width / groups;
-      at = kernels.makeRuns(group * part, (group + 1) * part, plan.tile, plan.parts, plan.group, at) >>> 0;
+      at = kernels.makeRuns(group * step, group * step + length, plan.tile, plan.parts, plan.group, at) >>> 0;
       set(bounds + 4 * (group + 1), at);
     }
   }
@@ -64,9 +65,9 @@ export function fillTables(
     const angles = ropeAngles(op);
     for (let position = 0; position < maxContext; position++) {
       const { cos, sin } = angles(position);
-      const row = address / 4 + position * op.headDim;
+      const row = address / 4 + position * 2 * cos.length;
       floats.set(cos, row);
-      floats.set(sin, row + op.headDim / 2);
+      floats.set(sin, row + cos.length);
     }
   }
 }
@@ -97,6 +98,7 @@ export function* loadWeights(
   kernels: Kernels,
   lowered: Lowered,
   weights: WeightSource,
+  numerics: Numerics,
 ): Generator<{ readonly bytes: number }, void, undefined> {
   const floats = new Float32Array(buffer);
   const { staging, stagingBytes } = lowered.addresses;
@@ -121,7 +123,15 @@ export function* loadWeights(
   for (const table of lowered.tables) {
     // Only to check it.
     const { weight, vocab, width } = table.op;
+    requireWeight(weights, weight, [vocab, width]);
     yield* pieces(weight, vocab, width, (from, to) => stage(weight, from, to, width, table.format));
+  }
+  for (const { op, address } of lowered.headMatrices) {
+    const [{ name, shape }] = definitionOf(op).weights(op);
+    requireWeight(weights, name, shape);
+    const held = finite(name, weights.read(name).map(roundingTo(heldTable(numerics, weights.dtype(name)))));
+    packHeads(floats.subarray(address / 4), op, held);
+    yield { bytes: definitionOf(op).weightElements(op) * bytesOf(name) };
   }
   for (const matrix of lowered.matrices) {
     for (const { op, firstBlock } of matrix.parts) {
@@ -131,13 +141,13 @@ export function* loadWeights(
         floats.set(finite(op.bias, weights.read(op.bias)), address / 4);
         yield { bytes: op.n * bytesOf(op.bias) };
       }
+      requireWeight(weights, op.weight, [op.rows?.of ?? op.n, op.k]);
       yield* pieces(op.weight, op.n, op.k, (from, to) => placeRows(matrix, op, firstBlock, from, to));
     }
   }
 
   /** Call `place` for whole blocks of rows, as many as fit the staging buffer. */
   function* pieces(name: string, rows: number, width: number, place: (from: number, to: number) => void) {
-    requireWeight(weights, name, [rows, width]);
     const fit = Math.floor(stagingBytes / (width * 4 * layout.blockRows)) * layout.blockRows;
     for (let from = 0; from < rows; from += fit) {
       const to = Math.min(rows, from + fit);
@@ -150,7 +160,8 @@ export function* loadWeights(
     const { format, k, order } = matrix;
     const isInt8 = format === layout.formatInt8;
     const staged = isInt8 ? layout.formatF32 : format;
-    stage(op.weight, from, to, k, staged);
+    const first = op.rows?.from ?? 0;
+    stage(op.weight, first + from, first + to, k, staged);
     const blockBytes = layout.blockRows * (isInt8 ? 2 * Math.ceil(k / 2) : k) * formatBytes[format];
     for (let row = from; row < to; row += layout.blockRows) {
       const block = firstBlock + row / layout.blockRows;
@@ -159,6 +170,18 @@ export function* loadWeights(
       const count = Math.min(layout.blockRows, to - row);
       if (isInt8) kernels.packBlockInt8(out, matrix.scales + block * layout.blockRows * 4, input, count, k);
       else kernels.packBlock(out, format, input, count, k, order);
+    }
+  }
+}
+
+/** The matrices of the heads as the kernels want them: blocks of 16 outputs, [k][16], rows past the last output 0. */
+function packHeads(out: Float32Array, op: HeadLinearOp, weight: Float32Array): void {
+  const blocks = Math.ceil(op.n / layout.blockRows);
+  for (let head = 0; head < op.heads; head++) {
+    for (let o = 0; o < op.n; o++) {
+      const block = head * blocks + Math.floor(o / layout.blockRows);
+      const first = block * op.k * layout.blockRows + (o % layout.blockRows);
+      for (let i = 0; i < op.k; i++) out[first + i * layout.blockRows] = weight[headElement(op, head, i, o)];
     }
   }
 }
@@ -191,6 +214,7 @@ export function checkpointBytes(lowered: Lowered, weights: WeightSource): number
   let bytes = 0;
   for (const { name, length } of lowered.vectors) bytes += length * size(name);
   for (const { op } of lowered.tables) bytes += op.vocab * op.width * size(op.weight);
+  for (const { op } of lowered.headMatrices) bytes += definitionOf(op).weightElements(op) * size(op.weight);
   for (const { op } of lowered.matrices.flatMap(({ parts }) => parts)) {
     bytes += op.n * op.k * size(op.weight);
     if (op.bias !== undefined) bytes += op.n * size(op.bias);

@@ -2,151 +2,48 @@
 // same lowering sizes the memory, so an estimate and an executor cannot disagree.
 
 import { assert } from '../../core/index.ts';
-import type { AttentionOp, DType, EmbeddingOp, LinearOp, Op, RmsNormOp, RopeOp } from '../../model/index.ts';
+import { ropePart, valueHeadDim } from '../../model/index.ts';
+import type { AttentionOp, EmbeddingOp, HeadLinearOp, LinearOp, Op, RmsNormOp, RopeOp } from '../../model/index.ts';
 import { heldMatrix, heldTable, ordersOf } from '../../wafer/index.ts';
 import type { Program, ReductionPlan } from '../../wafer/index.ts';
 import * as layout from '../wasm/layout.ts';
+import { lowerMixture, routeScratchBytes } from './lower-experts.ts';
+import { activations, floatBits, formatBytes, formats, grainOf, rowBytes } from './lowered.ts';
 import { createMemoryMap, roundUp } from './memory-map.ts';
-import type { MemoryMap, MemoryUse } from './memory-map.ts';
+import type { MemoryMap } from './memory-map.ts';
+import type {
+  Addresses,
+  HeadMatrixLoad,
+  LowerOptions,
+  Lowered,
+  LoweringTools,
+  MatrixLoad,
+  PartRuns,
+  RopeLoad,
+  RunsLoad,
+  TableLookup,
+  VectorLoad,
+  View,
+} from './lowered.ts';
 
-export interface LowerOptions {
-  readonly threads: number;
-  /** Tokens per pass; longer steps take several passes. */
-  readonly rows: number;
-  /** Rows of logits per pass. */
-  readonly wantedRows: number;
-  readonly blocks: number;
-  /** Longest sequence. */
-  readonly maxContext: number;
-  /** Stored type of a tensor of the checkpoint. */
-  readonly dtype: (name: string) => DType;
-}
-
-/** Linear ops on one input, as one matrix of row blocks. */
-export interface MatrixLoad {
-  readonly format: number;
-  readonly k: number;
-  readonly address: number;
-  /** int8: one fp32 a row. */
-  readonly scales: number;
-  /** Where the fp32 biases go, or 0. */
-  readonly bias: number;
-  /** Element order, where the format keeps the order of the tree. */
-  readonly order: number;
-  /** Each starts on a block of its own. */
-  readonly parts: readonly { readonly op: LinearOp; readonly firstBlock: number }[];
-}
-
-/**
- * An embedding that shares no weights with a matrix. Its table stays in the checkpoint: a token needs one row, and
- * the caller puts it at `address` + row * `stride` before the pass.
- */
-export interface TableLookup {
-  readonly op: EmbeddingOp;
-  /** Format to which stored elements are rounded. */
-  readonly format: number;
-  readonly address: number;
-  readonly stride: number;
-}
-
-export interface VectorLoad {
-  readonly name: string;
-  readonly length: number;
-  /** Added to every element. */
-  readonly offset: number;
-  readonly address: number;
-}
-
-/** Runs of the elements [from, to) of a vector, a run list at `list`; `order`: the element order at that address. */
-export interface RunsLoad {
-  readonly plan: ReductionPlan;
-  readonly from: number;
-  readonly to: number;
-  readonly list: number;
-  readonly order: number;
-}
-
-/** Runs of each part of a row (a norm's groups, the heads of a row of keys), with the addresses at which they start and end in a table. */
-export interface PartRuns {
-  readonly plan: ReductionPlan;
+/** Parts of a row of `width` elements; absent `step` and `length`: equal ones without gaps. */
+interface Parts {
   readonly width: number;
   readonly groups: number;
-  readonly runs: number;
-  readonly bounds: number;
+  readonly step?: number;
+  readonly length?: number;
 }
 
-export interface RopeLoad {
-  readonly op: RopeOp;
-  readonly address: number;
-}
-
-export interface Addresses {
-  readonly scratch: number;
-  readonly scratchBytes: number;
-  readonly scoresOffset: number;
-  readonly valueRowsOffset: number;
-  readonly panelOffset: number;
-  readonly body: number;
-  readonly epilogue: number;
-  readonly rowToken: number;
-  readonly rowPosition: number;
-  readonly rowTable: number;
-  readonly wantedRow: number;
-  readonly tables: number;
-  readonly logits: number;
-  readonly logitsStride: number;
-  readonly staging: number;
-  readonly stagingBytes: number;
-}
-
-export interface Lowered {
-  readonly totalBytes: number;
-  readonly bytesByUse: Readonly<Record<MemoryUse, number>>;
-  /** Instructions, 32 words each. */
-  readonly body: readonly Uint32Array[];
-  readonly epilogue: readonly Uint32Array[];
-  readonly matrices: readonly MatrixLoad[];
-  readonly tables: readonly TableLookup[];
-  readonly vectors: readonly VectorLoad[];
-  readonly runs: readonly RunsLoad[];
-  readonly partRuns: readonly PartRuns[];
-  readonly ropes: readonly RopeLoad[];
-  readonly addresses: Addresses;
-  /** Entries in the block table of one row. */
-  readonly tableEntries: number;
-}
-
-/** A value: rows of fp32 at `address`, `stride` bytes apart. */
-interface View {
-  readonly address: number;
-  readonly stride: number;
-}
-
-const activations = {
-  silu: layout.activationSilu,
-  'gelu-tanh': layout.activationGeluTanh,
-  'clamped-silu': layout.activationClampedSilu,
-};
-const formats = { f32: layout.formatF32, bf16: layout.formatBf16, f16: layout.formatF16, int8: layout.formatInt8 };
-/** Bytes of an element of a format. */
-export const formatBytes = [4, 2, 2, 1];
 /** Half a megabyte of rows at a time, or one block where that is more. */
 const stagingRowsBytes = 512 * 1024;
-
-const floatWord = new Float32Array(1);
-const floatBits = (x: number): number => {
-  floatWord[0] = x;
-  return new Uint32Array(floatWord.buffer)[0];
-};
 
 /** A soft cap and one over it; 0 for none. */
 const capWords = (cap: number | undefined): number[] =>
   cap === undefined ? [0, 0] : [floatBits(cap), floatBits(1 / Math.fround(cap))];
 
-const rowBytes = (width: number): number => roundUp(width * 4, 64);
-/** Bytes that one block of a layer's cache takes: keys, then values padded to whole vectors. */
+/** Bytes that one block of a layer's cache takes: keys, then values padded to whole vectors, unless the keys are both. */
 export const cacheBlockBytes = (op: AttentionOp): number =>
-  op.kvHeads * layout.blockTokens * 4 * (op.headDim + roundUp(op.headDim, 4));
+  op.kvHeads * layout.blockTokens * 4 * (op.headDim + (op.latent === undefined ? roundUp(op.headDim, 4) : 0));
 /** Enough for the runs over any range: three chains a group, and two short tiles. */
 const runListBytes = (plan: ReductionPlan): number =>
   layout.runListHeader + (3 * Math.ceil(plan.parts / plan.group) + 2) * layout.runBytes;
@@ -156,24 +53,25 @@ export function lower(program: Program, options: LowerOptions): Lowered {
   return new Lowering(program, options).finish();
 }
 
-class Lowering {
-  private readonly program: Program;
-  private readonly options: LowerOptions;
+class Lowering implements LoweringTools {
+  readonly program: Program;
+  readonly options: LowerOptions;
   private readonly map: MemoryMap = createMemoryMap(layout.controlBytes);
-  private readonly orders: ReturnType<typeof ordersOf>;
+  readonly orders: ReturnType<typeof ordersOf>;
   private readonly buffers = new Map<string, number>();
   private readonly runLists = new Map<string, RunsLoad>();
   private readonly runsOfParts = new Map<string, PartRuns>();
   private readonly ropeTables = new Map<string, RopeLoad>();
   private readonly vectors = new Map<string, VectorLoad>();
   private readonly matrices: MatrixLoad[] = [];
+  private readonly headMatrices: HeadMatrixLoad[] = [];
   private readonly tables: TableLookup[] = [];
   private readonly matrixOf = new Map<LinearOp, MatrixLoad>();
   private values = new Map<string, View>();
   private instructions: Uint32Array[] = [];
   private rows: number;
   private section: 'body' | 'epilogue' = 'body';
-  private readonly packed: number;
+  readonly packed: number;
   private readonly tokenScales: number;
   private widestK = 1;
 
@@ -182,7 +80,7 @@ class Lowering {
     this.options = options;
     this.orders = ordersOf(program);
     this.rows = options.rows;
-    for (const op of this.allOps()) if (op.kind === 'linear') this.widestK = Math.max(this.widestK, op.k);
+    for (const op of this.allOps()) for (const k of widthsOf(op)) this.widestK = Math.max(this.widestK, k);
     const padded = roundUp(Math.max(options.rows, options.wantedRows), layout.tokenGroup);
     this.packed = this.map.take(padded * roundUp(this.widestK, 2) * 4, 'work');
     this.tokenScales = this.map.take(padded * 4, 'work');
@@ -239,6 +137,7 @@ class Lowering {
       body,
       epilogue,
       matrices: this.matrices,
+      headMatrices: this.headMatrices,
       tables: this.tables,
       vectors: [...this.vectors.values()],
       runs: [...this.runLists.values()],
@@ -264,7 +163,9 @@ class Lowering {
     const valueRowsOffset = scoresOffset + (roundUp(options.maxContext, layout.blockTokens) + layout.blockTokens) * 4;
     const panelOffset = valueRowsOffset + roundUp(options.maxContext * 4, 64);
     const headBytes = Math.max(0, ...attentions.map((op) => roundUp(op.headDim, 4) * 4));
-    const scratchBytes = roundUp(panelOffset + Math.max(this.widestK * layout.blockRows * 4, headBytes), 64);
+    const routeBytes = Math.max(0, ...this.allOps().map((op) => (op.kind === 'moe' ? routeScratchBytes(op) : 0)));
+    const panelBytes = Math.max(this.widestK * layout.blockRows * 4, headBytes, routeBytes);
+    const scratchBytes = roundUp(panelOffset + panelBytes, 64);
     return {
       scratch: map.take(scratchBytes * options.threads, 'work'),
       scratchBytes,
@@ -274,37 +175,40 @@ class Lowering {
     };
   }
 
-  private emit(op: number, ...operands: number[]): void {
+  emit(op: number, ...operands: number[]): void {
     const words = new Uint32Array(layout.instructionBytes / 4);
     words.set([op, ...operands]);
     this.instructions.push(words);
   }
 
-  private view(name: string): View {
+  view(name: string): View {
     const view = this.values.get(name);
     assert(view !== undefined, `value ${name} is read before it is written`);
     return view;
   }
 
   /** The buffer of a value; layers share it, since a value lives for one layer only. */
-  private buffer(name: string, width: number): View {
-    const key = `${this.section} ${name} ${width}`;
+  buffer(name: string, width: number): View {
     const stride = rowBytes(width);
-    let address = this.buffers.get(key);
-    if (address === undefined) {
-      address = this.map.take(roundUp(this.rows, layout.tokenGroup) * stride, 'work');
-      this.buffers.set(key, address);
-    }
-    return { address, stride };
+    const bytes = roundUp(this.rows, layout.tokenGroup) * stride;
+    return { address: this.shared(`${this.section} ${name} ${width}`, bytes), stride };
   }
 
-  private define(name: string, width: number): View {
+  shared(key: string, bytes: number): number {
+    const known = this.buffers.get(key);
+    if (known !== undefined) return known;
+    const address = this.map.take(bytes, 'work');
+    this.buffers.set(key, address);
+    return address;
+  }
+
+  define(name: string, width: number): View {
     const view = this.buffer(name, width);
     this.values.set(name, view);
     return view;
   }
 
-  private vector(name: string, length: number, offset = 0): number {
+  vector(name: string, length: number, offset = 0): number {
     const known = this.vectors.get(name);
     if (known !== undefined) return known.address;
     const address = this.map.take(length * 4, 'weights');
@@ -312,7 +216,7 @@ class Lowering {
     return address;
   }
 
-  private runList(plan: ReductionPlan, length: number): RunsLoad {
+  runList(plan: ReductionPlan, length: number): RunsLoad {
     const key = [plan.tile, plan.parts, plan.group, length].join();
     const known = this.runLists.get(key);
     if (known !== undefined) return known;
@@ -324,26 +228,43 @@ class Lowering {
 
   /** Where the weights of linear ops on one input go. */
   private placeMatrix(ops: readonly LinearOp[]): void {
-    const { k } = ops[0];
-    const format = formats[heldMatrix(this.program.numerics)];
-    const parts: { op: LinearOp; firstBlock: number }[] = [];
-    let blocks = 0;
-    for (const op of ops) {
-      parts.push({ op, firstBlock: blocks });
-      blocks += Math.ceil(op.n / layout.blockRows);
-    }
-    const outputBytes = blocks * layout.blockRows * 4;
-    const load: MatrixLoad = {
-      format,
-      k,
-      address: this.map.take(blocks * layout.blockRows * roundUp(k, 2) * formatBytes[format], 'weights'),
-      scales: format === layout.formatInt8 ? this.map.take(outputBytes, 'weights') : 0,
-      bias: ops.some((op) => op.bias !== undefined) ? this.map.take(outputBytes, 'weights') : 0,
-      order: format === layout.formatInt8 ? 0 : this.runList(this.orders.of(ops[0]), k).order,
-      parts,
-    };
-    this.matrices.push(load);
+    const [load] = this.addMatrices([ops], formats[heldMatrix(this.program.numerics)], this.orders.of(ops[0]));
     for (const op of ops) this.matrixOf.set(op, load);
+  }
+
+  addMatrices(sets: readonly (readonly LinearOp[])[], format: number, plan: ReductionPlan): readonly MatrixLoad[] {
+    const [first] = sets;
+    const { k } = first[0];
+    const blocks = first.reduce((sum, op) => sum + Math.ceil(op.n / layout.blockRows), 0);
+    const bytes = blocks * layout.blockRows * roundUp(k, 2) * formatBytes[format];
+    const outputBytes = blocks * layout.blockRows * 4;
+    const isInt8 = format === layout.formatInt8;
+    const address = this.map.take(sets.length * bytes, 'weights');
+    const scales = isInt8 ? this.map.take(sets.length * outputBytes, 'weights') : 0;
+    const hasBias = first.some((op) => op.bias !== undefined);
+    const bias = hasBias ? this.map.take(sets.length * outputBytes, 'weights') : 0;
+    const order = isInt8 ? 0 : this.runList(plan, k).order;
+    const loads = sets.map((ops, i): MatrixLoad => {
+      let firstBlock = 0;
+      const parts = ops.map((op) => {
+        const part = { op, firstBlock };
+        firstBlock += Math.ceil(op.n / layout.blockRows);
+        return part;
+      });
+      return {
+        format,
+        k,
+        blocks,
+        bytes,
+        address: address + i * bytes,
+        scales: isInt8 ? scales + i * outputBytes : 0,
+        bias: hasBias ? bias + i * outputBytes : 0,
+        order,
+        parts,
+      };
+    });
+    for (const load of loads) this.matrices.push(load);
+    return loads;
   }
 
   private lowerOp(op: Op, layer: number, sets: ReadonlyMap<LinearOp, readonly LinearOp[]>): void {
@@ -358,6 +279,8 @@ class Lowering {
         if (set[0] === op) this.lowerLinears(set);
         return;
       }
+      case 'head-linear':
+        return this.lowerHeadLinear(op);
       case 'rope':
         return this.lowerRope(op);
       case 'attention':
@@ -390,7 +313,7 @@ class Lowering {
         return this.emit(layout.opAdd, out.address, out.stride, ...operands);
       }
       case 'moe':
-        throw new Error('a mixture of experts is never executed');
+        return lowerMixture(op, this);
     }
   }
 
@@ -419,13 +342,13 @@ class Lowering {
     this.emit(layout.opScale, address, stride, address, stride, roundUp(width, 4), floatBits(scale));
   }
 
-  /** Runs of each of `groups` equal parts of a row of `width` elements. */
-  private partRuns(plan: ReductionPlan, width: number, groups: number): PartRuns {
-    const key = [plan.tile, plan.parts, plan.group, width, groups].join();
+  /** Runs of each part of a row. */
+  private partRuns(plan: ReductionPlan, { width, groups, step = width / groups, length = step }: Parts): PartRuns {
+    const key = [plan.tile, plan.parts, plan.group, groups, step, length].join();
     let parts = this.runsOfParts.get(key);
     if (parts === undefined) {
       const runs = this.map.take(groups * runListBytes(plan), 'work');
-      parts = { plan, width, groups, runs, bounds: this.map.take((groups + 1) * 4, 'work') };
+      parts = { plan, groups, step, length, runs, bounds: this.map.take((groups + 1) * 4, 'work') };
       this.runsOfParts.set(key, parts);
     }
     return parts;
@@ -433,25 +356,24 @@ class Lowering {
 
   private lowerNorm(op: RmsNormOp): void {
     const x = this.view(op.input);
-    const norm = this.partRuns(this.orders.of(op), op.width, op.groups);
+    const passed = op.passed ?? 0;
+    const norm = this.partRuns(this.orders.of(op), { width: op.width, groups: op.groups });
     const weight = this.vector(op.weight, op.width / op.groups, op.offset);
-    const out = this.define(op.out, op.width);
+    const out = this.define(op.out, op.width + passed);
     const operands = [x.address, x.stride, weight, op.width / op.groups, op.groups, norm.bounds, floatBits(op.eps)];
-    this.emit(layout.opNorm, out.address, out.stride, ...operands);
+    this.emit(layout.opNorm, out.address, out.stride, ...operands, passed * 4);
   }
 
   private lowerLinears(ops: readonly LinearOp[]): void {
     const matrix = this.matrixOf.get(ops[0]);
     assert(matrix !== undefined, 'every matrix was placed');
-    const { k, format } = matrix;
+    const { k, format, blocks } = matrix;
     const x = this.view(ops[0].input);
-    const blocks = matrix.parts.reduce((sum, { op }) => sum + Math.ceil(op.n / layout.blockRows), 0);
     const out = this.buffer(ops.map((op) => op.out).join('+'), blocks * layout.blockRows);
     for (const { op, firstBlock } of matrix.parts) {
       this.values.set(op.out, { address: out.address + firstBlock * layout.blockRows * 4, stride: out.stride });
     }
-    // Small enough to share a matrix evenly, large enough to stream.
-    const grain = Math.max(1, Math.min(16, blocks >> 5));
+    const grain = grainOf(blocks);
     if (format === layout.formatInt8) {
       const pairs = Math.ceil(k / 2);
       this.emit(layout.opQuantize, this.packed, pairs, x.address, x.stride, k, this.tokenScales);
@@ -475,33 +397,78 @@ class Lowering {
     this.emit(layout.opLinear, out.address, out.stride, ...operands);
   }
 
+  private lowerHeadLinear(op: HeadLinearOp): void {
+    const { heads, k, n, passed } = op;
+    const x = this.view(op.input);
+    const out = this.define(op.out, heads * (n + passed));
+    const bytes = heads * Math.ceil(n / layout.blockRows) * layout.blockRows * k * 4;
+    const address = this.map.take(bytes, 'weights');
+    this.headMatrices.push({ op, address });
+    const step = op.isSpread ? 0 : k + passed;
+    const { bounds } = this.partRuns(this.orders.of(op), {
+      width: heads * (k + passed),
+      groups: heads,
+      step,
+      length: k,
+    });
+    const operands = [x.address, x.stride, heads, k, passed, n, address, bounds, Number(op.isSpread)];
+    this.emit(layout.opHeadLinear, out.address, out.stride, ...operands);
+  }
+
   private lowerRope(op: RopeOp): void {
-    const key = JSON.stringify([op.rope, op.headDim]);
+    const { from, width } = ropePart(op);
+    const key = JSON.stringify([op.rope, width]);
     let table = this.ropeTables.get(key);
     if (table === undefined) {
-      table = { op, address: this.map.take(this.options.maxContext * op.headDim * 4, 'work') };
+      table = { op, address: this.map.take(this.options.maxContext * width * 4, 'work') };
       this.ropeTables.set(key, table);
     }
     const x = this.view(op.input);
     const out = this.define(op.out, op.heads * op.headDim);
-    this.emit(layout.opRope, out.address, out.stride, x.address, x.stride, op.heads, op.headDim, table.address);
+    this.emit(
+      layout.opRope,
+      out.address,
+      out.stride,
+      x.address,
+      x.stride,
+      op.heads,
+      op.headDim,
+      table.address,
+      from,
+      width,
+      Number(op.neighbours === true),
+    );
   }
 
   private lowerAttention(op: AttentionOp, layer: number): void {
     const q = this.view(op.q);
     const k = this.view(op.k);
-    const v = this.view(op.v);
+    const v = this.view(op.latent === undefined ? op.v : op.k);
     assert(op.heads % op.kvHeads === 0, 'every KV head serves as many query heads');
     const blockBytes = cacheBlockBytes(op);
     const key = `cache ${layer} ${op.out}`;
     assert(!this.buffers.has(key), `attention ${op.out} appears once in layer ${layer}`);
     const cache = this.map.take(this.options.blocks * blockBytes, 'kv');
     this.buffers.set(key, cache);
-    this.emit(layout.opCache, k.address, k.stride, v.address, v.stride, op.kvHeads, op.headDim, cache, blockBytes);
-    const out = this.define(op.out, op.heads * op.headDim);
+    this.emit(
+      layout.opCache,
+      k.address,
+      k.stride,
+      v.address,
+      v.stride,
+      op.kvHeads,
+      op.headDim,
+      cache,
+      blockBytes,
+      Number(op.latent !== undefined),
+    );
+    const out = this.define(op.out, op.heads * valueHeadDim(op));
     const { parts, group } = this.orders.overPositions(op, 1);
     const operands = [q.address, q.stride, op.heads, op.kvHeads, op.headDim, cache, blockBytes, floatBits(op.scale)];
-    const { bounds } = this.partRuns(this.orders.overChannels(op), op.kvHeads * op.headDim, op.kvHeads);
+    const { bounds } = this.partRuns(this.orders.overChannels(op), {
+      width: op.kvHeads * op.headDim,
+      groups: op.kvHeads,
+    });
     const sinks = op.sinks === undefined ? 0 : this.vector(op.sinks, op.heads);
     this.emit(
       layout.opAttend,
@@ -514,9 +481,14 @@ class Lowering {
       bounds,
       ...capWords(op.softcap),
       sinks,
+      op.latent?.valueHeadDim ?? 0,
     );
   }
 }
+
+/** Widths over which the matrices of an op add. */
+const widthsOf = (op: Op): readonly number[] =>
+  op.kind === 'linear' ? [op.k] : op.kind === 'moe' ? [op.width, op.expertFfn] : [];
 
 /**
  * Linear ops of a section that read the same value, to be run as one matrix: an op joins the first one if nothing

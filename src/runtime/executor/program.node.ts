@@ -16,7 +16,7 @@ import type { Batch, Executor } from './executor.ts';
 import { checkpointBytes, fillTables, loadWeights, lookUp } from './fill-memory.ts';
 import type { OnProgress } from './fill-memory.ts';
 import { lower } from './lower.ts';
-import type { LowerOptions, Lowered } from './lower.ts';
+import type { LowerOptions, Lowered } from './lowered.ts';
 
 export interface ProgramExecutorOptions {
   readonly program: Program;
@@ -108,7 +108,7 @@ export async function createProgramExecutor(options: ProgramExecutorOptions): Pr
   const total = checkpointBytes(lowered, weights);
   let done = 0;
   let slice = 0;
-  for (const { bytes } of loadWeights(buffer, kernels, lowered, weights)) {
+  for (const { bytes } of loadWeights(buffer, kernels, lowered, weights, program.numerics)) {
     done += bytes;
     slice += bytes;
     if (slice < loadSlice) continue;

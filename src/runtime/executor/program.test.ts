@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { randomWeights } from '../../model/index.ts';
 import type { WeightSource } from '../../model/index.ts';
-import { interpret, tinyProgram, tinyShape } from '../../wafer/index.ts';
+import { interpret, tinyMixtures, tinyProgram, tinyShape } from '../../wafer/index.ts';
 import type { Program, TinyShape } from '../../wafer/index.ts';
 import type { BatchItem, Executor } from './executor.ts';
 import { createProgramExecutor, estimateExecutorMemory } from './program.node.ts';
@@ -51,7 +51,11 @@ describe('program executor equals the interpreter', () => {
     { arch: 'qwen2', tied: true, hidden: 16, heads: 2, kvHeads: 2, headDim: 20, ffn: 64, vocab: 50 },
     { arch: 'qwen3', headDim: 34 },
     { arch: 'mistral', slidingWindow: 5 },
+    ...tinyMixtures,
     { arch: 'gemma2', slidingWindow: 5 },
+    { arch: 'phi3', slidingWindow: 5 },
+    { arch: 'deepseek_v3' },
+    { arch: 'deepseek_v3', queryRank: 7, heads: 3, headDim: 21 },
     { arch: 'gemma2', tied: true, slidingWindow: 5, headDim: 10 },
   ];
   for (const tiny of shapes) {

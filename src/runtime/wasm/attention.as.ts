@@ -18,9 +18,10 @@ function blockOf(table: usize, position: i32, cache: usize, blockBytes: usize): 
   return cache + load<usize>(table + ((position >> 4) << 2)) * blockBytes;
 }
 
-/** Put one token's keys and values into the cache. */
+/** Put one token's keys and values into the cache, or its keys alone. */
 export function cacheRow(
   k: usize, v: usize, kvHeads: i32, headDim: usize, cache: usize, blockBytes: usize, table: usize, position: i32,
+  keysOnly: bool,
 ): void {
   const block = blockOf(table, position, cache, blockBytes);
   const slot = <usize>(position & (blockTokens - 1));
@@ -29,11 +30,12 @@ export function cacheRow(
   let value = block + <usize>kvHeads * (headDim << 6) + slot * valueBytes;
   for (let h = 0; h < kvHeads; h++) {
     for (let d: usize = 0; d < headDim; d++) store<f32>(key + (d << 6), load<f32>(k + (d << 2)));
+    k += headDim << 2;
+    key += headDim << 6;
+    if (keysOnly) continue;
     memory.copy(value, v, headDim << 2);
     for (let d = headDim << 2; d < valueBytes; d += 4) store<f32>(value + d, 0);
-    k += headDim << 2;
     v += headDim << 2;
-    key += headDim << 6;
     value += valueBytes << 4;
   }
 }
@@ -49,6 +51,20 @@ function fold(acc: usize, vectors: usize, level: i32, chain: v128): void {
     v128.store(acc, f32x4.splat(0));
     acc = next;
     level--;
+  }
+}
+
+/**
+ * One head of a matrix for each head: scores of 16 outputs at a time, whose weights lie as the keys of a block do. `x` and
+ * `weights` are where element 0 of what the runs count would lie; `result` has room for 16 elements.
+ */
+export function headOutputs(
+  out: usize, x: usize, k: usize, n: usize, weights: usize, runs: usize, runsEnd: usize, result: usize, acc: usize,
+): void {
+  for (let o: usize = 0; o < n; o += 16) {
+    scoreBlock(result, x, weights, runs, runsEnd, 1, acc);
+    memory.copy(out + (o << 2), result, min(n - o, 16) << 2);
+    weights += k << 6;
   }
 }
 
@@ -290,6 +306,51 @@ function weighNarrow(out: usize, terms: usize, runs: usize, runsEnd: usize, rows
   v128.store(out, f32x4.div(v128.load(acc), add(v128.load(acc, 16), sink)));
 }
 
+/** Weighted values of 4 elements that lie as keys do, 16 positions apart. */
+function weighKeys(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, sink: v128, acc: usize): void {
+  const zero = f32x4.splat(0);
+  memory.fill(acc, 0, 3 * (narrowVectors << 4));
+  let chain = zero, sum = zero;
+  for (let run = runs; run < runsEnd; run += runBytes) {
+    const code = load<i32>(run, 12);
+    const tileBytes = load<usize>(run, 8) << 2;
+    const back: usize = code & runDescending ? tileBytes << 1 : 0;
+    let tiles = load<i32>(run, 4);
+    let at = load<usize>(run) << 2;
+    do {
+      let partial = zero, part = zero;
+      for (const end = at + tileBytes; at < end; at += 4) {
+        const row = load<usize>(rows + at) + offset;
+        const s = v128.load32_splat(terms + at);
+        let v = v128.load32_zero(row);
+        v = v128.load_lane<u32>(row + 64, v, 1);
+        v = v128.load_lane<u32>(row + 128, v, 2);
+        v = v128.load_lane<u32>(row + 192, v, 3);
+        partial = add(partial, mul(v, s));
+        part = add(part, s);
+      }
+      chain = add(chain, partial);
+      sum = add(sum, part);
+      at -= back;
+    } while (--tiles);
+    const level = code & runLevelMask;
+    if (level == 0) continue;
+    fold(acc, narrowVectors, level, chain);
+    fold(acc + 16, narrowVectors, level, sum);
+    chain = zero, sum = zero;
+  }
+  acc += 2 * (narrowVectors << 4);
+  v128.store(out, f32x4.div(v128.load(acc), add(v128.load(acc, 16), sink)));
+}
+
+/** Addresses of element 0 of the keys of one KV head, which serve as values, at `length` positions from `first` on. */
+export function listKeyRows(
+  out: usize, table: usize, first: i32, length: i32, cache: usize, blockBytes: usize, keys: usize,
+): void {
+  for (let position = first; position < first + length; position++, out += 4)
+    store<usize>(out, blockOf(table, position, cache, blockBytes) + keys + (<usize>(position & (blockTokens - 1)) << 2));
+}
+
 /** Addresses of the values of one KV head at `length` positions from `first` on. */
 export function listValueRows(
   out: usize, table: usize, first: i32, length: i32, cache: usize, blockBytes: usize, values: usize, headDim: usize,
@@ -303,13 +364,14 @@ export function listValueRows(
 
 /**
  * One query head at `position`: sees the positions from `first` on. `keys` is the head's offset in a block, `channel`
- * its first element in a row of keys, `channels` the runs of its elements, `rows` come from `listValueRows`, `singles` says that every tile is one position, `sink` is a score without a value or -infinity, `scores` has room for the context rounded out to whole blocks, `cap` is 0 where
+ * its first element in a row of keys, `channels` the runs of its elements, `rows` come from `listValueRows`, or
+ * from `listKeyRows` where the values are the first `latentDim` elements of the keys (0: they are not), `singles` says that every tile is one position, `sink` is a score without a value or -infinity, `scores` has room for the context rounded out to whole blocks, `cap` is 0 where
  * scores are not soft-capped, `inverse` 1 / cap.
  */
 export function attendHead(
   out: usize, q: usize, headDim: usize, scale: f32, cap: f32, inverse: f32, table: usize, first: i32, position: i32, cache: usize,
   blockBytes: usize, keys: usize, channel: usize, channels: usize, channelsEnd: usize, rows: usize, runs: usize, runsEnd: usize, singles: bool, sink: f32, scores: usize,
-  result: usize, acc: usize,
+  result: usize, acc: usize, latentDim: usize,
 ): void {
   const start = first & ~(blockTokens - 1);
   // The runs count elements from the start of the row.
@@ -334,8 +396,13 @@ export function attendHead(
   const sinkTerm = softmaxTerms(scores, <i32>((at - scores) >> 2), sink);
 
   const terms = scores + (<usize>(first - start) << 2);
-  const valueBytes = padded(headDim) << 2;
   let d: usize = 0;
+  if (latentDim != 0) {
+    for (; d < latentDim; d += 4) weighKeys(result + (d << 2), terms, runs, runsEnd, rows, d << 6, sinkTerm, acc);
+    memory.copy(out, result, latentDim << 2);
+    return;
+  }
+  const valueBytes = padded(headDim) << 2;
   if (singles) for (; d + 128 <= valueBytes; d += 128) weighWide(result + d, terms, runs, runsEnd, rows, d, sinkTerm, acc);
   for (; d + 64 <= valueBytes; d += 64) weighSlice(result + d, terms, runs, runsEnd, rows, d, sinkTerm, acc);
   for (; d < valueBytes; d += 16) weighNarrow(result + d, terms, runs, runsEnd, rows, d, sinkTerm, acc);

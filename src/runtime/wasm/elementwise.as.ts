@@ -56,8 +56,9 @@ function sumOfSquares(x: usize, runs: usize, runsEnd: usize): f32 {
   return level3;
 }
 
-/** Root-mean-square norm of each of `groups` parts of a row; part g sums over the runs from bounds[g] to bounds[g + 1]. */
-export function rmsNorm(out: usize, x: usize, weight: usize, width: usize, groups: i32, bounds: usize, eps: f32): void {
+/** Root-mean-square norm of each of `groups` parts of a row; part g sums over the runs from bounds[g] to bounds[g + 1].
+ * The `passed` bytes behind the parts are copied. */
+export function rmsNorm(out: usize, x: usize, weight: usize, width: usize, groups: i32, bounds: usize, eps: f32, passed: usize): void {
   for (let g: usize = 0; g < <usize>groups; g++) {
     const mean = sumOfSquares(x, load<usize>(bounds + (g << 2)), load<usize>(bounds + (g << 2) + 4)) / <f32>width;
     const inverse = <f32>1 / sqrt<f32>(mean + eps);
@@ -65,27 +66,54 @@ export function rmsNorm(out: usize, x: usize, weight: usize, width: usize, group
     for (let i: usize = 0; i < width << 2; i += 4)
       store<f32>(out + from + i, load<f32>(x + from + i) * inverse * load<f32>(weight + i));
   }
+  const normed = <usize>groups * (width << 2);
+  memory.copy(out + normed, x + normed, passed);
 }
 
-/** Rotate the pairs (i, i + half) of each head; the table row holds `half` cosines, then `half` sines. */
-export function rope(out: usize, x: usize, heads: i32, headDim: usize, table: usize): void {
-  const half = (headDim >> 1) << 2;
+/** Rotate the pairs (i, i + half) of `width` elements; the table row holds `half` cosines, then `half` sines. */
+// @ts-ignore: decorator
+@inline
+function rotateHalves(out: usize, x: usize, width: usize, table: usize): void {
+  const half = (width >> 1) << 2;
+  let i: usize = 0;
+  for (; i + 16 <= half; i += 16) {
+    const a = v128.load(x + i), b = v128.load(x + half + i);
+    const cos = v128.load(table + i), sin = v128.load(table + half + i);
+    v128.store(out + i, f32x4.sub(mul(a, cos), mul(b, sin)));
+    v128.store(out + half + i, add(mul(b, cos), mul(a, sin)));
+  }
+  for (; i < half; i += 4) {
+    const a = load<f32>(x + i), b = load<f32>(x + half + i);
+    const cos = load<f32>(table + i), sin = load<f32>(table + half + i);
+    store<f32>(out + i, a * cos - b * sin);
+    store<f32>(out + half + i, b * cos + a * sin);
+  }
+}
+
+/** The same for the pairs (2i, 2i + 1). */
+// @ts-ignore: decorator
+@inline
+function rotateNeighbours(out: usize, x: usize, width: usize, table: usize): void {
+  const half = (width >> 1) << 2;
+  for (let i: usize = 0; i < half; i += 4) {
+    const a = load<f32>(x + 2 * i), b = load<f32>(x + 2 * i, 4);
+    const cos = load<f32>(table + i), sin = load<f32>(table + half + i);
+    store<f32>(out + 2 * i, a * cos - b * sin);
+    store<f32>(out + 2 * i, b * cos + a * sin, 4);
+  }
+}
+
+/** Rotate `width` elements from `from` on of each head and copy the others. */
+export function rope(
+  out: usize, x: usize, heads: i32, headDim: usize, table: usize, from: usize, width: usize, neighbours: bool,
+): void {
+  const headBytes = headDim << 2, first = from << 2;
   for (let h = 0; h < heads; h++) {
-    let i: usize = 0;
-    for (; i + 16 <= half; i += 16) {
-      const a = v128.load(x + i), b = v128.load(x + half + i);
-      const cos = v128.load(table + i), sin = v128.load(table + half + i);
-      v128.store(out + i, f32x4.sub(mul(a, cos), mul(b, sin)));
-      v128.store(out + half + i, add(mul(b, cos), mul(a, sin)));
-    }
-    for (; i < half; i += 4) {
-      const a = load<f32>(x + i), b = load<f32>(x + half + i);
-      const cos = load<f32>(table + i), sin = load<f32>(table + half + i);
-      store<f32>(out + i, a * cos - b * sin);
-      store<f32>(out + half + i, b * cos + a * sin);
-    }
-    x += headDim << 2;
-    out += headDim << 2;
+    if (width < headDim) memory.copy(out, x, headBytes);
+    if (neighbours) rotateNeighbours(out + first, x + first, width, table);
+    else rotateHalves(out + first, x + first, width, table);
+    x += headBytes;
+    out += headBytes;
   }
 }
 

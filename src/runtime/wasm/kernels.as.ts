@@ -1,14 +1,16 @@
 // The kernels' entry: threads that run passes over a list of instructions. Every thread runs the whole list;
 // inside an instruction they take units of work from a shared counter, and a barrier ends it. No result depends
 // on which thread computed what.
-import { attendHead, cacheRow, listValueRows } from './attention.as';
+import { attendHead, cacheRow, headOutputs, listKeyRows, listValueRows } from './attention.as';
 import { addRows, embed, glu, rmsNorm, rope, scaleRow, softcapRow } from './elementwise.as';
 import {
   blockTokens, contextRunsOffset, ctlArrived, ctlBody, ctlBodyEnd, ctlDone, ctlEpilogue, ctlEpilogueEnd, ctlGeneration, ctlNext,
   ctlPanelOffset, ctlPhase, ctlRowPosition, ctlRows, ctlRowTable, ctlRowToken, ctlScoresOffset, ctlScratch, ctlScratchBytes,
-  ctlSleepers, ctlStop, ctlThreads, ctlValueRowsOffset, ctlWanted, ctlWantedRow, instructionBytes, opAdd, opAttend, opCache, opEmbed, opGather, opGlu,
-  opLinear, opLinearInt8, opNorm, opPack, opQuantize, opRope, opScale, opSoftcap, runListHeader, tokenGroup, tokenPair,
+  ctlSleepers, ctlStop, ctlThreads, ctlValueRowsOffset, ctlWanted, ctlWantedRow, groupBytes, groupHeader, instructionBytes, opAdd, opAttend,
+  opCache, opEmbed, opGather, opGlu, opGluGroups, opGroup, opHeadLinear, opLinear, opLinearGroups, opLinearInt8, opLinearInt8Groups, opMix, opNorm,
+  opPack, opPackGroups, opQuantize, opQuantizeGroups, opRope, opRoute, opScale, opSoftcap, opSpread, routeBytes, runListHeader, tokenGroup, tokenPair,
 } from './layout';
+import { groupRows, mixRow, route } from './experts.as';
 import { linearInt8, quantizeRows } from './linear-int8.as';
 import { linear, packRows } from './linear.as';
 import { makeRuns } from './runs.as';
@@ -17,8 +19,9 @@ export { convert, packBlock, packBlockInt8 } from './pack.as';
 export { makeRuns } from './runs.as';
 // Exported so that each stays a function of its own: the engine optimizes whole functions, from one call to the
 // next, and what is inlined into a pass would be optimized a pass too late.
-export { attendHead, cacheRow, listValueRows } from './attention.as';
+export { attendHead, cacheRow, headOutputs, listKeyRows, listValueRows } from './attention.as';
 export { addRows, embed, glu, rmsNorm, rope, scaleRow, softcapRow } from './elementwise.as';
+export { groupRows, mixRow, route } from './experts.as';
 export { linearInt8, quantizeRows } from './linear-int8.as';
 export { linear, packRows } from './linear.as';
 import { clampedSilu4, exp4, geluTanh4, silu4, tanh4, toBf16, toF16 } from './arithmetic.as';
@@ -139,11 +142,86 @@ function run(at: usize, rows: i32): void {
         quantizeRows(out, stride, word(at, 3), word(at, 4), word(at, 5), word(at, 6), rows, g, g + 1);
       break;
     }
+    case opHeadLinear:
+      headLinear(at, rows);
+      break;
     case opAttend:
       attend(at, rows);
       break;
+    case opGroup:
+      if (take(1) == 0)
+        groupRows(
+          out, word(at, 3), rows, int(at, 4), int(at, 5), word(at, 6), word(at, 7), scratch + load<usize>(ctlPanelOffset),
+        );
+      break;
+    case opSpread:
+    case opGluGroups:
+      runPlaces(op, at);
+      break;
+    case opPackGroups:
+    case opQuantizeGroups:
+    case opLinearGroups:
+    case opLinearInt8Groups:
+      runGroups(op, at);
+      break;
     default:
       for (let row = take(1); row < rows; row = take(1)) runRow(op, at, row, out + <usize>row * stride);
+  }
+}
+
+/** Ops on every place of a grouping. */
+function runPlaces(op: i32, at: usize): void {
+  const places = int(word(at, 12), 1);
+  for (let place = take(1); place < places; place = take(1)) {
+    const out = word(at, 1) + <usize>place * word(at, 2);
+    if (op == opGluGroups) {
+      glu(out, word(at, 3) + <usize>place * word(at, 4), word(at, 5) + <usize>place * word(at, 6), word(at, 7), int(at, 8));
+      continue;
+    }
+    const row = int(word(at, 6), place);
+    if (row >= 0) memory.copy(out, word(at, 3) + <usize>row * word(at, 4), word(at, 5));
+  }
+}
+
+/** Ops on the rows of each group, with the weights of its expert; a unit is a piece of a group's matrix, or a group. */
+function runGroups(op: i32, at: usize): void {
+  const groups = word(at, 12), blocks = int(at, 9), grain = int(at, 11);
+  const isLinear = op == opLinearGroups || op == opLinearInt8Groups;
+  const pieces = isLinear ? (blocks + grain - 1) / grain : 1;
+  const units = int(groups, 0) * pieces;
+  for (let unit = take(1); unit < units; unit = take(1)) {
+    const group = groups + groupHeader + <usize>(unit / pieces) * groupBytes;
+    const first = word(group, 1), count = int(group, 2);
+    const from = (unit % pieces) * grain, to = min(from + grain, blocks);
+    const out = word(at, 1), width = word(at, 2), input = word(at, 3);
+    const weights = word(at, 5) + word(group, 0) * word(at, 8);
+    const outputs = word(group, 0) * (<usize>blocks << 6);
+    const bias = word(at, 10) ? word(at, 10) + outputs : 0;
+    switch (op) {
+      case opPackGroups:
+        packRows(
+          out + first * (width << 2), width, input + first * word(at, 4), word(at, 4), word(at, 5), count, 0,
+          (count + tokenPair - 1) / tokenPair,
+        );
+        break;
+      case opQuantizeGroups:
+        quantizeRows(
+          out + first * (width << 2), width, input + first * word(at, 4), word(at, 4), word(at, 5), word(at, 6) + (first << 2),
+          count, 0, (count + tokenGroup - 1) / tokenGroup,
+        );
+        break;
+      case opLinearGroups:
+        linear(
+          int(at, 6), weights, input + first * (word(at, 4) << 2), count, word(at, 4), word(at, 7) + runListHeader,
+          load<usize>(word(at, 7)), from, to, out + first * width, width, bias, scratch, scratch + load<usize>(ctlPanelOffset),
+        );
+        break;
+      default:
+        linearInt8(
+          weights, input + first * (word(at, 4) << 2), count, word(at, 4), word(at, 6) + outputs, word(at, 7) + (first << 2),
+          from, to, out + first * width, width, bias,
+        );
+    }
   }
 }
 
@@ -155,17 +233,20 @@ function runRow(op: i32, at: usize, row: usize, out: usize): void {
       embed(out, int(load<usize>(ctlRowToken), row), word(at, 3), int(at, 4), word(at, 5), word(at, 6));
       break;
     case opNorm:
-      rmsNorm(out, input, word(at, 5), word(at, 6), int(at, 7), word(at, 8), load<f32>(at + 36));
+      rmsNorm(out, input, word(at, 5), word(at, 6), int(at, 7), word(at, 8), load<f32>(at + 36), word(at, 10));
       break;
     case opRope: {
-      const headDim = word(at, 6);
-      rope(out, input, int(at, 5), headDim, word(at, 7) + word(load<usize>(ctlRowPosition), row) * (headDim << 2));
+      const width = word(at, 9);
+      rope(
+        out, input, int(at, 5), word(at, 6), word(at, 7) + word(load<usize>(ctlRowPosition), row) * (width << 2), word(at, 8),
+        width, int(at, 10) != 0,
+      );
       break;
     }
     case opCache:
       cacheRow(
         out, input, int(at, 5), word(at, 6), word(at, 7), word(at, 8), word(load<usize>(ctlRowTable), row),
-        int(load<usize>(ctlRowPosition), row),
+        int(load<usize>(ctlRowPosition), row), int(at, 9) != 0,
       );
       break;
     case opGlu:
@@ -180,6 +261,20 @@ function runRow(op: i32, at: usize, row: usize, out: usize): void {
     case opSoftcap:
       softcapRow(out, input, word(at, 5), load<f32>(at + 24), load<f32>(at + 28));
       break;
+    case opRoute:
+      route(
+        out, input, int(at, 5), int(at, 6), int(at, 7), int(at, 8) != 0, load<f32>(at + 36), word(at, 10), int(at, 11), int(at, 12),
+        scratch + load<usize>(ctlPanelOffset),
+      );
+      break;
+    case opMix: {
+      const active = word(at, 6);
+      mixRow(
+        out, word(at, 3), word(at, 4), word(at, 5), <i32>active, word(at, 7) + row * active * routeBytes,
+        word(at, 8) + row * (active << 2),
+      );
+      break;
+    }
     case opGather:
       memory.copy(out, word(at, 3) + word(load<usize>(ctlWantedRow), row) * word(at, 4), word(at, 5));
       break;
@@ -188,21 +283,47 @@ function runRow(op: i32, at: usize, row: usize, out: usize): void {
   }
 }
 
-/** Units are (row, KV head): the query heads that share a KV head follow each other, its keys still cached. */
+/** Units are (row, head). */
+function headLinear(at: usize, rows: i32): void {
+  const heads = int(at, 5);
+  const k = word(at, 6), passed = word(at, 7), n = word(at, 8);
+  const weightBytes = ((n + 15) >> 4) * (k << 6);
+  const result = scratch + load<usize>(ctlPanelOffset);
+  const units = rows * heads;
+  for (let unit = take(1); unit < units; unit = take(1)) {
+    const row = <usize>(unit / heads), head = <usize>(unit % heads);
+    const own = head * (k + passed);
+    const x = word(at, 3) + row * word(at, 4) + (own << 2);
+    const out = word(at, 1) + row * word(at, 2) + head * ((n + passed) << 2);
+    // The runs count elements from the start of the row, or of the head.
+    const counted: usize = int(at, 11) != 0 ? 0 : own;
+    headOutputs(
+      out, x - (counted << 2), k, n, word(at, 9) + head * weightBytes - (counted << 6), word(word(at, 10), head),
+      word(word(at, 10), head + 1), result, scratch,
+    );
+    memory.copy(out + (n << 2), x + (k << 2), passed << 2);
+  }
+}
+
+/** Units are (row, KV head), or (row, head) where the heads share one latent: the query heads that share a KV head follow each other, its keys still cached. */
 function attend(at: usize, rows: i32): void {
   const out = word(at, 1), stride = word(at, 2), q = word(at, 3), qStride = word(at, 4);
   const heads = int(at, 5), kvHeads = int(at, 6), headDim = word(at, 7);
   const window = int(at, 11), parts = int(at, 12), group = int(at, 13);
-  const share = heads / kvHeads;
-  const sinks = word(at, 17);
+  const sinks = word(at, 17), latentDim = word(at, 18);
+  const outDim = latentDim != 0 ? latentDim : headDim;
+  // All heads share the latent, but are no less work for that.
+  const unitsPerRow = latentDim != 0 ? heads : kvHeads;
+  const share = <usize>(heads / unitsPerRow);
   const runs = scratch + contextRunsOffset;
   const valueRows = scratch + load<usize>(ctlValueRowsOffset);
   const scores = scratch + load<usize>(ctlScoresOffset);
   const result = scratch + load<usize>(ctlPanelOffset);
-  const units = rows * kvHeads;
+  const units = rows * unitsPerRow;
   for (let unit = take(1); unit < units; unit = take(1)) {
-    const row = unit / kvHeads;
-    const kvHead = <usize>(unit % kvHeads);
+    const row = unit / unitsPerRow;
+    const firstHead = <usize>(unit % unitsPerRow) * share;
+    const kvHead = firstHead / <usize>(heads / kvHeads);
     const position = int(load<usize>(ctlRowPosition), row);
     const table = word(load<usize>(ctlRowTable), row);
     const first = window > 0 ? max(0, position - window + 1) : 0;
@@ -212,14 +333,15 @@ function attend(at: usize, rows: i32): void {
     const channels = word(word(at, 14), kvHead), channelsEnd = word(word(at, 14), kvHead + 1);
     const keys = kvHead * (headDim << 6);
     const values = <usize>kvHeads * (headDim << 6) + kvHead * blockTokens * (((headDim + 3) & ~3) << 2);
-    listValueRows(valueRows, table, first, length, word(at, 8), word(at, 9), values, headDim);
-    for (let h: usize = 0; h < <usize>share; h++) {
-      const head = (kvHead * share + h) * (headDim << 2);
+    if (latentDim != 0) listKeyRows(valueRows, table, first, length, word(at, 8), word(at, 9), keys);
+    else listValueRows(valueRows, table, first, length, word(at, 8), word(at, 9), values, headDim);
+    for (let h: usize = 0; h < share; h++) {
+      const head = firstHead + h;
       attendHead(
-        out + <usize>row * stride + head, q + <usize>row * qStride + head, headDim, load<f32>(at + 40), load<f32>(at + 60), load<f32>(at + 64), table, first, position,
+        out + <usize>row * stride + head * (outDim << 2), q + <usize>row * qStride + head * (headDim << 2), headDim, load<f32>(at + 40), load<f32>(at + 60), load<f32>(at + 64), table, first, position,
         word(at, 8), word(at, 9), keys, kvHead * headDim, channels, channelsEnd, valueRows, runs, runsEnd, tile == 1,
-        sinks ? load<f32>(sinks + ((kvHead * share + h) << 2)) : -Infinity, scores,
-        result, scratch,
+        sinks ? load<f32>(sinks + (head << 2)) : -Infinity, scores,
+        result, scratch, latentDim,
       );
     }
   }

@@ -88,7 +88,7 @@ export const activationClampedSilu = 2;
 
 /** out, stride, blocks, format, width, order */
 export const opEmbed = 1;
-/** out, stride, in, stride, weight, group width, groups, bounds of the groups' runs (groups + 1 addresses), eps (fp32 bits) */
+/** out, stride, in, stride, weight, group width, groups, bounds of the groups' runs (groups + 1 addresses), eps (fp32 bits), bytes to copy behind the groups */
 export const opNorm = 2;
 /** out, k, in, stride, order */
 export const opPack = 3;
@@ -98,11 +98,11 @@ export const opQuantize = 4;
 export const opLinear = 5;
 /** out, stride, in (quantized), pairs, weights, weight scales, row scales, unused, blocks, bias or 0, grain */
 export const opLinearInt8 = 6;
-/** out, stride, in, stride, heads, headDim, table */
+/** out, stride, in, stride, heads, headDim, table, first element and width of the part to turn, whether pairs are neighbours */
 export const opRope = 7;
-/** k, stride, v, stride, kvHeads, headDim, cache of the layer, bytes a block */
+/** k, stride, v, stride, kvHeads, headDim, cache of the layer, bytes a block, whether k alone is cached */
 export const opCache = 8;
-/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group, bounds of the KV heads' runs (kvHeads + 1 addresses), soft cap (fp32 bits, 0 for none), 1 / soft cap, sinks or 0 */
+/** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group, bounds of the KV heads' runs (kvHeads + 1 addresses), soft cap (fp32 bits, 0 for none), 1 / soft cap, sinks or 0, elements of a value that are the first of its key or 0 */
 export const opAttend = 9;
 /** out, stride, gate, stride, up, stride, width, activation */
 export const opGlu = 10;
@@ -114,3 +114,36 @@ export const opGather = 12;
 export const opScale = 13;
 /** out, stride, in, stride, width, cap (fp32 bits), 1 / cap */
 export const opSoftcap = 14;
+/** out, stride, in, stride, heads, k, elements passed, n, weights, bounds of the heads' runs (heads + 1 addresses), whether each head's runs count from its own first element */
+export const opHeadLinear = 15;
+
+// Rows grouped by expert, for a mixture of experts. An instruction on groups has their table in word 12.
+
+/** out (routes), bytes a row, router logits, stride, experts, active experts, score, whether weights are normalized, scale (fp32 bits), bias of the choice or 0, groups of experts or 0, active groups */
+export const opRoute = 16;
+/** groups, unused, routes, active experts, experts, places, sources; one thread makes the table */
+export const opGroup = 17;
+/** out, stride, in, stride, bytes, sources, …, groups: the row of each place */
+export const opSpread = 18;
+/** As opPack, group by group. */
+export const opPackGroups = 19;
+/** As opQuantize, group by group. */
+export const opQuantizeGroups = 20;
+/** As opLinear, group by group; word 8: bytes from one expert's weights to the next */
+export const opLinearGroups = 21;
+/** As opLinearInt8, group by group; word 8: bytes from one expert's weights to the next */
+export const opLinearInt8Groups = 22;
+/** As opGlu, for every place. */
+export const opGluGroups = 23;
+/** out, stride, in, stride, width, active experts, routes, places */
+export const opMix = 24;
+
+/** A route: expert, fp32 weight. */
+export const routeBytes = 8;
+/** Groups in use and places in use, padded; then each group: expert, first place, rows. */
+export const groupHeader = 16;
+export const groupBytes = 16;
+
+// Scores of a router.
+export const scoreSoftmax = 0;
+export const scoreSigmoid = 1;

@@ -97,7 +97,7 @@ function tryEngine(
   // What can be told from the program alone is told before memory is taken.
   const early = kind.refuses(resolved, timing, plainly(options));
   if (early !== undefined) return early;
-  const m = createState(resolved, depthsOf(timing));
+  const m = createState(resolved, kind.usesFifos ? depthsOf(timing) : undefined);
   const path = options.explain === true ? createCriticalPath(m, timing) : undefined;
   const watchers = [...(path === undefined ? [] : [path]), ...(options.observe?.(m) ?? [])];
   const engineOptions: EngineOptions = { ...plainly(options), observer: together(watchers) };
@@ -112,7 +112,7 @@ function tryEngine(
     if (error instanceof Refusal) return error.message;
     throw error;
   }
-  const deadlock = findDeadlock(m);
+  const deadlock = kind.usesFifos ? findDeadlock(m) : undefined;
   if (deadlock !== undefined) throw new IngotError(deadlock);
   const { links } = engine;
   return {

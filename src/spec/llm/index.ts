@@ -6,6 +6,7 @@ import { gptOss120b } from './gpt-oss.ts';
 import { bench125m, codellama34b, llama2_13b, llama31_405b, llama31_70b, llama31_8b, llama32_1b } from './llama.ts';
 import type { LlmFacts } from './llm-shape.ts';
 import { mistral7b, mixtral8x7b } from './mistral.ts';
+import { phi3Mini } from './phi.ts';
 import { qwen2_72b, qwen3_06b, qwen3_235b_a22b, qwen3_32b, qwen3_8b } from './qwen.ts';
 
 /** Every language model that Ingot knows by name, by id. Shapes only; checkpoints come from folders. */
@@ -24,6 +25,7 @@ export const llms: Readonly<Record<string, LlmFacts>> = {
   'mistral-7b': mistral7b,
   'mixtral-8x7b': mixtral8x7b,
   'gemma-2-9b': gemma2_9b,
+  'phi-3-mini': phi3Mini,
   'gpt-oss-120b': gptOss120b,
   'deepseek-v3': deepseekV3,
   'glm-4.6': glm46,

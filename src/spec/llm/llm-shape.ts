@@ -24,10 +24,18 @@ export interface YarnScaling {
   readonly truncate: boolean;
 }
 
+/** LongRoPE (Ding et al. 2024, arXiv 2402.13753): a divisor for the frequency of each pair, found by search. */
+export interface LongRopeScaling {
+  readonly kind: 'longrope';
+  readonly divisors: readonly number[];
+  /** Cosines and sines are multiplied by it. */
+  readonly attentionFactor: number;
+}
+
 /** Rotary embedding (Su et al. 2021, arXiv 2104.09864). Scaling changes angles, neither size nor work. */
 export interface RopeShape {
   readonly theta: number;
-  readonly scaling?: Llama3Scaling | YarnScaling;
+  readonly scaling?: Llama3Scaling | YarnScaling | LongRopeScaling;
 }
 
 /** Grouped-query attention (multi-head when kvHeads equals heads). */
@@ -44,6 +52,8 @@ export interface GqaShape {
   readonly slidingWindow?: number;
   /** Every n-th layer ignores the window and attends to the whole context; absent: the window holds in every layer. */
   readonly fullAttentionEvery?: number;
+  /** Leading elements of each head of q and k that RoPE turns; absent: all. */
+  readonly ropeHeadDim?: number;
   /** Scores are q · k / √scoreWidth; absent: headDim (gemma-2 calls it query_pre_attn_scalar). */
   readonly scoreWidth?: number;
   /** Scores s are bounded to softcap · tanh(s / softcap) before the softmax (gemma-2). */
@@ -56,11 +66,14 @@ export interface GqaShape {
 export interface MlaShape {
   readonly kind: 'mla';
   readonly heads: number;
-  readonly queryRank: number;
+  /** Absent where queries are projected at once (DeepSeek-V2-Lite). */
+  readonly queryRank?: number;
   readonly kvRank: number;
   readonly nopeHeadDim: number;
   readonly ropeHeadDim: number;
   readonly valueHeadDim: number;
+  /** Scores are this / √(nopeHeadDim + ropeHeadDim) · q · k; absent: 1. YaRN raises it with the stretch of the context. */
+  readonly scoreFactor?: number;
 }
 
 export interface DenseMlpShape {
@@ -118,6 +131,8 @@ export interface LlmShape {
   readonly layerNorms: 2 | 4;
   readonly rope: RopeShape;
   readonly tiedEmbeddings: boolean;
+  /** Query, key and value lie in one tensor, gate and up in another (phi-3). */
+  readonly fusedProjections?: true;
   /** Logits l are bounded to logitSoftcap · tanh(l / logitSoftcap) (gemma-2). */
   readonly logitSoftcap?: number;
   readonly attention: GqaShape | MlaShape;

@@ -2,10 +2,11 @@ import { findById } from '../registry.ts';
 import type { WaferFacts } from './wafer-facts.ts';
 import { wse1 } from './wse1.ts';
 import { wse2 } from './wse2.ts';
+import { wse3Turbo } from './wse3-turbo.ts';
 import { wse3 } from './wse3.ts';
 
 /** Every wafer that Ingot knows, by id. */
-export const wafers: Readonly<Record<string, WaferFacts>> = { wse1, wse2, wse3 };
+export const wafers: Readonly<Record<string, WaferFacts>> = { wse1, wse2, wse3, 'wse3-turbo': wse3Turbo };
 
 /** @throws IngotError WAFER_UNKNOWN, with the nearest id and the list */
 export const findWafer = (id: string): WaferFacts => findById(wafers, id, 'wafer', 'WAFER_UNKNOWN');

@@ -177,7 +177,7 @@ const wse1: SiliconFacts = {
 };
 
 /** By wafer id. */
-export const silicon: Readonly<Record<string, SiliconFacts>> = { wse1, wse2, wse3 };
+export const silicon: Readonly<Record<string, SiliconFacts>> = { wse1, wse2, wse3, 'wse3-turbo': wse3 };
 
 /** The smallest part that a defect takes with it on a large GPU, to compare a PE with. */
 export const gpuPartArea: Fact = {

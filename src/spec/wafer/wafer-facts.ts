@@ -6,6 +6,8 @@ import type { Fact } from '../fact.ts';
 export interface WaferFacts {
   readonly id: string;
   readonly name: string;
+  /** What a reader of any figure about it must know; absent for a machine that others have measured. */
+  readonly caution?: string;
   /** Routers that the programmer's tools see, west-east and north-south. */
   readonly fabricWidth: Fact;
   readonly fabricHeight: Fact;
@@ -47,6 +49,7 @@ export interface WaferFacts {
 export interface Wafer {
   readonly id: string;
   readonly name: string;
+  readonly caution?: string;
   readonly fabricWidth: number;
   readonly fabricHeight: number;
   readonly programWidth: number;
@@ -80,6 +83,7 @@ export function resolveWafer(facts: WaferFacts): Wafer {
   return {
     id: facts.id,
     name: facts.name,
+    ...(facts.caution === undefined ? {} : { caution: facts.caution }),
     fabricWidth: facts.fabricWidth.value,
     fabricHeight: facts.fabricHeight.value,
     programWidth: facts.programWidth.value,

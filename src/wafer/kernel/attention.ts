@@ -31,7 +31,7 @@ export const attention: Kernel<AttentionOp> = {
     const overRows = (values: number): readonly Phase[] => allReduceOf(rows, values, context);
     const outputs = tokens * tiles.queriesPerKv * tiles.v;
     return [
-      ...[tiles.k, tiles.v].map((tile) =>
+      ...(op.latent === undefined ? [tiles.k, tiles.v] : [tiles.k]).map((tile) =>
         phase('append', {
           hops: 1,
           ramps: 2,
@@ -62,11 +62,8 @@ export const attention: Kernel<AttentionOp> = {
 function tilesOf(op: AttentionOp, axis: Axis, context: KernelContext): { k: number; v: number; queriesPerKv: number } {
   const parts = along(axis, context);
   const queriesPerKv = Math.ceil(op.heads / op.kvHeads);
-  if (op.latent !== undefined) {
-    // One latent vector serves as key and value of every head (absorbed form of DeepSeek-V2, section 2.1).
-    const tile = Math.ceil(op.latent.cacheWidth / parts);
-    return { k: tile, v: tile, queriesPerKv: op.heads };
-  }
   const tile = Math.ceil((op.kvHeads * op.headDim) / parts);
-  return { k: tile, v: tile, queriesPerKv };
+  // The first elements of the latent keys serve as values too (absorbed form of DeepSeek-V2, section 2.1).
+  const v = op.latent === undefined ? tile : Math.ceil((op.kvHeads * op.latent.valueHeadDim) / parts);
+  return { k: tile, v, queriesPerKv };
 }

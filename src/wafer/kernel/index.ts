@@ -4,6 +4,7 @@ import { attention } from './attention.ts';
 import { embedding } from './embedding.ts';
 import { glu } from './glu.ts';
 import type { Kernel } from './kernel.ts';
+import { headLinear } from './head-linear.ts';
 import { linear } from './linear.ts';
 import { moe } from './moe.ts';
 import { rmsnorm } from './rmsnorm.ts';
@@ -17,6 +18,7 @@ export const kernels: { readonly [K in OpKind]: Kernel<Extract<Op, { kind: K }>>
   embedding,
   glu,
   linear,
+  'head-linear': headLinear,
   moe,
   rmsnorm,
   rope,

@@ -1,3 +1,4 @@
+import { ropePart } from '../../model/index.ts';
 import type { RopeOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Instruction, MemoryRequest } from '../machine/index.ts';
@@ -14,7 +15,11 @@ import { everywhere, sequence } from './lower/sequence.ts';
  */
 export const rope: Kernel<RopeOp> = {
   phases: (op, axis, context) => {
-    const tile = Math.ceil((op.heads * op.headDim) / along(axis, context));
+    // A PE holds elements of one head or of several; the fullest may hold nothing but those that turn.
+    const { width } = ropePart(op);
+    const turning = Math.ceil((op.heads * op.headDim) / along(axis, context));
+    const heads = Math.ceil(turning / op.headDim);
+    const tile = Math.min(turning, heads * width);
     const half = Math.ceil((tile * context.tokens) / 2);
     return [phase('rotate', { vectors: [{ count: 6, length: half, type: context.type }] })];
   },

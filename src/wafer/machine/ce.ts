@@ -274,11 +274,6 @@ export function canStep(m: MachineState, pe: number, thread: number, v: VectorCo
 const outputOf = (m: MachineState, pe: number, o: Operand): number =>
   m.resolved.outputChannel[m.resolved.outputFirst[pe] + o.queue];
 
-// The data of wavelets taken in one step, by operand.
-let wordA = 0;
-let wordB = 0;
-let wordC = 0;
-
 function take(m: MachineState, pe: number, o: Operand): number {
   if (o.kind !== operandFabricIn) return 0;
   const fifo = m.resolved.queueFirst[pe] + o.queue;
@@ -321,14 +316,34 @@ export function step(
   count: number,
   outReady: number,
 ): boolean {
-  const t = pe * m.threads + thread;
-  const { dst, a, b, c, op, dtype } = v;
-  const from = m.done[t];
+  let a = 0;
+  let b = 0;
+  let c = 0;
   if (v.perWavelet > 0) {
-    wordA = take(m, pe, a);
-    wordB = take(m, pe, b);
-    wordC = take(m, pe, c);
+    a = take(m, pe, v.a);
+    b = take(m, pe, v.b);
+    c = take(m, pe, v.c);
   }
+  const out = apply(m, pe, v, m.done[pe * m.threads + thread], count, a, b, c);
+  if (v.dst.kind === operandFabricOut) push(m, outputOf(m, pe, v.dst), out, v.dst.control ? 1 : 0, outReady);
+  return advance(m, pe, thread, v, count);
+}
+
+/**
+ * What `count` elements from element `from` on of a vector instruction do, given the wavelets that its operands
+ * on the fabric took; the wavelet that it sends, if it sends one.
+ */
+export function apply(
+  m: MachineState,
+  pe: number,
+  v: VectorCode,
+  from: number,
+  count: number,
+  wordA: number,
+  wordB: number,
+  wordC: number,
+): number {
+  const { dst, a, b, c, op, dtype } = v;
   let out = 0;
   for (let e = 0; e < count; e++) {
     const i = from + e;
@@ -359,8 +374,13 @@ export function step(
       }
     }
   }
-  if (dst.kind === operandFabricOut) push(m, outputOf(m, pe, dst), out, dst.control ? 1 : 0, outReady);
-  m.done[t] = from + count;
+  return out;
+}
+
+/** A thread's vector instruction has done `count` more elements; whether these were its last, which ends it. */
+export function advance(m: MachineState, pe: number, thread: number, v: VectorCode, count: number): boolean {
+  const t = pe * m.threads + thread;
+  m.done[t] += count;
   if (m.done[t] < m.total[t]) return false;
   m.vector[t] = undefined;
   m.pending[pe] |= v.activate;

@@ -50,21 +50,10 @@ const memoryCeiling = 2 ** 31 - 8;
 
 export type MachineState = ReturnType<typeof createState>;
 
-export function createState(resolved: ResolvedProgram, depths: Depths) {
-  const { pes, fifos, channels, channelPort, channelRoute, roles, roleOf, routeRule, rules } = resolved;
-  const slots = 2 ** Math.ceil(Math.log2(Math.max(depths.link, depths.inject, depths.deliver)));
-  const record = entriesAt + 2 * slots;
-  const fifo = new Int32Array(fifos * record);
-  for (let f = 0; f < fifos; f++) {
-    fifo[f * record + popStampAt] = -1;
-    fifo[f * record + depthAt] =
-      f >= channels ? depths.deliver : channelPort[f] === rampPort ? depths.inject : depths.link;
-    if (f < channels) {
-      fifo[f * record + routeAt] = channelRoute[f];
-      fifo[f * record + portAt] = channelPort[f];
-    }
-  }
-
+/** @param depths without them there are no FIFOs: for engines that carry wavelets in another way */
+export function createState(resolved: ResolvedProgram, depths?: Depths) {
+  const { pes, roles, roleOf, routeRule, rules } = resolved;
+  const { fifo, record, slotMask } = createFifos(resolved, depths);
   const most = (count: (role: (typeof roles)[number]) => number): number =>
     roles.reduce((n, r) => Math.max(n, count(r)), 0);
   const threads = most((role) => role.threads);
@@ -92,7 +81,7 @@ export function createState(resolved: ResolvedProgram, depths: Depths) {
     now: 0,
     fifo,
     record,
-    slotMask: slots - 1,
+    slotMask,
     // Routers, per route
     position: new Uint8Array(routeRule.length),
     filterCount: Int32Array.from(routeRule, (rule) => {
@@ -135,8 +124,25 @@ export function createState(resolved: ResolvedProgram, depths: Depths) {
     state.registers.set(role.registers, pe * registers);
     state.dsdLength.set(role.dynamicLengths, pe * dynamics);
   }
-  for (let route = 0; route < routeRule.length; route++) putInForce(state, route);
+  if (depths !== undefined) for (let route = 0; route < routeRule.length; route++) putInForce(state, route);
   return state;
+}
+
+function createFifos({ fifos, channels, channelPort, channelRoute }: ResolvedProgram, depths: Depths | undefined) {
+  if (depths === undefined) return { fifo: new Int32Array(0), record: 0, slotMask: 0 };
+  const slots = 2 ** Math.ceil(Math.log2(Math.max(depths.link, depths.inject, depths.deliver)));
+  const record = entriesAt + 2 * slots;
+  const fifo = new Int32Array(fifos * record);
+  for (let f = 0; f < fifos; f++) {
+    fifo[f * record + popStampAt] = -1;
+    fifo[f * record + depthAt] =
+      f >= channels ? depths.deliver : channelPort[f] === rampPort ? depths.inject : depths.link;
+    if (f < channels) {
+      fifo[f * record + routeAt] = channelRoute[f];
+      fifo[f * record + portAt] = channelPort[f];
+    }
+  }
+  return { fifo, record, slotMask: slots - 1 };
 }
 
 /** Entries of a FIFO, ready or not. */

@@ -1,7 +1,7 @@
 // Small programs for tests: shapes whose tiles do not divide, on meshes chosen by hand.
 
 import { graphOf } from '../../model/index.ts';
-import type { LlmShape } from '../../spec/index.ts';
+import type { GqaShape, LlmShape, MlaShape, MoeShape, RopeShape } from '../../spec/index.ts';
 import type { Numerics, Program } from '../program.ts';
 
 export interface TinyShape {
@@ -15,11 +15,31 @@ export interface TinyShape {
   readonly vocab?: number;
   readonly tied?: boolean;
   readonly slidingWindow?: number;
+  /** Of latent attention; absent: queries are projected at once. */
+  readonly queryRank?: number;
+  /** A mixture of experts `ffn` wide, with what departs from four experts, two of them active, softmax normalized. */
+  readonly mixture?: Partial<MoeShape>;
 }
 
-/** A shape of an executable architecture, with its biases, head norms or window. */
+/** For the two pairs that phi3 turns of each head. */
+const longRope: RopeShape = {
+  theta: 10_000,
+  scaling: { kind: 'longrope', divisors: [1.5, 3], attentionFactor: 1.2 },
+};
+
+const yarn = {
+  kind: 'yarn',
+  factor: 4,
+  originalContext: 32,
+  betaFast: 4,
+  betaSlow: 1,
+  attentionFactor: 1.2,
+  truncate: false,
+} as const;
+
+/** A shape of an executable architecture, with its biases, head norms, window, sinks or soft caps. */
 export function tinyShape(tiny: TinyShape = {}): LlmShape {
-  const { arch = 'llama', hidden = 24, layers = 2, heads = 4, kvHeads = 2, headDim = 6, ffn = 40, vocab = 50 } = tiny;
+  const { arch = 'llama', hidden = 24, layers = 2, ffn = 40, vocab = 50 } = tiny;
   return {
     arch,
     hidden,
@@ -28,21 +48,56 @@ export function tinyShape(tiny: TinyShape = {}): LlmShape {
     maxContext: 128,
     normEps: 1e-5,
     layerNorms: arch === 'gemma2' ? 4 : 2,
-    rope: { theta: 10_000 },
+    rope: arch === 'phi3' ? longRope : { theta: 10_000, ...(arch === 'gpt_oss' ? { scaling: yarn } : {}) },
     tiedEmbeddings: tiny.tied ?? false,
     ...(arch === 'gemma2' ? { logitSoftcap: 2 } : {}),
-    attention: {
-      kind: 'gqa',
-      heads,
-      kvHeads,
-      headDim,
-      qkvBias: arch === 'qwen2',
-      outBias: false,
-      qkNorm: arch === 'qwen3',
-      ...(tiny.slidingWindow === undefined ? {} : { slidingWindow: tiny.slidingWindow }),
-      ...(arch === 'gemma2' ? { softcap: 1.5, scoreWidth: 5, fullAttentionEvery: 2 } : {}),
-    },
-    mlp: { kind: 'dense', ffn },
+    ...(arch === 'phi3' ? { fusedProjections: true } : {}),
+    attention: arch === 'deepseek_v3' ? tinyLatent(tiny) : tinyGrouped(tiny),
+    mlp: tiny.mixture === undefined ? { kind: 'dense', ffn } : tinyMixture(ffn, tiny.mixture),
+  };
+}
+
+const tinyMixture = (ffn: number, rest: Partial<MoeShape>): MoeShape => ({
+  kind: 'moe',
+  experts: 4,
+  activeExperts: 2,
+  expertFfn: ffn,
+  sharedExperts: 0,
+  sharedFfn: 0,
+  denseLayers: 0,
+  denseFfn: 0,
+  routing: { score: 'softmax', normalize: true, scale: 1 },
+  expertBias: false,
+  ...rest,
+});
+
+function tinyGrouped({ arch, heads = 4, kvHeads = 2, headDim = 6, slidingWindow }: TinyShape): GqaShape {
+  const isGptOss = arch === 'gpt_oss';
+  return {
+    kind: 'gqa',
+    heads,
+    kvHeads,
+    headDim,
+    qkvBias: arch === 'qwen2' || isGptOss,
+    outBias: isGptOss,
+    qkNorm: arch?.startsWith('qwen3') === true,
+    ...(slidingWindow === undefined ? {} : { slidingWindow }),
+    ...(isGptOss ? { sinks: true, fullAttentionEvery: 2 } : {}),
+    ...(arch === 'phi3' ? { ropeHeadDim: 4 } : {}),
+    ...(arch === 'gemma2' ? { softcap: 1.5, scoreWidth: 5, fullAttentionEvery: 2 } : {}),
+  };
+}
+
+function tinyLatent({ heads = 4, headDim = 6, queryRank }: TinyShape): MlaShape {
+  return {
+    kind: 'mla',
+    heads,
+    ...(queryRank === undefined ? {} : { queryRank }),
+    kvRank: 9,
+    nopeHeadDim: headDim,
+    ropeHeadDim: 4,
+    valueHeadDim: headDim - 1,
+    scoreFactor: 1.5,
   };
 }
 
@@ -51,6 +106,33 @@ export interface TinyMesh {
   readonly height: number;
   readonly groups: { readonly x: number; readonly y: number };
 }
+
+/** One of each way to route, and of each feature of a mixture. */
+export const tinyMixtures: readonly TinyShape[] = [
+  { arch: 'mixtral', mixture: {} },
+  {
+    arch: 'qwen3_moe',
+    headDim: 10,
+    mixture: { experts: 13, activeExperts: 5, routing: { score: 'softmax', normalize: false, scale: 1 } },
+  },
+  {
+    arch: 'gpt_oss',
+    slidingWindow: 5,
+    mixture: { experts: 6, routing: { score: 'softmax', normalize: true, scale: 1, bias: 'logits' }, expertBias: true },
+  },
+  {
+    arch: 'qwen3_moe',
+    mixture: {
+      experts: 12,
+      activeExperts: 3,
+      routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice', groups: { count: 4, active: 2 } },
+      sharedExperts: 1,
+      sharedFfn: 9,
+      denseLayers: 1,
+      denseFfn: 31,
+    },
+  },
+];
 
 /** Regions of the stages of a tiny program: the embedding is on the first, the head on the last. */
 export type TinyStages = readonly (TinyMesh & { readonly layers: number })[];

@@ -66,6 +66,8 @@ export interface EngineKind {
   readonly about: string;
   /** It never refuses a run that it has begun. */
   readonly certain: boolean;
+  /** It moves wavelets through the FIFOs of the machine state. */
+  readonly usesFifos: boolean;
   /** Why the engine cannot run this program under these options; undefined when it can, as far as can be told before. */
   refuses(resolved: ResolvedProgram, timing: Timing, options: EngineOptions): string | undefined;
   create(m: MachineState, timing: Timing, options: EngineOptions): Engine;

@@ -2,7 +2,8 @@
 import type { EngineKind } from './engine.ts';
 import { plain } from './plain.ts';
 import { routes } from './routes.ts';
+import { streams } from './streams.ts';
 
-export const engines: readonly EngineKind[] = [routes, plain];
+export const engines: readonly EngineKind[] = [streams, routes, plain];
 
 export * from './engine.ts';

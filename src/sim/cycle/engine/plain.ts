@@ -8,6 +8,7 @@ export const plain: EngineKind = {
   id: 'plain',
   about: 'every router that holds a wavelet, cycle by cycle: the definition',
   certain: true,
+  usesFifos: true,
   refuses: () => undefined,
   create: (m, timing, options) => createCyclewise(m, timing, options),
 };

@@ -9,6 +9,7 @@ export const routes: EngineKind = {
   id: 'routes',
   about: 'cycle by cycle, but a wavelet passes straight parts of its route in one step',
   certain: true,
+  usesFifos: true,
   refuses(_resolved, timing, { observer }) {
     if (observer?.moved !== undefined)
       return 'it does not see single hops, which this observer (a trace of links, the breakdown) watches';

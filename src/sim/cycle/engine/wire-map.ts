@@ -54,24 +54,32 @@ function successors(resolved: ResolvedProgram): Int32Array {
   const isStraight = rules.map(
     ({ rx, tx, filter }) => rx.length === 1 && filter === undefined && isOne(rx[0]) && isOne(tx[0]),
   );
-  const anyTx = rules.map(({ tx }) => tx.reduce((mask, each) => mask | each, 0));
+  const shared = sharedPorts(resolved);
   const next = new Int32Array(channels).fill(-1);
   for (let pe = 0; pe < pes; pe++) {
-    let used = 0;
-    let shared = 0;
     for (let r = routeFirst[pe]; r < routeFirst[pe + 1]; r++) {
-      shared |= used & anyTx[routeRule[r]];
-      used |= anyTx[routeRule[r]];
-    }
-    for (let r = routeFirst[pe]; r < routeFirst[pe + 1]; r++) {
-      const tx = anyTx[routeRule[r]];
-      if (!isStraight[routeRule[r]] || (tx & shared) !== 0 || (turned >>> routeColor[r]) & 1) continue;
+      const tx = rules[routeRule[r]].tx[0];
+      if (!isStraight[routeRule[r]] || (tx & shared[pe]) !== 0 || (turned >>> routeColor[r]) & 1) continue;
       const fifo = down[r * 5 + 31 - Math.clz32(tx)];
       if (fifo < 0 || fifo >= fifos || routeChannel[r] >= channelFirst[pe + 1]) continue;
       next[routeChannel[r]] = fifo;
     }
   }
   return next;
+}
+
+/** Per PE the outputs that more than one color uses, as a mask of ports. */
+export function sharedPorts({ pes, rules, routeRule, routeFirst }: ResolvedProgram): Uint8Array {
+  const anyTx = rules.map(({ tx }) => tx.reduce((mask, each) => mask | each, 0));
+  const shared = new Uint8Array(pes);
+  for (let pe = 0; pe < pes; pe++) {
+    let used = 0;
+    for (let r = routeFirst[pe]; r < routeFirst[pe + 1]; r++) {
+      shared[pe] |= used & anyTx[routeRule[r]];
+      used |= anyTx[routeRule[r]];
+    }
+  }
+  return shared;
 }
 
 const isOne = (mask: number): boolean => mask !== 0 && (mask & (mask - 1)) === 0;

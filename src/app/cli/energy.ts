@@ -1,0 +1,114 @@
+import { Argument } from 'commander';
+
+import { findWafer, heatFacts, resolveWafer } from '../../spec/index.ts';
+import { contextOf, openModel, placeModel } from '../place.ts';
+import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
+import { contextOption, waferOption } from './placement-options.ts';
+import { writePicture } from './picture-file.ts';
+import { reportEnergy } from './report/energy.ts';
+import { drawHeat } from './report/energy-picture.ts';
+import { renderEnergy } from './report/energy-text.ts';
+
+interface EnergyOptions {
+  readonly wafer: string;
+  readonly context: number;
+  readonly inFlight: number;
+  readonly clock?: number;
+  readonly idle: number;
+  readonly coolant: number;
+  readonly resistance: number;
+  readonly limit: number;
+  readonly picture?: string;
+  readonly json?: boolean;
+}
+
+export const energyCommand: CliCommand<EnergyOptions> = {
+  declare(command) {
+    const { idleShare, coolantInlet, thermalResistance, temperatureLimit } = heatFacts;
+    command
+      .description(
+        'Where the energy of a model that is placed on wafers goes while it decodes, how much one token takes, how hot ' +
+          'each die gets, and by how much the clock would have to fall above a temperature. Most of what this rests on ' +
+          'is assumed, for nobody has published it: the options change it.',
+      )
+      .addArgument(new Argument('<model>', 'a folder with a checkpoint (write ./NAME), or a name from "ingot models"'))
+      .addOption(waferOption())
+      .addOption(contextOption())
+      .addOption(wholeOption('--in-flight <N>', 'sequences that decode at once', 1, 1e6).default(1))
+      .addOption(
+        numberOption('--clock <GHz>', 'fabric clock in GHz (default: of the wafer)', {
+          min: 0,
+          max: 10,
+          aboveMin: true,
+        }),
+      )
+      .addOption(
+        numberOption('--idle <share>', 'share of rated power drawn with no work (assumed)', {
+          min: 0,
+          max: 0.99,
+        }).default(idleShare.value),
+      )
+      .addOption(
+        numberOption('--coolant <C>', 'temperature of the coolant as it enters, °C', { min: -20, max: 90 }).default(
+          coolantInlet.value,
+        ),
+      )
+      .addOption(
+        numberOption('--resistance <R>', 'from transistors to coolant, K·cm²/W (assumed)', {
+          min: 0,
+          max: 100,
+          aboveMin: true,
+        }).default(thermalResistance.value),
+      )
+      .addOption(
+        numberOption('--limit <C>', 'temperature above which the clock falls, °C (assumed)', {
+          min: 0,
+          max: 200,
+        }).default(temperatureLimit.value),
+      )
+      .option('--picture <file>', 'write a map of the hottest wafer as SVG')
+      .addOption(jsonOption());
+    addExamples(command, [
+      ['an 8B model, one user', 'ingot energy llama-3.1-8b'],
+      [
+        'as many users as keep every region busy, and a picture',
+        'ingot energy llama-3.1-8b --in-flight 64 --picture heat.svg',
+      ],
+      ['what if the cooling were worse?', 'ingot energy llama-3.1-8b --in-flight 64 --resistance 2 --coolant 40'],
+    ]);
+  },
+
+  async run(io, options, [reference]) {
+    const model = openModel(reference);
+    try {
+      const placed = placeModel(model, {
+        wafer: options.wafer,
+        kvTokens: options.context,
+        ...(options.clock === undefined ? {} : { clockGHz: options.clock }),
+      });
+      const given = (fact: (typeof heatFacts)['idleShare'], value: number): typeof fact =>
+        value === fact.value
+          ? fact
+          : { ...fact, value, basis: 'as asked for', source: 'an option', standing: 'assumed' };
+      const report = reportEnergy(model, placed, {
+        wafer: resolveWafer(findWafer(options.wafer)),
+        context: contextOf(model.graph, options.context),
+        inFlight: options.inFlight,
+        heat: {
+          ...heatFacts,
+          idleShare: given(heatFacts.idleShare, options.idle),
+          coolantInlet: given(heatFacts.coolantInlet, options.coolant),
+          thermalResistance: given(heatFacts.thermalResistance, options.resistance),
+          temperatureLimit: given(heatFacts.temperatureLimit, options.limit),
+        },
+      });
+      if (options.picture !== undefined) writePicture(options.picture, drawHeat(report));
+      if (options.json === true) printJson(io, report);
+      else io.out(renderEnergy(report, io.paint));
+      if (options.picture !== undefined) io.err(`picture written to ${options.picture}\n`);
+      return 0;
+    } finally {
+      model.checkpoint?.close();
+    }
+  },
+};

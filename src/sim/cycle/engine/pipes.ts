@@ -1,0 +1,207 @@
+// The way of a color from one CE to one other as a pipe: the rule of wires.ts, but both ends may be far ahead of
+// everything else, because each wavelet carries the cycles in which it was put in, passed the first router, and
+// was taken out. A number that is not known yet makes whoever asks for it wait, and wakes it later.
+
+import { ramp } from '../../../wafer/machine/index.ts';
+import type { Depths, ResolvedProgram } from '../../../wafer/machine/index.ts';
+import type { Timing } from '../timing.ts';
+import type { PortLog } from './port-log.ts';
+
+/** "Not known yet." */
+export const unknown = -1;
+
+/** What a pipe and a tree give to the CEs at their ends. `at` is the number that the builder gave. */
+export interface Ends {
+  /** First cycle in which the CE can put another wavelet in, or `unknown`. */
+  room(at: number): number;
+  /** Put one in that is ready at the first router in cycle `ready`. */
+  put(at: number, bits: number, ready: number): void;
+  /** Cycle in which the next wavelet is in the CE's queue, or `unknown`. */
+  arrival(at: number): number;
+  /** Take it in `cycle`; its payload. Presumes that `arrival` has just told when. */
+  take(at: number, cycle: number): number;
+}
+
+/** Channels of a pipe from first to last. */
+export interface PipeWay {
+  readonly channels: readonly number[];
+  readonly sender: number;
+  readonly taker: number;
+}
+
+// A pipe's record: constants,
+/** Room of the FIFOs behind the first, D; channels; cycles from the first router to the last; slots of the ring. */
+const roomAt = 0;
+const lengthAt = 1;
+const spanAt = 2;
+const slotsAt = 3;
+const senderAt = 4;
+const takerAt = 5;
+/** First and one past the last of its watched channels. */
+const watchAt = 6;
+const watchEndAt = 7;
+// wavelets that were put in, have passed the first router, were taken; when the last passed the first and the last router,
+const pushedAt = 8;
+const enteredAt = 9;
+const takenAt = 10;
+const lastInAt = 11;
+const lastOutAt = 12;
+/** of the wavelet that `arrival` was asked for; who waits, */
+const nextOutAt = 13;
+const waitsAt = 14;
+const headerSize = 15;
+const senderWaits = 1;
+const takerWaits = 2;
+// and for each slot: payload; ready, then x(0,n); taken.
+const slotSize = 3;
+
+export interface Pipes extends Ends {
+  /** Wavelets that went through. */
+  passed(at: number): number;
+  /** Nothing was put in that was not taken. */
+  isEmpty(at: number): boolean;
+}
+
+/** @param shared port masks per PE of the outputs that several colors use */
+export function createPipes(
+  resolved: ResolvedProgram,
+  ways: { readonly count: number; way(index: number): PipeWay },
+  depths: Depths,
+  timing: Timing,
+  shared: Uint8Array,
+  log: PortLog,
+  wake: (pe: number) => void,
+): { readonly pipes: Pipes; readonly at: Int32Array } {
+  const { fifoPe, channelRoute, routeRule, rules } = resolved;
+  const { hop, ramp: rampCycles } = timing;
+  const { inject, deliver, link } = depths;
+  const at = new Int32Array(ways.count);
+  /** Of watched channels: routers from the first, number in the log, when the last wavelet left. */
+  const watched: number[] = [];
+  let size = 0;
+  const headers: number[] = [];
+  for (let i = 0; i < ways.count; i++) {
+    const { channels, sender, taker } = ways.way(i);
+    const watch = watched.length;
+    channels.forEach((channel, index) => {
+      const pe = fifoPe[channel];
+      const port = 31 - Math.clz32(rules[routeRule[channelRoute[channel]]].tx[0]);
+      if ((shared[pe] >>> port) & 1) watched.push(index, log.watch(5 * pe + port), -1);
+    });
+    const room = (channels.length - 1) * link + deliver;
+    // A watched channel looks back further than both ends do.
+    const slots = room + inject + (watched.length > watch ? room : deliver);
+    at[i] = size;
+    headers.push(room, channels.length, slots, sender, taker, watch, watched.length);
+    size += headerSize + slotSize * slots;
+  }
+  const pipe = new Int32Array(size);
+  for (let i = 0; i < ways.count; i++) {
+    const p = at[i];
+    const h = 7 * i;
+    pipe[p + roomAt] = headers[h];
+    pipe[p + lengthAt] = headers[h + 1];
+    pipe[p + spanAt] = (headers[h + 1] - 1) * hop;
+    pipe[p + slotsAt] = headers[h + 2];
+    pipe[p + senderAt] = headers[h + 3];
+    pipe[p + takerAt] = headers[h + 4];
+    pipe[p + watchAt] = headers[h + 5];
+    pipe[p + watchEndAt] = headers[h + 6];
+    pipe[p + lastInAt] = -1;
+    pipe[p + lastOutAt] = -1;
+  }
+
+  const slotOf = (p: number, n: number): number => p + headerSize + slotSize * (n % pipe[p + slotsAt]);
+
+  /** Through the first router, as far as what that depends on is known. */
+  function enter(p: number): void {
+    const room = pipe[p + roomAt];
+    const limit = Math.min(pipe[p + pushedAt], pipe[p + takenAt] + room);
+    let last = pipe[p + lastInAt];
+    let n = pipe[p + enteredAt];
+    for (; n < limit; n++) {
+      const slot = slotOf(p, n);
+      let x = pipe[slot + 1];
+      if (x <= last) x = last + 1;
+      if (n >= room) {
+        const freed = pipe[slotOf(p, n - room) + 2] + pipe[p + lengthAt];
+        if (x < freed) x = freed;
+      }
+      pipe[slot + 1] = x;
+      last = x;
+    }
+    pipe[p + lastInAt] = last;
+    pipe[p + enteredAt] = n;
+  }
+
+  /** Wavelet n passes the routers that are watched. */
+  function passWatches(p: number, n: number, entered: number): void {
+    const end = pipe[p + watchEndAt];
+    for (let i = pipe[p + watchAt]; i < end; i += 3) {
+      const behind = pipe[p + lengthAt] - watched[i];
+      const room = (behind - 1) * link + deliver;
+      let x = Math.max(entered + watched[i] * hop, watched[i + 2] + 1);
+      if (n >= room) x = Math.max(x, pipe[slotOf(p, n - room) + 2] + behind);
+      watched[i + 2] = x;
+      log.left(watched[i + 1], x);
+    }
+  }
+
+  const pipes: Pipes = {
+    room(p) {
+      const n = pipe[p + pushedAt] - inject;
+      if (n < 0) return 0;
+      if (pipe[p + enteredAt] <= n) {
+        enter(p);
+        if (pipe[p + enteredAt] <= n) {
+          pipe[p + waitsAt] |= senderWaits;
+          return unknown;
+        }
+      }
+      return pipe[slotOf(p, n) + 1] + 1;
+    },
+    put(p, bits, ready) {
+      const slot = slotOf(p, pipe[p + pushedAt]++);
+      pipe[slot] = bits;
+      pipe[slot + 1] = ready;
+      if ((pipe[p + waitsAt] & takerWaits) !== 0) {
+        pipe[p + waitsAt] &= ~takerWaits;
+        wake(pipe[p + takerAt]);
+      }
+    },
+    arrival(p) {
+      const n = pipe[p + takenAt];
+      if (n === pipe[p + pushedAt]) {
+        pipe[p + waitsAt] |= takerWaits;
+        return unknown;
+      }
+      if (pipe[p + enteredAt] <= n) enter(p);
+      let x = pipe[slotOf(p, n) + 1] + pipe[p + spanAt];
+      if (x <= pipe[p + lastOutAt]) x = pipe[p + lastOutAt] + 1;
+      if (n >= deliver) {
+        const freed = pipe[slotOf(p, n - deliver) + 2] + 1;
+        if (x < freed) x = freed;
+      }
+      pipe[p + nextOutAt] = x;
+      return x + rampCycles;
+    },
+    take(p, cycle) {
+      const n = pipe[p + takenAt]++;
+      const slot = slotOf(p, n);
+      pipe[slot + 2] = cycle;
+      pipe[p + lastOutAt] = pipe[p + nextOutAt];
+      if (pipe[p + watchAt] !== pipe[p + watchEndAt]) passWatches(p, n, pipe[slot + 1]);
+      if ((pipe[p + waitsAt] & senderWaits) !== 0) {
+        pipe[p + waitsAt] &= ~senderWaits;
+        wake(pipe[p + senderAt]);
+      }
+      return pipe[slot];
+    },
+    passed: (p) => pipe[p + takenAt],
+    isEmpty: (p) => pipe[p + takenAt] === pipe[p + pushedAt],
+  };
+  return { pipes, at };
+}
+
+/** The port of the ramp, as a bit. */
+export const rampBit = 1 << ramp;
