@@ -1,17 +1,38 @@
-// From a folder to an API that answers: open → compile → step model → executor → engine → handlers. What `run`,
+// From a model to an API that answers: open → compile → step model → executor → engine → handlers. What `run`,
 // `serve` and `up` share.
 
 import { randomInt } from 'node:crypto';
 
 import { createRng } from '../core/index.ts';
-import { createProgramExecutor } from '../runtime/index.node.ts';
-import { createApi, createEngine, type Api, type Engine } from '../runtime/index.ts';
+import {
+  createApi,
+  createEngine,
+  createModelDrafter,
+  createNgramDrafter,
+  createPacer,
+  type Api,
+  type Drafter,
+  type Engine,
+  type SchedulerName,
+} from '../runtime/index.ts';
+import { untilWallClock } from './http/precise-wait.ts';
 import { wallClock } from './http/wall-clock.ts';
-import { openFolder, placeModel, shippedCheckpoint, type OpenModel, type PlacedModel } from './place.ts';
+import { placeModel, type OpenModel, type PlacedModel } from './place.ts';
+import { openEmulated, openExecuted, type Source } from './source.ts';
 
 export interface ServingOptions {
-  /** Folder of a checkpoint; the shipped one if absent. */
+  /** A checkpoint: a folder or a GGUF file; the shipped one if absent. */
   readonly model?: string;
+  /** In its place, a model that is emulated: by name, or a checkpoint whose weights are left alone. */
+  readonly emulate?: string;
+  /** A checkpoint whose tokenizer an emulated model takes. */
+  readonly tokenizer?: string;
+  /** Tokens go out at the wafer's time, or as soon as possible; default as soon as possible, `wafer` where emulated. */
+  readonly pace?: 'wafer' | 'asap';
+  readonly scheduler?: SchedulerName;
+  /** `ngram`, or a checkpoint of a smaller model with the same vocabulary. */
+  readonly draft?: string;
+  readonly draftTokens?: number;
   /** Id in `spec/wafer` of the simulated wafer. */
   readonly wafer: string;
   /** Cached tokens over all sequences, on the wafer and in the executor alike. */
@@ -39,53 +60,75 @@ export interface Serving {
   close(): Promise<void>;
 }
 
-/** What the API calls the shipped checkpoint, whose folder has no telling name. */
-const SHIPPED_ID = 'ingot-tiny';
-
-/** @throws IngotError of openCheckpoint, placeModel and createProgramExecutor; the reason of `signal` */
+/** @throws IngotError of openExecuted, openEmulated, placeModel and createProgramExecutor; the reason of `signal` */
 export async function openServing(options: ServingOptions): Promise<Serving> {
-  const { wafer, kvTokens, threads, onPlaced, onProgress, onFailure, signal } = options;
-  const opened = openFolder(options.model ?? shippedCheckpoint);
-  const { checkpoint } = opened;
-  const model = options.model === undefined ? { ...opened, id: SHIPPED_ID, name: SHIPPED_ID } : opened;
-  try {
+  const { wafer, kvTokens, onPlaced, onProgress, onFailure, signal, emulate } = options;
+  const { pace = emulate === undefined ? 'asap' : 'wafer' } = options;
+  // In reverse order of opening.
+  const closers: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closeOne of closers.splice(0).reverse()) await closeOne();
+  };
+  const opened = (source: Source): Source => {
+    closers.push(() => source.close());
+    return source;
+  };
+  const start = async ({ model, execute }: Source, threads: 1 | 2, isMain: boolean) => {
     const placed = placeModel(model, { wafer, kvTokens });
-    const { program, stepModel } = placed;
-    onPlaced?.(model, placed);
-    const executor = await createProgramExecutor({
-      program,
-      weights: checkpoint.weights,
-      threads,
+    if (isMain) onPlaced?.(model, placed);
+    const executor = await execute(placed.program, {
       kvTokens,
+      threads,
       onProgress(done, total) {
         signal?.throwIfAborted();
         onProgress?.(done, total);
       },
     });
-    const engine = createEngine({ executor, clock: wallClock, stepModel });
-    const { tokenizer, generation } = checkpoint;
+    closers.push(() => executor.close());
+    return { placed, executor };
+  };
+  const openDrafter = async (vocab: number): Promise<Drafter | undefined> => {
+    const { draft } = options;
+    if (draft === undefined) return undefined;
+    if (draft === 'ngram') return createNgramDrafter();
+    // On a wafer of its own.
+    const { placed, executor } = await start(opened(openExecuted(draft)), 1, false);
+    return createModelDrafter({ executor, vocab, stepModel: placed.stepModel });
+  };
+
+  try {
+    const source = opened(
+      emulate === undefined ? openExecuted(options.model) : openEmulated(emulate, options.tokenizer),
+    );
+    const { placed, executor } = await start(source, options.threads, true);
+    const drafter = await openDrafter(executor.vocab);
+    const engine = createEngine({
+      executor,
+      clock: wallClock,
+      stepModel: placed.stepModel,
+      ...(options.scheduler === undefined ? {} : { scheduler: options.scheduler }),
+      ...(drafter === undefined ? {} : { drafter }),
+      ...(options.draftTokens === undefined ? {} : { draftTokens: options.draftTokens }),
+      ...(pace === 'wafer' ? { pacer: createPacer(wallClock, untilWallClock) } : {}),
+    });
+    closers.push(() => engine.close());
+    const { model, tokenizer, eos } = source;
     const created = Math.floor(wallClock.now());
-    const served = { id: model.id, created, ownedBy: 'ingot', engine, tokenizer, eos: generation.eosIds };
     return {
       id: model.id,
       hasChat: tokenizer.hasChatTemplate,
       placed,
       engine,
       api: createApi({
-        models: [served],
+        models: [{ id: model.id, created, ownedBy: 'ingot', engine, tokenizer, eos }],
         clock: wallClock,
         rng: createRng(randomInt(2 ** 32)),
         ...(onFailure === undefined ? {} : { onFailure }),
       }),
-      async close() {
-        await engine.close();
-        await executor.close();
-        // Not before: the executor reads rows of the embedding table where they lie.
-        checkpoint.close();
-      },
+      close,
     };
   } catch (error) {
-    checkpoint.close();
+    await close();
     throw error;
   }
 }

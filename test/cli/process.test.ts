@@ -96,6 +96,28 @@ describe('the program', () => {
     expect(err).not.toMatch(/\bat \S+:\d+/);
   });
 
+  it('serves a model without weights, and a checkpoint with drafts, at the pace of the wafer, and reports', async () => {
+    const emulated = ['serve', '--emulate', 'qwen3-0.6b', '--port', '0'];
+    const drafted = ['serve', '--model', tiny, '--draft', tiny, '--pace', 'wafer', '--port', '0'];
+    for (const argv of [emulated, drafted]) {
+      let answer: Promise<unknown> | undefined;
+      const { code, err } = await start(argv, (text, child) => {
+        const [, model, url] = /^(\S+) on (http:\S+\/v1)/.exec(text) ?? [];
+        if (url === undefined || answer !== undefined) return;
+        const body = JSON.stringify({ model, prompt: 'hello hello hello', max_tokens: 12, ignore_eos: true });
+        answer = fetch(`${url}/completions`, { method: 'POST', body }).then((response) => response.json());
+        void answer.finally(() => child.kill('SIGINT'));
+      });
+      expect(code).toBe(0);
+      expect(await answer).toMatchObject({ usage: { completion_tokens: 12 } });
+      expect(err).toMatch(/^12 tokens generated, \d+ of prompts \(0\.0 % from the prefix cache\), in \d+ steps$/m);
+      expect(err).toMatch(/^pace of the wafer: /m);
+      // A draft by the model itself is right, also in its bits.
+      expect(/^(\d+) drafts, \1 accepted \(100\.0 %\)$/m.test(err)).toBe(argv === drafted);
+      expect(err.includes('answers are filler')).toBe(argv === emulated);
+    }
+  });
+
   it('says what is wrong and how it ended', async () => {
     const { code, out, err } = await start(['compile', 'no-such-model']);
     expect({ code, out }).toEqual({ code: 1, out: '' });

@@ -5,19 +5,28 @@ import { createServer } from 'node:net';
 import { listenError } from '../http/listen-error.ts';
 import { startServer } from '../http/server.ts';
 import type { OpenModel, PlacedModel } from '../place.ts';
-import { openServing, type Serving } from '../serving.ts';
+import { openServing, type Serving, type ServingOptions } from '../serving.ts';
 import type { Io } from './io.ts';
 import { createProgress } from './progress.ts';
 import { causes } from './report/layout.ts';
 
-export interface ServeOptions {
-  readonly model?: string;
+/** What of a serving a command's user may choose. */
+type ServingChoices = Pick<
+  ServingOptions,
+  'model' | 'emulate' | 'tokenizer' | 'pace' | 'scheduler' | 'draft' | 'draftTokens' | 'wafer' | 'threads'
+>;
+
+export interface ServeOptions extends ServingChoices {
   readonly host: string;
   readonly port: number;
-  readonly wafer: string;
   readonly context: number;
-  readonly threads: 1 | 2;
   readonly json?: boolean;
+}
+
+export interface ServeHooks {
+  readonly onPlaced?: (model: OpenModel, placed: PlacedModel) => void;
+  /** After the last answer. */
+  readonly onClosed?: (serving: Serving) => void;
 }
 
 export interface Listening {
@@ -37,13 +46,13 @@ export async function serveUntilInterrupted(
   io: Io,
   options: ServeOptions,
   work: (listening: Listening) => Promise<void>,
-  onPlaced?: (model: OpenModel, placed: PlacedModel) => void,
+  hooks: ServeHooks = {},
 ): Promise<number> {
   const signal = io.interrupt();
   try {
     // Before a model is loaded, which may take long.
     await probePort(options.host, options.port);
-    await serveOnce(io, options, signal, work, onPlaced);
+    await serveOnce(io, options, signal, work, hooks);
   } catch (error) {
     if (!signal.aborted) throw error;
   }
@@ -52,18 +61,16 @@ export async function serveUntilInterrupted(
 
 async function serveOnce(
   io: Io,
-  { model, host, port, wafer, context: kvTokens, threads }: ServeOptions,
+  { host, port, context: kvTokens, ...choices }: ServeOptions,
   signal: AbortSignal,
   work: (listening: Listening) => Promise<void>,
-  onPlaced: ((model: OpenModel, placed: PlacedModel) => void) | undefined,
+  { onPlaced, onClosed }: ServeHooks,
 ): Promise<void> {
   const progress = createProgress(io, 'loading weights');
   const serving = await openServing({
-    ...(model === undefined ? {} : { model }),
+    ...choices,
     ...(onPlaced === undefined ? {} : { onPlaced }),
-    wafer,
     kvTokens,
-    threads,
     signal,
     onProgress: progress.update,
     onFailure: (error, requestId) => io.err(`${requestId}: ${causes(error)}\n`),
@@ -75,6 +82,7 @@ async function serveOnce(
     } finally {
       if (signal.aborted) io.err(closingText(serving));
       await server.close();
+      onClosed?.(serving);
     }
   } finally {
     await serving.close();

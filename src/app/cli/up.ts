@@ -62,13 +62,15 @@ export const up: CliCommand<UpOptions> = {
         io.err(io.paintErr('dim', '\nServing until Ctrl-C.\n'));
         await untilAborted(signal);
       },
-      (model, placed) => {
-        report = reportPlacement(model, placed, {
-          kvTokens: options.context,
-          clockGiven: false,
-          validation: ['decode'],
-        });
-        if (!isJson) io.out(renderPlacementShort(report, io.paint));
+      {
+        onPlaced(model, placed) {
+          report = reportPlacement(model, placed, {
+            kvTokens: options.context,
+            clockGiven: false,
+            validation: ['decode'],
+          });
+          if (!isJson) io.out(renderPlacementShort(report, io.paint));
+        },
       },
     );
   },

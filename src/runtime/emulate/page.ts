@@ -1,5 +1,5 @@
 // What an emulated model talks about. Written for this purpose: plain sentences whose words recur, so that leaving one
-// at a common word and going on in another still reads like English.
+// at a common word and going on in another still reads like English. It ends as its paragraphs do, because it is read as a ring.
 
 export const PAGE = `The first thing to look at is the shape of the problem. A small change in the input can lead to a large change \
 in the result, so it is worth being careful with the details. In practice, most of the time is spent waiting for something \
@@ -26,7 +26,9 @@ example and to learn from the result. If the result is not what was expected, th
 that the example was too small, or that the question was not the right one. Either way, the next step is clear. Change one thing \
 at a time, and compare the new result with the old one. After a few steps the answer is often different from the first guess, \
 but it is based on facts. That is the point of the whole exercise, and it is the reason why it is worth the time. The rest of \
-the work is to explain the result to others in a way that they can use.`;
+the work is to explain the result to others in a way that they can use.
+
+`;
 
 /** Each as it stands in the page, and what is between paragraphs. */
 export const pageWords = (): string[] => [...new Set(PAGE.match(/[A-Za-z]+|\n\n/g))];

@@ -1,0 +1,35 @@
+// What a server did until it ended, in a few lines.
+
+import { formatCount } from '../../../core/index.ts';
+import type { EngineCounts } from '../../../runtime/index.ts';
+
+const percent = (part: number, whole: number): string => `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
+
+const ms = (seconds: number): string => `${(seconds * 1000).toFixed(3)} ms`;
+
+export function servingSummary(counts: EngineCounts): string {
+  const { steps, promptTokens, cachedTokens, generatedTokens, preemptions, draftedTokens, acceptedTokens } = counts;
+  if (steps === 0) return 'no request came\n';
+  const lines = [
+    `${formatCount(generatedTokens)} tokens generated, ${formatCount(promptTokens)} of prompts ` +
+      `(${percent(cachedTokens, promptTokens)} from the prefix cache), in ${formatCount(steps)} steps`,
+    `simulated: ${counts.waferSeconds.toFixed(3)} s and ${formatCount(Math.round(counts.waferJoules))} J on the wafer`,
+  ];
+  if (preemptions > 0) lines.push(`${formatCount(preemptions)} preemptions: --context is short for this traffic`);
+  if (draftedTokens > 0) {
+    const share = percent(acceptedTokens, draftedTokens);
+    lines.push(`${formatCount(draftedTokens)} drafts, ${formatCount(acceptedTokens)} accepted (${share})`);
+  }
+  const { pace } = counts;
+  if (pace !== undefined) {
+    const { lateSteps, worstSeconds, behindFrom } = pace;
+    const late = percent(lateSteps, pace.steps);
+    lines.push(
+      `pace of the wafer: ${late} of steps late, by ${ms(worstSeconds)} at most; ` +
+        (behindFrom === undefined
+          ? 'this machine kept up'
+          : `this machine falls behind from ${behindFrom} stream${behindFrom === 1 ? '' : 's'} at once`),
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
