@@ -1,35 +1,29 @@
 // The official client against the real server on a real socket.
 import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 
 import OpenAI from 'openai';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import { startServer, type Server, type ServerOptions } from '../../src/app/http/server.ts';
+import { startServer, type ServerOptions } from '../../src/app/http/server.ts';
 import type { ErrorBody, TimeInfo } from '../../src/protocol/index.ts';
 import { formatDiagnostic, IngotError } from '../../src/core/index.ts';
 import type { Api } from '../../src/runtime/index.ts';
-import { createTestApi, TEST_MODEL, type TestApi } from '../../src/runtime/testing/test-api.ts';
+import { createTestApi, TEST_MODEL } from '../../src/runtime/testing/test-api.ts';
+import { chatTemplates } from '../../src/runtime/testing/chat-templates.ts';
 import type { TestExecutorOptions } from '../../src/runtime/testing/test-executor.ts';
 import { expectGolden } from '../golden.ts';
+import { listen, serveTest, soon, type Served } from './served.ts';
 
-const servers: Server[] = [];
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-});
-
-interface Served extends TestApi {
-  readonly server: Server;
+interface Client extends Served {
   readonly client: OpenAI;
 }
 
-async function serve(executor: TestExecutorOptions = {}, options: Partial<ServerOptions> = {}): Promise<Served> {
-  const test = createTestApi(executor);
-  const server = await startServer({ api: test.api, host: '127.0.0.1', port: 0, closeGraceMs: 50, ...options });
-  servers.push(server);
-  return { ...test, server, client: new OpenAI({ apiKey: 'none', baseURL: `${server.url}/v1`, maxRetries: 0 }) };
+async function serve(executor: TestExecutorOptions = {}, options: Partial<ServerOptions> = {}): Promise<Client> {
+  const served = await serveTest(executor, options);
+  return { ...served, client: new OpenAI({ apiKey: 'none', baseURL: `${served.server.url}/v1`, maxRetries: 0 }) };
 }
 
-const soon = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 /** Steps that take real time, so that a client can act between tokens. */
 const slowly = { onStep: () => soon(2) };
 
@@ -169,7 +163,13 @@ describe('openai client', () => {
     expect(await raw('{"model":')).toEqual([400, 'invalid_json']);
     expect(await raw('')).toEqual([400, 'invalid_json']);
     expect(await raw('{}', { headers: { 'content-type': 'text/plain' } })).toEqual([400, 'missing_required_parameter']);
-    expect(await raw('{}', { headers: { 'content-encoding': 'gzip' } })).toEqual([415, 'unsupported_encoding']);
+    expect(await raw('{}', { headers: { 'content-encoding': 'br' } })).toEqual([415, 'unsupported_encoding']);
+    expect(await raw('{}', { headers: { 'content-encoding': 'gzip' } })).toEqual([400, 'bad_request']);
+    const zipped = async (text: string): Promise<unknown> =>
+      raw('', { headers: { 'content-encoding': 'gzip' }, body: gzipSync(text) });
+    expect(await zipped('{}')).toEqual([400, 'missing_required_parameter']);
+    // Ten kilobytes may come out of it, not a megabyte.
+    expect(await zipped(' '.repeat(1_000_000))).toEqual([413, 'request_too_large']);
     expect(await raw('{}', { method: 'PUT' })).toEqual([405, 'method_not_allowed']);
     expect(await raw('{}', {}, '/chat/completions')).toEqual([404, 'unknown_url']);
     expect(await raw('{}', {}, '/v1/%zz?a=b')).toEqual([400, 'bad_request']);
@@ -226,6 +226,121 @@ const postBytes = (body: object): string => {
   return `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: ${text.length}\r\n\r\n${text}`;
 };
 
+const color = {
+  type: 'object',
+  properties: { color: { type: 'string', enum: ['red', 'green'] }, count: { type: 'integer', minimum: 1, maximum: 9 } },
+  required: ['color', 'count'],
+  additionalProperties: false,
+};
+const roomy = { maxContext: 2048, blocks: 512, maxStepTokens: 512 };
+
+describe('openai client, structured', () => {
+  const withTools = async (): Promise<OpenAI> => {
+    const { server } = await serveTest(roomy, {}, chatTemplates.hermes);
+    return new OpenAI({ apiKey: 'none', baseURL: `${server.url}/v1`, maxRetries: 0 });
+  };
+
+  it('parses answers of a schema, and streams what it parses', async () => {
+    const client = await withTools();
+    const request = {
+      ...base,
+      ignore_eos: false,
+      max_tokens: 100,
+      response_format: { type: 'json_schema' as const, json_schema: { name: 'c', strict: true, schema: color } },
+    };
+    const { choices } = await client.chat.completions.parse(request);
+    expect(['red', 'green']).toContain((choices[0].message.parsed as { color: string } | null)?.color);
+    const final = await client.chat.completions.stream(request).finalChatCompletion();
+    expect(final.choices[0].message.content).toBe(choices[0].message.content);
+  });
+
+  it('gets calls of tools, whole and streamed', async () => {
+    const client = await withTools();
+    const request = {
+      ...base,
+      ignore_eos: false,
+      max_tokens: 200,
+      tools: [{ type: 'function' as const, function: { name: 'paint', parameters: color } }],
+      tool_choice: 'required' as const,
+      parallel_tool_calls: false,
+    };
+    const whole = await client.chat.completions.create(request);
+    const [call] = whole.choices[0].message.tool_calls ?? [];
+    expect(call).toMatchObject({ type: 'function', function: { name: 'paint' } });
+    const final = await client.chat.completions.stream(request).finalChatCompletion();
+    expect(final.choices[0].finish_reason).toBe('tool_calls');
+    const streamed = final.choices[0].message.tool_calls ?? [];
+    expect(streamed.map((c) => c.type === 'function' && c.function.arguments)).toEqual([
+      call.type === 'function' && call.function.arguments,
+    ]);
+  });
+
+  it('speaks the Responses API, whole and streamed, with calls and their results', async () => {
+    const client = await withTools();
+    const request = { model: TEST_MODEL, input: 'the wafer', max_output_tokens: 6, seed: 7 } as const;
+    const whole = await client.responses.create(request);
+    expect(whole).toMatchObject({ object: 'response', status: 'incomplete', store: false });
+    expect(whole.output_text).not.toBe('');
+    const types: string[] = [];
+    const numbers: number[] = [];
+    const stream = client.responses.stream(request);
+    for await (const event of stream) {
+      types.push(event.type);
+      numbers.push(event.sequence_number);
+    }
+    expect((await stream.finalResponse()).output_text).toBe(whole.output_text);
+    expect(numbers).toEqual(numbers.map((_, i) => i));
+    expect(types.filter((type, i) => type !== types[i - 1])).toEqual([
+      'response.created',
+      'response.in_progress',
+      'response.output_item.added',
+      'response.content_part.added',
+      'response.output_text.delta',
+      'response.output_text.done',
+      'response.content_part.done',
+      'response.output_item.done',
+      'response.incomplete',
+    ]);
+
+    const tools = [{ type: 'function' as const, name: 'paint', parameters: color, strict: true }];
+    const called = await client.responses.create({
+      ...request,
+      max_output_tokens: 200,
+      tools,
+      tool_choice: { type: 'function', name: 'paint' },
+      parallel_tool_calls: false,
+    });
+    const call = called.output.find((item) => item.type === 'function_call');
+    expect(JSON.parse(call?.arguments ?? '')).toHaveProperty('color');
+    const again = await client.responses.create({
+      ...request,
+      tools,
+      input: [
+        { role: 'user', content: 'paint' },
+        ...(call === undefined ? [] : [call]),
+        { type: 'function_call_output', call_id: call?.call_id ?? '', output: 'done' },
+      ],
+    });
+    expect(again.usage?.input_tokens).toBeGreaterThan(called.usage?.input_tokens ?? 0);
+    const failed = client.responses.create({ ...request, previous_response_id: 'resp_1' });
+    await expect(failed).rejects.toMatchObject({ status: 400, param: 'previous_response_id' });
+  });
+
+  it('sees an error in the middle of a response stream', async () => {
+    const served = await serveTest({
+      onStep: () => {
+        if (served.executor.steps === 4) throw new Error('lost a worker');
+      },
+    });
+    const client = new OpenAI({ apiKey: 'none', baseURL: `${served.server.url}/v1`, maxRetries: 0 });
+    const stream = await client.responses.create({ model: TEST_MODEL, input: 'x', max_output_tokens: 9, stream: true });
+    const read = async (): Promise<void> => {
+      for await (const event of stream) expect(event.type).not.toBe('response.completed');
+    };
+    await expect(read()).rejects.toThrow(OpenAI.APIError);
+  });
+});
+
 describe('server', () => {
   it('cuts a failed stream after its error event, without the end that HTTP demands', async () => {
     const served = await serve({
@@ -256,8 +371,7 @@ describe('server', () => {
         return test.api.handle(request);
       },
     };
-    const server = await startServer({ api, host: '127.0.0.1', port: 0 });
-    servers.push(server);
+    const server = await listen({ api });
     const lines: string[] = [];
     for (const stream of [true, false]) {
       const body = JSON.stringify({ ...base, stream });

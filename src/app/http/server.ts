@@ -1,9 +1,10 @@
 // The API on a port. Fastify reads requests within limits; what they mean is decided by the API's handlers,
 // so there is one route and no routing here.
 
-import { fastify, type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify';
+import { fastify, type FastifyError, type FastifyReply, type FastifyRequest, type RequestPayload } from 'fastify';
 import { STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { createGunzip, type Gunzip } from 'node:zlib';
 import { IngotError } from '../../core/index.ts';
 import { ApiError, errorBody } from '../../protocol/index.ts';
 import { apiErrorOf, type Api, type ApiResponse } from '../../runtime/index.ts';
@@ -62,6 +63,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_, body, done) => done(null, body));
   app.addHook('onRequest', async (request) => refuseEncoding(request));
+  app.addHook('preParsing', async (request, _, payload) =>
+    request.headers['content-encoding'] === 'gzip' ? unzipped(payload) : payload,
+  );
   app.setErrorHandler<FastifyError>((error, _, reply) => send(reply, api.refuse(requestError(error))));
   app.all('/*', handle);
   app.setNotFoundHandler(handle);
@@ -82,6 +86,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       method: request.method,
       path: request.url.split('?', 1)[0],
       body: typeof request.body === 'string' ? request.body : '',
+      headers: plainHeaders(request),
       signal: aborter.signal,
     });
     const { status, headers, body } = response;
@@ -123,14 +128,30 @@ function urlOf({ address, port, family }: AddressInfo): string {
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
+/** Those that come once, which all that the API reads do. */
+const plainHeaders = ({ headers }: FastifyRequest): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
+
+/** A compressed body, as some clients send. Fastify bounds what comes out, so a small bomb stays small. */
+function unzipped(payload: RequestPayload): RequestPayload {
+  const plain: RequestPayload = Object.assign(createGunzip(), { receivedEncodedLength: 0 });
+  payload.on('data', (chunk: Buffer) => {
+    plain.receivedEncodedLength = (plain.receivedEncodedLength ?? 0) + chunk.length;
+  });
+  plain.on('error', (error: Error) => Object.assign(error, { statusCode: 400 }));
+  return payload.pipe(plain as RequestPayload & Gunzip);
+}
+
 function refuseEncoding(request: FastifyRequest): void {
   const encoding = request.headers['content-encoding'];
-  if (encoding === undefined || encoding === 'identity') return;
+  if (encoding === undefined || encoding === 'identity' || encoding === 'gzip') return;
   throw new ApiError({
     status: 415,
     code: 'unsupported_encoding',
     message: `The content encoding '${encoding.slice(0, 40)}' is not supported.`,
-    suggestion: 'Send the body without compression.',
+    suggestion: 'Send the body without compression, or with gzip.',
   });
 }
 
