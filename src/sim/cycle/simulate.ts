@@ -12,7 +12,7 @@ import type {
   ResolvedProgram,
 } from '../../wafer/machine/index.ts';
 import { createCriticalPath } from './critical-path.ts';
-import type { Breakdown } from './critical-path.ts';
+import type { Breakdown, CriticalPath } from './critical-path.ts';
 import { Refusal, engines, refused } from './engine/index.ts';
 import type { Counts, Engine, EngineKind, EngineOptions, Order } from './engine/index.ts';
 import { together } from './observer.ts';
@@ -78,33 +78,55 @@ export function simulate(program: MachineProgram, wafer: Wafer, options: Simulat
   const inputs: unknown = options.inputs?.[Symbol.iterator]();
   const isRepeatable = inputs === undefined || inputs !== options.inputs;
   let reason = '';
+  let machine: Machine | undefined;
   for (const kind of wanted) {
     if (choice === 'auto' && !kind.certain && !isRepeatable) continue;
-    const run = tryEngine(kind, resolved, timing, options);
+    // What can be told from the program alone is told before memory is taken.
+    const early = kind.refuses(resolved, timing, { ...engineOptions(options), observer: someObserver(options) });
+    if (early !== undefined) {
+      reason = early;
+      continue;
+    }
+    if (machine === undefined || machine.hasFifos !== kind.usesFifos)
+      machine = createMachine(resolved, timing, kind.usesFifos, options);
+    const late = kind.refuses(resolved, timing, { ...engineOptions(options), observer: machine.observer });
+    if (late !== undefined) {
+      reason = late;
+      continue;
+    }
+    const run = runOn(kind, machine, timing, options);
     if (typeof run !== 'string') return run;
     reason = run;
+    machine = undefined;
   }
   throw new IngotError(refused(choice, reason));
 }
 
-/** The run, or why this engine cannot do it. */
-function tryEngine(
-  kind: EngineKind,
+/** A machine before its first cycle, and who watches it. */
+interface Machine {
+  readonly m: MachineState;
+  readonly hasFifos: boolean;
+  readonly path: CriticalPath | undefined;
+  readonly observer: Observer | undefined;
+}
+
+function createMachine(
   resolved: ResolvedProgram,
   timing: Timing,
-  options: SimulateOptions,
-): Simulation | string {
-  // What can be told from the program alone is told before memory is taken.
-  const early = kind.refuses(resolved, timing, plainly(options));
-  if (early !== undefined) return early;
-  const m = createState(resolved, kind.usesFifos ? depthsOf(timing) : undefined);
-  const path = options.explain === true ? createCriticalPath(m, timing) : undefined;
-  const watchers = [...(path === undefined ? [] : [path]), ...(options.observe?.(m) ?? [])];
-  const engineOptions: EngineOptions = { ...plainly(options), observer: together(watchers) };
-  const late = kind.refuses(resolved, timing, engineOptions);
-  if (late !== undefined) return late;
+  hasFifos: boolean,
+  { explain, observe }: SimulateOptions,
+): Machine {
+  const m = createState(resolved, hasFifos ? depthsOf(timing) : undefined);
+  const path = explain === true ? createCriticalPath(m, timing) : undefined;
+  const observer = together([...(path === undefined ? [] : [path]), ...(observe?.(m) ?? [])]);
+  return { m, hasFifos, path, observer };
+}
+
+/** The run, or why this engine gave it up. */
+function runOn(kind: EngineKind, machine: Machine, timing: Timing, options: SimulateOptions): Simulation | string {
+  const { m, path, observer } = machine;
   loadImages(m, options.inputs ?? []);
-  const engine = kind.create(m, timing, engineOptions);
+  const engine = kind.create(m, timing, { ...engineOptions(options), observer });
   try {
     drive(engine, options);
     engine.finish?.();
@@ -114,23 +136,26 @@ function tryEngine(
   }
   const deadlock = kind.usesFifos ? findDeadlock(m) : undefined;
   if (deadlock !== undefined) throw new IngotError(deadlock);
-  const { links } = engine;
+  const { links, busy } = engine;
   return {
     engine: kind.id,
     cycles: cycles(engine.end),
     counts: engine.counts,
     ...(path === undefined ? {} : { breakdown: path.breakdown(engine.end) }),
-    busy: engine.busy,
-    load: Int32Array.from(
-      engine.busy,
-      (_, pe) => links[4 * pe] + links[4 * pe + 1] + links[4 * pe + 2] + links[4 * pe + 3],
-    ),
+    busy,
+    load: busy.map((_, pe) => links[4 * pe] + links[4 * pe + 1] + links[4 * pe + 2] + links[4 * pe + 3]),
     links,
-    read: (x, y, object) => readObject(m, y * resolved.width + x, object),
+    read: (x, y, object) => readObject(m, y * m.resolved.width + x, object),
   };
 }
 
-const plainly = ({ order, stepByStep }: SimulateOptions): EngineOptions => ({ order, stepByStep });
+const engineOptions = ({ order, stepByStep }: SimulateOptions): EngineOptions => ({ order, stepByStep });
+
+/** Stands for the watchers that a machine will have: the critical path watches every move. */
+const someObserver = ({ explain, observe }: SimulateOptions): Observer | undefined =>
+  explain !== true && observe === undefined
+    ? undefined
+    : { started() {}, issued() {}, stepping() {}, stepped() {}, ...(explain === true && { moved() {} }) };
 
 function drive(engine: Engine, options: SimulateOptions): void {
   const maxCycles = options.maxCycles ?? 1e9;

@@ -92,7 +92,6 @@ function createStreams(m: MachineState, timing: Timing): Engine {
   const isListed = new Uint8Array(pes);
   let height = 0;
   let end = 0;
-  let latest = -1;
 
   const wake = (pe: number): void => {
     if (isListed[pe] !== 0) return;
@@ -106,7 +105,6 @@ function createStreams(m: MachineState, timing: Timing): Engine {
     freeAt[pe] = at + cycles;
     busy[pe] += cycles;
     if (at + cycles > end) end = at + cycles;
-    if (at > latest) latest = at;
   };
 
   const refuse = (pe: number, reason: string): never => {
@@ -214,7 +212,6 @@ function createStreams(m: MachineState, timing: Timing): Engine {
       worked += cycles;
       counts.vectorSteps++;
       isLast = advance(m, pe, thread, v, count);
-      if (begin > latest) latest = begin;
     }
     if (worked > 0) {
       freeAt[pe] = at;
@@ -225,8 +222,9 @@ function createStreams(m: MachineState, timing: Timing): Engine {
   }
 
   return {
+    // As with a clock, the last cycle in which somebody looks is the one after the last action.
     get cycle() {
-      return latest;
+      return end;
     },
     get end() {
       return end;
