@@ -6,6 +6,7 @@ import type { Kernel } from './kernel.ts';
 import { cutAlong, gatherAlong, loweredContext, whole } from './lower/lowering.ts';
 import type { LoweredKernel, Placement } from './lower/lowering.ts';
 import { everywhere, sequence } from './lower/sequence.ts';
+import type { Mesh, Stage } from './lower/sequence.ts';
 
 /** One vector addition on each PE; both operands lie alike. */
 export const add: Kernel<AddOp> = {
@@ -14,6 +15,14 @@ export const add: Kernel<AddOp> = {
     return [phase('add', { vectors: [{ count: 1, length, type: context.type }] })];
   },
 };
+
+/** y = a + b, whole memory objects. */
+export const addStage = (
+  mesh: Mesh & Pick<Placement, 'type'>,
+  length: number,
+  { a, b, y }: Readonly<Record<'a' | 'b' | 'y', string>>,
+): Stage =>
+  everywhere(mesh, whole(length, a, b, y), [{ kind: 'vector', op: 'add', dtype: mesh.type, dst: y, src: [a, b] }]);
 
 /** y = a + b, all [size] and cut along the axis. */
 export function lowerAdd(spec: Placement & { readonly size: number }, wafer: Wafer): LoweredKernel {
@@ -26,11 +35,7 @@ export function lowerAdd(spec: Placement & { readonly size: number }, wafer: Waf
       { name: 'b', dtype: type, length, bank: 4 },
       { name: 'y', dtype: type, length },
     ],
-    [
-      everywhere(spec, whole(length, 'a', 'b', 'y'), [
-        { kind: 'vector', op: 'add', dtype: type, dst: 'y', src: ['a', 'b'] },
-      ]),
-    ],
+    [addStage(spec, length, { a: 'a', b: 'b', y: 'y' })],
     wafer,
   );
   return {

@@ -4,38 +4,97 @@ import type { Instruction } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import { along } from './kernel.ts';
 import type { Kernel } from './kernel.ts';
-import { exponential, exponentialMemory } from './lower/exponential.ts';
-import { cutAlong, gatherAlong, loweredContext, whole } from './lower/lowering.ts';
-import type { LoweredKernel, Placement } from './lower/lowering.ts';
+import { exponential, exponentialMemory, held } from './lower/exponential.ts';
+import { cutAlong, gatherAlong, loweredContext, sliceOf, whole } from './lower/lowering.ts';
+import type { LoweredKernel, Placement, Slice } from './lower/lowering.ts';
 import { everywhere, sequence } from './lower/sequence.ts';
+import type { Mesh, Stage } from './lower/sequence.ts';
+
+/** Beside the exponential: 1 + e^-u, the product with up; tanh-GELU: the cubic argument besides. */
+const vectorsBesideExp: Readonly<Record<GluOp['activation'], number>> = { silu: 2, 'gelu-tanh': 4 };
 
 /**
- * silu(gate) · up: an exponential, an addition, a scalar division for each element, and a product. The loads and
- * the store around a division are taken as part of its "about 50" cycles.
+ * activation(gate) · up: an exponential, an addition, a scalar division for each element, and a product. The loads and
+ * the store around a division are taken as part of its "about 50" cycles. GELU in its tanh form is gate · sigmoid(2 u)
+ * with u = sqrt(2 / pi) (gate + 0.044715 gate^3), so it needs three vector instructions more, one of them a square.
  */
 export const glu: Kernel<GluOp> = {
   phases: (op, axis, context) => {
-    const values = Math.ceil(op.width / along(axis, context)) * context.tokens;
+    const { type, expVectors } = context;
+    const length = Math.ceil(op.width / along(axis, context)) * context.tokens;
+    const square = { count: 1, length, type, sameBank: true };
     return [
       phase('activation', {
-        divisions: values,
-        vectors: [{ count: context.expVectors + 2, length: values, type: context.type }],
+        divisions: length,
+        vectors: [
+          { count: expVectors + vectorsBesideExp[op.activation], length, type },
+          ...(op.activation === 'silu' ? [] : [square]),
+        ],
       }),
     ];
   },
 };
 
-/** y = silu(gate) · up, all [size] and cut along the axis. */
-export function lowerGlu(spec: Placement & { readonly size: number }, wafer: Wafer): LoweredKernel {
-  const { axis, type, size } = spec;
-  const length = Math.ceil(size / along(axis, spec));
+const geluOuter = 2 * Math.sqrt(2 / Math.PI);
+const geluCubic = 0.044715;
+
+/** y = activation(gate) · up on a PE, through the objects of `exponentialMemory`. */
+export function gluStage(
+  mesh: Mesh & Pick<Placement, 'type'>,
+  length: number,
+  { gate, up, y }: { readonly gate: Slice; readonly up: Slice; readonly y: string },
+  activation: GluOp['activation'],
+): Stage {
+  const { type } = mesh;
   const [x, denominator] = [{ register: 2 }, { register: 3 }];
-  const divide = Array.from({ length }, (_, index): Instruction[] => [
-    { kind: 'load', object: 'gate', index, dst: x },
-    { kind: 'load', object: 'e', index, dst: denominator },
-    { kind: 'scalar', op: 'div', dtype: type, dst: x, src: [x, denominator] },
-    { kind: 'store', object: 'e', index, src: x },
-  ]).flat();
+  const vector = (op: 'mul' | 'mac' | 'add', dst: string, ...src: (string | number)[]): Instruction => ({
+    kind: 'vector',
+    op,
+    dtype: type,
+    dst,
+    src: src.map((s) => (typeof s === 'number' ? held(s, type) : s)),
+  });
+  const argument =
+    activation === 'silu'
+      ? []
+      : [
+          vector('mul', 'e', 'gate', 'gate'),
+          vector('mac', 'e', geluOuter, 'e', geluOuter * geluCubic),
+          vector('mul', 'r', 'gate', 'e'),
+        ];
+  return everywhere(
+    mesh,
+    {
+      gate: sliceOf(gate, length),
+      up: sliceOf(up, length),
+      ...whole(length, y, 'e', 'e bits', 'n', 'n bits', 'r'),
+    },
+    [
+      ...argument,
+      ...exponential(argument.length === 0 ? 'gate' : 'r', -1, type),
+      vector('add', 'e', 'e', 1),
+      ...Array.from({ length }, (_, index): Instruction[] => [
+        { kind: 'load', object: gate.object, index: gate.offset + index, dst: x },
+        { kind: 'load', object: 'e', index, dst: denominator },
+        { kind: 'scalar', op: 'div', dtype: type, dst: x, src: [x, denominator] },
+        { kind: 'store', object: 'e', index, src: x },
+      ]).flat(),
+      vector('mul', y, 'up', 'e'),
+    ],
+  );
+}
+
+/** Of a vector by itself, cut along an axis. */
+export interface GluSpec extends Placement {
+  readonly size: number;
+  /** Default SiLU. */
+  readonly activation?: GluOp['activation'];
+}
+
+/** y = activation(gate) · up, all [size] and cut along the axis. */
+export function lowerGlu(spec: GluSpec, wafer: Wafer): LoweredKernel {
+  const { axis, type, size, activation = 'silu' } = spec;
+  const length = Math.ceil(size / along(axis, spec));
   const program = sequence(
     spec,
     [
@@ -45,19 +104,19 @@ export function lowerGlu(spec: Placement & { readonly size: number }, wafer: Waf
       ...exponentialMemory(length, type),
     ],
     [
-      everywhere(spec, whole(length, 'gate', 'up', 'y', 'e', 'e bits', 'n', 'n bits', 'r'), [
-        ...exponential('gate', -1, type),
-        { kind: 'vector', op: 'add', dtype: type, dst: 'e', src: ['e', 1] },
-        ...divide,
-        { kind: 'vector', op: 'mul', dtype: type, dst: 'y', src: ['up', 'e'] },
-      ]),
+      gluStage(
+        spec,
+        length,
+        { gate: { object: 'gate', offset: 0 }, up: { object: 'up', offset: 0 }, y: 'y' },
+        activation,
+      ),
     ],
     wafer,
   );
   return {
     program,
     phases: glu.phases(
-      { kind: 'glu', out: 'y', gate: 'gate', up: 'up', activation: 'silu', width: size },
+      { kind: 'glu', out: 'y', gate: 'gate', up: 'up', activation, width: size },
       axis,
       loweredContext(spec),
     ),

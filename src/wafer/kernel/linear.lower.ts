@@ -1,4 +1,5 @@
 import type { Wafer } from '../../spec/index.ts';
+import { addStage } from './add.ts';
 import type { Collective, LineShape } from '../collective/index.ts';
 import type { Dsd, Instruction, MemoryImage } from '../machine/index.ts';
 import type { Axis } from '../reduction.ts';
@@ -6,9 +7,10 @@ import { across, along } from './kernel.ts';
 import { lowerAllReduce } from './lower/all-reduce.ts';
 import { matrix } from './linear.ts';
 import { columnPitch, weightBank } from './lower/columns.ts';
-import { cutAlong, gatherAlong, loweredContext, pesOfMesh, positionAlong } from './lower/lowering.ts';
+import { cutAlong, gatherAlong, loweredContext, pesOfMesh, positionAlong, sliceOf } from './lower/lowering.ts';
 import type { LoweredKernel, Placement } from './lower/lowering.ts';
 import { everywhere, sequence } from './lower/sequence.ts';
+import type { Mesh, Stage } from './lower/sequence.ts';
 
 export interface LinearSpec extends Placement {
   readonly k: number;
@@ -18,6 +20,34 @@ export interface LinearSpec extends Placement {
   readonly collective: Collective;
   /** PEs per group of the collective. */
   readonly group: number;
+}
+
+/**
+ * y = the PE's tile of W times its piece of x: a list of instructions, one scalar load and one vector instruction for
+ * each input element. Columns of the tile lie `columnPitch` apart.
+ */
+export function multiplyStage(
+  tile: Mesh & Pick<LinearSpec, 'type'> & { readonly kTile: number; readonly nTile: number },
+  { x, w, y }: Readonly<Record<'x' | 'w' | 'y', string>>,
+): Stage {
+  const { type, kTile, nTile } = tile;
+  const pitch = columnPitch(nTile, type);
+  const columns = Array.from({ length: kTile }, (_, i): [string, Dsd] => [
+    `${w} ${i}`,
+    sliceOf({ object: w, offset: i * pitch }, nTile),
+  ]);
+  const input = { register: 2 };
+  return everywhere(
+    tile,
+    { [y]: sliceOf({ object: y, offset: 0 }, nTile), ...Object.fromEntries(columns) },
+    columns.flatMap(([column], i): Instruction[] => [
+      { kind: 'load', object: x, index: i, dst: input },
+      // The first product starts the sum.
+      i === 0
+        ? { kind: 'vector', op: 'mul', dtype: type, dst: y, src: [column, input] }
+        : { kind: 'vector', op: 'mac', dtype: type, dst: y, src: [y, column, input] },
+    ]),
+  );
 }
 
 /**
@@ -37,21 +67,6 @@ export function lowerLinear(spec: LinearSpec, wafer: Wafer): LoweredKernel {
   const line: LineShape = { parts, values: nTile, type, group: spec.group };
   const summed = lowerAllReduce(spec.collective, line, axis, spec, 'y', wafer);
 
-  const y: Dsd = { kind: 'memory', object: 'y', extents: [nTile] };
-  const columns = Object.fromEntries(
-    Array.from({ length: kTile }, (_, i): [string, Dsd] => [
-      `w${i}`,
-      { kind: 'memory', object: 'w', offset: i * pitch, extents: [nTile] },
-    ]),
-  );
-  const input = { register: 2 };
-  const multiply = Array.from({ length: kTile }, (_, i): Instruction[] => [
-    { kind: 'load', object: 'x', index: i, dst: input },
-    // The first product starts the sum.
-    i === 0
-      ? { kind: 'vector', op: 'mul', dtype: type, dst: 'y', src: ['w0', input] }
-      : { kind: 'vector', op: 'mac', dtype: type, dst: 'y', src: ['y', `w${i}`, input] },
-  ]).flat();
   const program = sequence(
     spec,
     [
@@ -61,15 +76,9 @@ export function lowerLinear(spec: LinearSpec, wafer: Wafer): LoweredKernel {
       ...(bias ? [{ name: 'bias', dtype: type, length: nTile, bank: 4 }] : []),
     ],
     [
-      everywhere(spec, { y, ...columns }, multiply),
+      multiplyStage({ ...spec, kTile, nTile }, { x: 'x', w: 'w', y: 'y' }),
       ...summed.stages,
-      ...(bias
-        ? [
-            everywhere(spec, { y, bias: { kind: 'memory', object: 'bias', extents: [nTile] } }, [
-              { kind: 'vector', op: 'add', dtype: type, dst: 'y', src: ['y', 'bias'] },
-            ]),
-          ]
-        : []),
+      ...(bias ? [addStage(spec, nTile, { a: 'y', b: 'bias', y: 'y' })] : []),
     ],
     wafer,
   );

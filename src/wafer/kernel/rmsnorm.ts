@@ -10,6 +10,7 @@ import { held } from './lower/exponential.ts';
 import { cutAlong, gatherAlong, loweredContext, single, whole } from './lower/lowering.ts';
 import type { LoweredKernel, Placement } from './lower/lowering.ts';
 import { everywhere, sequence } from './lower/sequence.ts';
+import type { Mesh, Stage } from './lower/sequence.ts';
 
 /** Sum of squares on each PE, all-reduced along the axis (per head: only over the PEs of the head), then scaled. */
 export const rmsnorm: Kernel<RmsNormOp> = {
@@ -41,6 +42,43 @@ export interface RmsNormSpec extends Placement {
   readonly group: number;
 }
 
+/** Memory objects of a norm, all of one length but the sum. */
+export type NormObjects = Readonly<Record<'x' | 'w' | 'sum' | 'scaled' | 'y', string>>;
+
+/** @param summed the all-reduce of the sum of squares; the sum lies in one element of its own */
+export function rmsNormStages(
+  norm: Mesh & Pick<RmsNormSpec, 'size' | 'eps' | 'type'> & { readonly length: number },
+  objects: NormObjects,
+  summed: readonly Stage[],
+): Stage[] {
+  const { length, size, eps, type } = norm;
+  const { x, w, sum, scaled, y } = objects;
+  const scale = { register: 2 };
+  const scalar = (op: 'mul' | 'add' | 'sqrt' | 'div', ...src: (number | typeof scale)[]): Instruction => ({
+    kind: 'scalar',
+    op,
+    dtype: type,
+    dst: scale,
+    src,
+  });
+  return [
+    everywhere(norm, { ...whole(length, x), [sum]: single(sum, length) }, [
+      { kind: 'store', object: sum, index: 0, src: 0 },
+      { kind: 'vector', op: 'mac', dtype: type, dst: sum, src: [sum, x, x] },
+    ]),
+    ...summed,
+    everywhere(norm, whole(length, x, w, scaled, y), [
+      { kind: 'load', object: sum, index: 0, dst: scale },
+      scalar('mul', scale, held(1 / size, type)),
+      scalar('add', scale, held(eps, type)),
+      scalar('sqrt', scale),
+      scalar('div', 1, scale),
+      { kind: 'vector', op: 'mul', dtype: type, dst: scaled, src: [x, scale] },
+      { kind: 'vector', op: 'mul', dtype: type, dst: y, src: [scaled, w] },
+    ]),
+  ];
+}
+
 /**
  * y = x / rms(x) · w over the whole row, all [size] and cut along the axis. The mean is the sum times 1 / size,
  * which saves a division; where size is no power of two that may differ from the reference by one rounding.
@@ -51,14 +89,6 @@ export function lowerRmsNorm(spec: RmsNormSpec, wafer: Wafer): LoweredKernel {
   const length = Math.ceil(size / parts);
   const line = { parts, values: 1, type, group: spec.group };
   const summed = lowerAllReduce(spec.collective, line, axis, spec, 'sum', wafer);
-  const scale = { register: 2 };
-  const scalar = (op: 'mul' | 'add' | 'sqrt' | 'div', ...src: (number | typeof scale)[]): Instruction => ({
-    kind: 'scalar',
-    op,
-    dtype: type,
-    dst: scale,
-    src,
-  });
   const program = sequence(
     spec,
     [
@@ -69,22 +99,7 @@ export function lowerRmsNorm(spec: RmsNormSpec, wafer: Wafer): LoweredKernel {
       // Met by x in its bank only every eighth word.
       { name: 'sum', dtype: type, length: 1, bank: 7 },
     ],
-    [
-      everywhere(spec, { ...whole(length, 'x'), sum: single('sum', length) }, [
-        { kind: 'store', object: 'sum', index: 0, src: 0 },
-        { kind: 'vector', op: 'mac', dtype: type, dst: 'sum', src: ['sum', 'x', 'x'] },
-      ]),
-      ...summed.stages,
-      everywhere(spec, whole(length, 'x', 'w', 'scaled', 'y'), [
-        { kind: 'load', object: 'sum', index: 0, dst: scale },
-        scalar('mul', scale, held(1 / size, type)),
-        scalar('add', scale, held(eps, type)),
-        scalar('sqrt', scale),
-        scalar('div', 1, scale),
-        { kind: 'vector', op: 'mul', dtype: type, dst: 'scaled', src: ['x', scale] },
-        { kind: 'vector', op: 'mul', dtype: type, dst: 'y', src: ['scaled', 'w'] },
-      ]),
-    ],
+    rmsNormStages({ ...spec, length }, { x: 'x', w: 'w', sum: 'sum', scaled: 'scaled', y: 'y' }, summed.stages),
     wafer,
   );
   return {

@@ -3,11 +3,13 @@ import type { RopeOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Instruction, MemoryRequest } from '../machine/index.ts';
 import { phase } from '../phase.ts';
+import type { VectorType } from '../phase.ts';
 import { along } from './kernel.ts';
 import type { Kernel } from './kernel.ts';
-import { loweredContext, cutAlong, gatherAlong, whole } from './lower/lowering.ts';
-import type { LoweredKernel, Placement } from './lower/lowering.ts';
+import { loweredContext, cutAlong, gatherAlong, sliceOf, whole } from './lower/lowering.ts';
+import type { LoweredKernel, Placement, Slice } from './lower/lowering.ts';
 import { everywhere, sequence } from './lower/sequence.ts';
+import type { Mesh, Stage } from './lower/sequence.ts';
 
 /**
  * Two multiplications and an addition for each half of a pair. The compiler stores the rows of the q and k
@@ -25,6 +27,34 @@ export const rope: Kernel<RopeOp> = {
   },
 };
 
+/** What a rotation needs beside its halves: angles in other banks than those, and both products. */
+export const ropeMemory = (length: number, type: VectorType): MemoryRequest[] =>
+  Object.entries({ cos: 2, sin: 6, left: 0, right: 4 }).map(([name, bank]) => ({ name, dtype: type, length, bank }));
+
+/** Pairs (a, b) of a PE turned by the angles of `ropeMemory`. */
+export function ropeStage(
+  mesh: Mesh & Pick<Placement, 'type'>,
+  length: number,
+  halves: Readonly<Record<'a' | 'b' | 'turnedA' | 'turnedB', Slice>>,
+): Stage {
+  const vector = (op: 'mul' | 'add' | 'sub', dst: string, left: string, right: string): Instruction => ({
+    kind: 'vector',
+    op,
+    dtype: mesh.type,
+    dst,
+    src: [left, right],
+  });
+  const dsds = Object.fromEntries(Object.entries(halves).map(([name, slice]) => [name, sliceOf(slice, length)]));
+  return everywhere(mesh, { ...dsds, ...whole(length, 'cos', 'sin', 'left', 'right') }, [
+    vector('mul', 'left', 'a', 'cos'),
+    vector('mul', 'right', 'b', 'sin'),
+    vector('sub', 'turnedA', 'left', 'right'),
+    vector('mul', 'left', 'b', 'cos'),
+    vector('mul', 'right', 'a', 'sin'),
+    vector('add', 'turnedB', 'left', 'right'),
+  ]);
+}
+
 /**
  * Pairs (a, b) turned by their angles: a cos - b sin and b cos + a sin, all [pairs] and cut along the axis. The
  * outcome is the turned a, then the turned b. The caller repeats cos and sin for every head.
@@ -33,35 +63,17 @@ export function lowerRope(spec: Placement & { readonly pairs: number }, wafer: W
   const { axis, type, pairs } = spec;
   const length = Math.ceil(pairs / along(axis, spec));
   const object = (name: string, bank: number): MemoryRequest => ({ name, dtype: type, length, bank });
-  const vector = (op: 'mul' | 'add' | 'sub', dst: string, left: string, right: string): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: type,
-    dst,
-    src: [left, right],
-  });
   const program = sequence(
     spec,
     // Every instruction's two operands lie in different banks.
+    [object('a', 0), object('b', 4), ...ropeMemory(length, type), object('turned a', 0), object('turned b', 0)],
     [
-      object('a', 0),
-      object('b', 4),
-      object('cos', 2),
-      object('sin', 6),
-      object('left', 0),
-      object('right', 4),
-      object('turned a', 0),
-      object('turned b', 0),
-    ],
-    [
-      everywhere(spec, whole(length, 'a', 'b', 'cos', 'sin', 'left', 'right', 'turned a', 'turned b'), [
-        vector('mul', 'left', 'a', 'cos'),
-        vector('mul', 'right', 'b', 'sin'),
-        vector('sub', 'turned a', 'left', 'right'),
-        vector('mul', 'left', 'b', 'cos'),
-        vector('mul', 'right', 'a', 'sin'),
-        vector('add', 'turned b', 'left', 'right'),
-      ]),
+      ropeStage(spec, length, {
+        a: { object: 'a', offset: 0 },
+        b: { object: 'b', offset: 0 },
+        turnedA: { object: 'turned a', offset: 0 },
+        turnedB: { object: 'turned b', offset: 0 },
+      }),
     ],
     wafer,
   );

@@ -88,3 +88,16 @@ export const single = (object: string, length: number): Dsd => ({
   extents: [length],
   strides: [0],
 });
+
+/** A vector that begins inside a memory object. */
+export interface Slice {
+  readonly object: string;
+  readonly offset: number;
+}
+
+export const sliceOf = ({ object, offset }: Slice, length: number): Dsd => ({
+  kind: 'memory',
+  object,
+  offset,
+  extents: [length],
+});

@@ -1,0 +1,170 @@
+// Where the positions of a KV cache lie: runs of rows of PEs, the newest in the last row, balanced by the shift scheme
+// (WaferLLM, OSDI'25, section 4.3): a new position enters the last row, and each row down to the one that grows passes
+// its oldest to the row before it.
+
+import type { Wafer } from '../../../spec/index.ts';
+import { createLineProgram } from '../../collective/line-program.ts';
+import type { Dsd, Instruction, MemoryImage, RouteRule } from '../../machine/index.ts';
+import type { Axis } from '../../reduction.ts';
+import type { VectorType } from '../../phase.ts';
+import { across } from '../kernel.ts';
+import { onLines } from './all-reduce.ts';
+import { columnPitch } from './columns.ts';
+import { pesOfMesh, positionAlong, sliceOf } from './lowering.ts';
+import type { Slice } from './lowering.ts';
+import type { Mesh, WorkStage } from './sequence.ts';
+
+export interface Rows {
+  readonly count: number;
+  /** Positions of a row in this step. */
+  readonly held: (row: number) => number;
+  /** The row that grows by this step; none when the step appends nothing. */
+  readonly grows?: number;
+}
+
+/** Row counts differ by one at most. @param total positions that this step attends to, an appended one included */
+export function rowsOf(rows: number, total: number, appends: boolean): Rows {
+  return {
+    count: rows,
+    held: (row) => Math.floor(total / rows) + (row < total % rows ? 1 : 0),
+    ...(appends ? { grows: (total - 1) % rows } : {}),
+  };
+}
+
+/** The cache of one PE: for each of `tile` channels its keys, and for each position its values; newest first. */
+export interface CacheTile extends Mesh {
+  /** Of the channels; positions lie along the other. */
+  readonly axis: Axis;
+  readonly type: VectorType;
+  readonly rows: Rows;
+  readonly tile: number;
+}
+
+/** From one channel's keys to the next, and from one position's values to the next, in elements. */
+export const keyPitch = ({ rows, type }: CacheTile): number => columnPitch(rows.held(0) + 1, type);
+export const valuePitch = ({ tile, type }: CacheTile): number => columnPitch(tile, type);
+
+/**
+ * The cache as it lies before the step, from slot 0 on; from slot 1 on in rows where a position is to come in. (On a
+ * wafer the slots are a ring, so nothing moves inside a PE.)
+ * @param key element of channel `channel` at position `position` on the PEs at `part` of the axis
+ */
+export function* cacheImages(
+  cache: CacheTile,
+  key: (position: number, part: number, channel: number) => number,
+  value: (position: number, part: number, channel: number) => number,
+): Generator<MemoryImage> {
+  const { axis, rows, tile } = cache;
+  const other: Axis = axis === 'x' ? 'y' : 'x';
+  const isPassed = (row: number): boolean => rows.grows !== undefined && row >= rows.grows;
+  // First position behind each row's own.
+  const ends: number[] = [];
+  for (let row = 0; row < rows.count; row++)
+    ends.push((ends[row - 1] ?? 0) + rows.held(row) - (row === rows.grows ? 1 : 0));
+  for (const [x, y] of pesOfMesh(cache)) {
+    const row = positionAlong(other, x, y);
+    const part = positionAlong(axis, x, y);
+    const keys = new Float64Array(tile * keyPitch(cache));
+    const values = new Float64Array((rows.held(0) + 1) * valuePitch(cache));
+    for (let position = ends[row - 1] ?? 0; position < ends[row]; position++) {
+      const slot = ends[row] - position - (isPassed(row) ? 0 : 1);
+      for (let i = 0; i < tile; i++) {
+        keys[i * keyPitch(cache) + slot] = key(position, part, i);
+        values[slot * valuePitch(cache) + i] = value(position, part, i);
+      }
+    }
+    yield { x, y, object: 'keys', values: keys };
+    yield { x, y, object: 'values', values };
+  }
+}
+
+/** Colors and routes by which rows pass positions on; a kernel may have messages between the same rows already. */
+export interface ShiftLine {
+  readonly routes: readonly RouteRule[];
+  /** Color by which a row sends to the row before it. */
+  readonly color: (row: number) => number;
+  /** See `WorkStage`. */
+  readonly line?: string;
+}
+
+/** In two colors of its own: neighbours take turns, because a PE receives and sends at once. */
+export function ownShiftLine({ rows, type }: CacheTile, wafer: Wafer): ShiftLine {
+  const line = createLineProgram({ parts: rows.count, values: 1, type, group: 1 }, 'posted', wafer);
+  const color = (row: number): number => row & 1;
+  for (let row = (rows.grows ?? rows.count) + 1; row < rows.count; row++) line.message(color(row), row, row - 1);
+  return { routes: line.build([]).program.routes, color };
+}
+
+/**
+ * The new position enters the last row, and rows after the one that grows send their oldest one hop on, beside
+ * what they receive. k and v are the new position's, in the order of the cache's channels.
+ */
+export function appendStage(
+  cache: CacheTile,
+  { routes, color, line }: ShiftLine,
+  k: Slice,
+  v: Slice,
+  wafer: Wafer,
+): WorkStage {
+  const { axis, type, rows, tile } = cache;
+  const grows = rows.grows ?? rows.count;
+  const last = rows.count - 1;
+  const slotDsds = (suffix: string, slot: number): Record<string, Dsd> => ({
+    [`key${suffix}`]: { kind: 'memory', object: 'keys', offset: slot, extents: [tile], strides: [keyPitch(cache)] },
+    [`value${suffix}`]: sliceOf({ object: 'values', offset: slot * valuePitch(cache) }, tile),
+  });
+  const move = (dst: string, src: string, thread?: number): Instruction => ({
+    kind: 'vector',
+    op: 'mov',
+    dtype: type,
+    dst,
+    src: [src],
+    ...(thread === undefined ? {} : { async: { thread } }),
+  });
+  const receiving = Array.from({ length: rows.count - grows }, (_, i) => grows + i);
+  const roles = receiving.map((row) => {
+    const sends = row > grows;
+    const code = [
+      // Sent beside what comes in; the value follows the key on its thread.
+      ...(sends ? [move('out', 'keyOld', 0)] : []),
+      move('keyNew', row < last ? 'in' : 'k'),
+      ...(sends ? [move('out', 'valueOld', 0)] : []),
+      move('valueNew', row < last ? 'in' : 'v'),
+    ];
+    return {
+      memory: [],
+      inputs: row < last ? [{ queue: 0, color: color(row + 1) }] : [],
+      outputs: sends ? [{ queue: 0, color: color(row) }] : [],
+      dsds: {
+        ...slotDsds('New', 0),
+        ...(sends
+          ? { ...slotDsds('Old', rows.held(row)), out: { kind: 'fabricOut', color: color(row), length: tile } as const }
+          : {}),
+        ...(row < last
+          ? { in: { kind: 'fabricIn', color: color(row + 1), length: tile } as const }
+          : { k: sliceOf(k, tile), v: sliceOf(v, tile) }),
+      },
+      tasks: [{ name: 'main', kind: 'local', id: 8, code } as const],
+      start: ['main'],
+    };
+  });
+  // Rows that do the same are one role.
+  const names = roles.map((role) => JSON.stringify(role));
+  return {
+    ...onLines(
+      {
+        format: 'ingot-machine',
+        version: 1,
+        target: wafer.id,
+        width: across(axis, cache),
+        height: 1,
+        routes,
+        roles: Object.fromEntries(names.map((name, i) => [name, roles[i]])),
+        tiles: receiving.map((row, i) => ({ on: { x: row, y: 0, width: 1, height: 1 }, role: names[i] })),
+      },
+      axis === 'x' ? 'y' : 'x',
+      cache,
+    ),
+    ...(line === undefined ? {} : { line }),
+  };
+}
