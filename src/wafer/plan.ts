@@ -129,7 +129,7 @@ export function shiftPrefillPhases(layer: PrefillLayer, context: KernelContext):
   const rows = Math.ceil(tokens / side);
   const { type } = context;
   const overRow = (values: number): readonly Phase[] =>
-    allReduce({ parts: side, values, type, group: context.group(side) });
+    allReduce({ parts: side, values, type, group: context.group(side, 'x') });
   const norm = [
     phase('squares', { vectors: [{ count: 1, length: tile(tokens, hidden), type }] }),
     ...overRow(rows),

@@ -36,10 +36,20 @@ export const twoLevel: Collective = {
         0,
       );
     }
-    toMiddle(program, roots, 4);
+    toMiddle(program, roots, innerColors);
     return program.build([roots[rootOf(roots.length)]]);
   },
 };
+
+/** Colors of the chains inside groups; those among the group roots follow. */
+export const innerColors = 4;
+
+/** The color by which a PE sends to the one before it, when it does so inside its group. */
+export function sendsDown(pe: number, { parts, group }: LineShape): number | undefined {
+  const from = pe - (pe % group);
+  const count = Math.min(group, parts - from);
+  return pe > from + rootOf(count) ? innerColors / 2 + ((from + count - 1 - pe) & 1) : undefined;
+}
 
 /** Chains from both ends of `pes` to their middle, in four colors from `color` on. */
 function toMiddle(program: LineProgram, pes: readonly number[], color: number): void {

@@ -28,7 +28,7 @@ export const attention: Kernel<AttentionOp> = {
     const headParts = Math.max(1, Math.min(channels, Math.ceil(op.headDim / tiles.k)));
     const scores = tokens * tiles.queriesPerKv * positions;
     const sums = tokens * tiles.queriesPerKv;
-    const overRows = (values: number): readonly Phase[] => allReduceOf(rows, values, context);
+    const overRows = (values: number): readonly Phase[] => allReduceOf(rows, values, axis === 'x' ? 'y' : 'x', context);
     const outputs = tokens * tiles.queriesPerKv * tiles.v;
     return [
       ...(op.latent === undefined ? [tiles.k, tiles.v] : [tiles.k]).map((tile) =>
@@ -43,7 +43,7 @@ export const attention: Kernel<AttentionOp> = {
       phase('scores', {
         vectors: [{ count: tokens * tiles.queriesPerKv * tiles.k, length: positions, type, looped: true }],
       }),
-      ...allReduceOf(headParts, scores, context),
+      ...allReduceOf(headParts, scores, axis, context),
       ...(op.softcap === undefined ? [] : [softcapPhase(scores, context)]),
       phase('maximum', { steps: sums, vectors: [{ count: 1, length: scores, type }] }),
       ...overRows(sums),

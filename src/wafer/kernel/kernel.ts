@@ -13,17 +13,17 @@ export interface KernelContext {
   /** Tokens of this sequence already in the KV cache. */
   readonly cached: number;
   readonly type: VectorType;
-  /** PEs per group of the two-level reduce, for a line of that many PEs. */
-  readonly group: (parts: number) => number;
+  /** PEs per group of the two-level reduce, for a line of that many PEs along an axis. */
+  readonly group: (parts: number, axis: Axis) => number;
   /** Vector instructions of one exponential, its clamps included; `expVectors` of them as kernels are lowered. */
   readonly expVectors: number;
   /** Another all-reduce than `allReduce`: the counts of what a lowered kernel runs. */
   readonly allReduce?: (line: LineShape) => readonly Phase[];
 }
 
-/** The all-reduce of `values` over `parts` PEs of a line. */
-export const allReduceOf = (parts: number, values: number, context: KernelContext): readonly Phase[] =>
-  (context.allReduce ?? allReduce)({ parts, values, type: context.type, group: context.group(parts) });
+/** The all-reduce of `values` over `parts` PEs of a line along `axis`. */
+export const allReduceOf = (parts: number, values: number, axis: Axis, context: KernelContext): readonly Phase[] =>
+  (context.allReduce ?? allReduce)({ parts, values, type: context.type, group: context.group(parts, axis) });
 
 /**
  * PE code for one op on a region. Vectors lie cut along one axis and replicated on the other, so that a

@@ -32,7 +32,7 @@ export function matrix(
   const values = tokens * nTile;
   return [
     phase('multiply', { vectors: [overTokens.count < overOutputs.count ? overTokens : overOutputs] }),
-    ...allReduceOf(parts, values, context),
+    ...allReduceOf(parts, values, axis, context),
     ...(bias ? [phase('bias', { vectors: [{ count: 1, length: values, type }] })] : []),
   ];
 }

@@ -23,7 +23,7 @@ export const rmsnorm: Kernel<RmsNormOp> = {
     const values = tokens * tile;
     return [
       phase('squares', { steps: tokens * sumsPerPe, vectors: [{ count: 1, length: values, type, sameBank: true }] }),
-      ...allReduceOf(partsPerGroup, tokens * sumsPerPe, context),
+      ...allReduceOf(partsPerGroup, tokens * sumsPerPe, axis, context),
       // Per sum: load, times 1 / width, plus epsilon, root, inverse. Then by the inverse and by the weight.
       phase('scale', {
         steps: 3 * tokens * sumsPerPe,

@@ -43,7 +43,7 @@ export function shiftGemmTransposed(m: number, k: number, n: number, context: Ke
   const { type } = context;
   const steps = Math.max(context.width, context.height);
   const [mTile, kTile, nTile] = [m, k, n].map((size) => Math.ceil(size / steps));
-  const line = { parts: steps, values: mTile * nTile, type, group: context.group(steps) };
+  const line = { parts: steps, values: mTile * nTile, type, group: context.group(steps, 'x') };
   return [
     phase('shift and multiply', {
       repeat: steps,

@@ -25,9 +25,9 @@ export function topK(size: number, k: number, axis: Axis, context: KernelContext
   const { type } = context;
   const round = [
     phase('largest', { steps: 1, vectors: [{ count: 1, length, type }] }),
-    ...allReduceOf(parts, 1, context),
+    ...allReduceOf(parts, 1, axis, context),
     phase('place', { steps: 2, vectors: [{ count: 6, length, type }] }),
-    ...allReduceOf(parts, 1, context),
+    ...allReduceOf(parts, 1, axis, context),
     phase('take', { steps: 10 }),
   ];
   return round.map((p) => ({ ...p, repeat: p.repeat * k }));

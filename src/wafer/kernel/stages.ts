@@ -1,0 +1,6 @@
+// The work of single ops as stages, for programs that do several of them.
+export { addStage } from './add.ts';
+export { gluStage } from './glu.ts';
+export { multiplyStage } from './linear.lower.ts';
+export { rmsNormStages } from './rmsnorm.ts';
+export { ropeMemory, ropeStage } from './rope.ts';

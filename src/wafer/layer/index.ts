@@ -1,0 +1,2 @@
+export { lowerLayer, type LayerSpec } from './lower-layer.ts';
+export { layerReference } from './layer-reference.ts';
