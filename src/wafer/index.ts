@@ -4,6 +4,7 @@ export * from './phase.ts';
 export * from './collective/index.ts';
 export * from './collective/mesh/index.ts';
 export * from './kernel/index.ts';
+export * from './layer/index.ts';
 export * from './plan.ts';
 export * from './work.ts';
 export * from './arithmetic.ts';

@@ -25,13 +25,12 @@ export const attention: Kernel<AttentionOp> = {
     // A chunk's queries see on average half of the chunk besides the cache.
     const visible = Math.max(1, Math.min(context.cached + (tokens + 1) / 2, window));
     const positions = Math.ceil(visible / rows);
-    const headParts = Math.max(1, Math.min(channels, Math.ceil(op.headDim / tiles.k)));
-    const scores = tokens * tiles.queriesPerKv * positions;
-    const sums = tokens * tiles.queriesPerKv;
+    const headParts = Math.max(1, Math.min(channels, Math.ceil(op.headDim / tiles.key)));
+    const sums = tokens * tiles.lanes;
+    const scores = sums * positions;
     const overRows = (values: number): readonly Phase[] => allReduceOf(rows, values, axis === 'x' ? 'y' : 'x', context);
-    const outputs = tokens * tiles.queriesPerKv * tiles.v;
     return [
-      ...(op.latent === undefined ? [tiles.k, tiles.v] : [tiles.k]).map((tile) =>
+      ...(op.latent === undefined ? [tiles.cached, tiles.cached] : [tiles.cached]).map((tile) =>
         phase('append', {
           hops: 1,
           ramps: 2,
@@ -41,29 +40,49 @@ export const attention: Kernel<AttentionOp> = {
         }),
       ),
       phase('scores', {
-        vectors: [{ count: tokens * tiles.queriesPerKv * tiles.k, length: positions, type, looped: true }],
+        vectors: [{ count: sums * tiles.key, length: positions, type, looped: true }],
       }),
       ...allReduceOf(headParts, scores, axis, context),
       ...(op.softcap === undefined ? [] : [softcapPhase(scores, context)]),
-      phase('maximum', { steps: sums, vectors: [{ count: 1, length: scores, type }] }),
+      phase('maximum', { steps: sums, vectors: [{ count: sums, length: positions, type }] }),
       ...overRows(sums),
-      phase('exponential', { steps: 2 * sums, vectors: [{ count: context.expVectors + 2, length: scores, type }] }),
+      // Of all scores at once; the maximum is taken off, and the sum made, query by query.
+      phase('exponential', {
+        steps: 2 * sums,
+        vectors: [
+          { count: context.expVectors, length: scores, type },
+          { count: 2 * sums, length: positions, type },
+        ],
+      }),
       ...overRows(sums),
       phase('weighted values', {
-        vectors: [{ count: tokens * tiles.queriesPerKv * positions, length: tiles.v, type, looped: true }],
+        vectors: [{ count: sums * positions, length: tiles.value, type, looped: true }],
       }),
-      ...overRows(outputs),
-      phase('normalize', { steps: sums, divisions: sums, vectors: [{ count: sums, length: tiles.v, type }] }),
+      ...overRows(sums * tiles.value),
+      phase('normalize', { steps: sums, divisions: sums, vectors: [{ count: sums, length: tiles.value, type }] }),
     ];
   },
 };
 
-/** Channels of one PE's K and V tile, and how many queries share them. */
-function tilesOf(op: AttentionOp, axis: Axis, context: KernelContext): { k: number; v: number; queriesPerKv: number } {
+/** Channels that one PE caches of keys, those of a head's keys and values, and how many queries it works on. */
+interface Tiles {
+  readonly cached: number;
+  readonly key: number;
+  readonly value: number;
+  /** Those that share a head of keys and values, for each of the PE's heads. */
+  readonly lanes: number;
+}
+
+function tilesOf(op: AttentionOp, axis: Axis, context: KernelContext): Tiles {
   const parts = along(axis, context);
-  const queriesPerKv = Math.ceil(op.heads / op.kvHeads);
-  const tile = Math.ceil((op.kvHeads * op.headDim) / parts);
+  const heads = Math.ceil(op.kvHeads / parts);
+  const cached = Math.ceil((op.kvHeads * op.headDim) / parts);
   // The first elements of the latent keys serve as values too (absorbed form of DeepSeek-V2, section 2.1).
-  const v = op.latent === undefined ? tile : Math.ceil((op.kvHeads * op.latent.valueHeadDim) / parts);
-  return { k: tile, v, queriesPerKv };
+  const values = Math.ceil((op.kvHeads * (op.latent?.valueHeadDim ?? op.headDim)) / parts);
+  return {
+    cached,
+    key: Math.ceil(cached / heads),
+    value: Math.ceil(values / heads),
+    lanes: heads * Math.ceil(op.heads / op.kvHeads),
+  };
 }

@@ -10,8 +10,11 @@ import type { LoweredKernel, Placement, Slice } from './lower/lowering.ts';
 import { everywhere, sequence } from './lower/sequence.ts';
 import type { Mesh, Stage } from './lower/sequence.ts';
 
-/** Beside the exponential: 1 + e^-u, the product with up; tanh-GELU: the cubic argument besides. */
-const vectorsBesideExp: Readonly<Record<GluOp['activation'], number>> = { silu: 2, 'gelu-tanh': 4 };
+/**
+ * Beside the exponential: 1 + e^-u and the product with up; tanh-GELU has a cubic argument besides, and the clamped unit
+ * three bounds, a slope and an addition.
+ */
+const vectorsBesideExp: Readonly<Record<GluOp['activation'], number>> = { silu: 2, 'gelu-tanh': 4, 'clamped-silu': 7 };
 
 /**
  * activation(gate) · up: an exponential, an addition, a scalar division for each element, and a product. The loads and
@@ -28,12 +31,15 @@ export const glu: Kernel<GluOp> = {
         divisions: length,
         vectors: [
           { count: expVectors + vectorsBesideExp[op.activation], length, type },
-          ...(op.activation === 'silu' ? [] : [square]),
+          ...(op.activation === 'gelu-tanh' ? [square] : []),
         ],
       }),
     ];
   },
 };
+
+/** Those that are lowered. */
+export type LoweredActivation = Exclude<GluOp['activation'], 'clamped-silu'>;
 
 const geluOuter = 2 * Math.sqrt(2 / Math.PI);
 const geluCubic = 0.044715;
@@ -43,7 +49,7 @@ export function gluStage(
   mesh: Mesh & Pick<Placement, 'type'>,
   length: number,
   { gate, up, y }: { readonly gate: Slice; readonly up: Slice; readonly y: string },
-  activation: GluOp['activation'],
+  activation: LoweredActivation,
 ): Stage {
   const { type } = mesh;
   const [x, denominator] = [{ register: 2 }, { register: 3 }];
@@ -88,7 +94,7 @@ export function gluStage(
 export interface GluSpec extends Placement {
   readonly size: number;
   /** Default SiLU. */
-  readonly activation?: GluOp['activation'];
+  readonly activation?: LoweredActivation;
 }
 
 /** y = activation(gate) · up, all [size] and cut along the axis. */

@@ -22,7 +22,7 @@ export const headLinear: Kernel<HeadLinearOp> = {
     const gathered = op.heads * Math.ceil((op.n + op.passed) / lines) * tokens;
     return [
       phase('multiply', { vectors: [{ count: tokens * inputs, length: outputs, type, looped: true }] }),
-      ...allReduceOf(headParts, tokens * Math.ceil(op.heads / parts) * outputs, context),
+      ...allReduceOf(headParts, tokens * Math.ceil(op.heads / parts) * outputs, axis, context),
       ...(parts > 1
         ? [
             phase('gather heads', {

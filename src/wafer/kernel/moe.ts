@@ -40,7 +40,7 @@ function choose({ experts, activeExperts, routing }: MoeOp, axis: Axis, context:
   const isSigmoid = routing.score === 'sigmoid';
   const count = context.expVectors + 3 + (routing.bias === 'choice' ? 1 : 0);
   return [
-    ...allReduceOf(along(axis, context), experts, context),
+    ...allReduceOf(along(axis, context), experts, axis, context),
     phase('scores', {
       divisions: (isSigmoid ? experts : 0) + activeExperts,
       vectors: [{ count, length: experts, type }],
@@ -58,7 +58,7 @@ function down(op: MoeOp, axis: Axis, context: KernelContext): Phase[] {
   const weighted = activeExperts + (expertBias ? activeExperts : 0);
   return [
     phase('multiply', { vectors: [{ count: activeExperts * kTile, length, type, looped: true }] }),
-    ...allReduceOf(along(axis, context), activeExperts * length, context),
+    ...allReduceOf(along(axis, context), activeExperts * length, axis, context),
     phase('weighted sum', { vectors: [{ count: weighted, length, type }] }),
   ];
 }

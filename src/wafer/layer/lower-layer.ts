@@ -2,7 +2,7 @@
 // weights and cache stay where they are, and one two-level tree along each axis does all sums.
 
 import { assert, fail } from '../../core/index.ts';
-import { ropeInverseFrequencies } from '../../model/index.ts';
+import { ropeInverseFrequencies, ropeMagnitude } from '../../model/index.ts';
 import type { AttentionOp, LinearOp, Op, RopeOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { addStage, gluStage, multiplyStage, rmsNormStages, ropeMemory, ropeStage } from '../kernel/stages.ts';
@@ -57,9 +57,11 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
   const { ops, type, context, append, width, height } = spec;
   const attention = ops.find((op): op is AttentionOp => op.kind === 'attention');
   const first = ops[0];
-  if (attention === undefined || first.kind !== 'rmsnorm') return refuse(first, 'a layer that begins with a norm and attends');
-  if (attention.latent !== undefined || attention.softcap !== undefined || attention.slidingWindow !== undefined)
-    return refuse(attention, 'attention over the whole cache, without a soft cap');
+  if (attention === undefined || first.kind !== 'rmsnorm')
+    return refuse(first, 'a layer that begins with a norm and attends');
+  const { latent, softcap, slidingWindow, sinks } = attention;
+  if ([latent, softcap, slidingWindow, sinks].some((feature) => feature !== undefined))
+    return refuse(attention, 'attention over the whole cache, without a soft cap or sinks');
   const heads = headLayouts(attention, 'x', width);
   const rows = rowsOf(height, context, append);
   if (context < height)
@@ -108,7 +110,8 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
       const pieces = layout.elements.map((elements) =>
         Float64Array.from(elements, (element) => (element < 0 ? 0 : change(vector[element]))),
       );
-      for (const [x, y] of pesOfMesh(spec)) yield { x, y, object: name, values: pieces[positionAlong(layout.axis, x, y)] };
+      for (const [x, y] of pesOfMesh(spec))
+        yield { x, y, object: name, values: pieces[positionAlong(layout.axis, x, y)] };
     });
 
   // q, k, v and what attention makes of them lie by heads; everything else in order.
@@ -163,9 +166,11 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
         break;
       case 'glu': {
         const [gate, up] = [valueOf(op.gate), valueOf(op.up)];
+        const { activation } = op;
+        if (activation === 'clamped-silu') return refuse(op, 'SiLU or tanh-GELU');
         exponents = Math.max(exponents, gate.layout.tile);
         const y = write(op.out, gate.layout, 2);
-        stages.push(gluStage(spec, gate.layout.tile, { gate: gate.at, up: up.at, y }, op.activation));
+        stages.push(gluStage(spec, gate.layout.tile, { gate: gate.at, up: up.at, y }, activation));
         break;
       }
       case 'add': {
@@ -197,7 +202,12 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
       values.set(o.out, { at: { object: y, offset }, layout: outs[i] });
       offset += outs[i].tile;
       // The scores' scale is part of the weights of q.
-      return { op: o, layout: outs[i], first: offset - outs[i].tile, scale: queries.has(o.out) ? scaleOf(attention as AttentionOp) : 1 };
+      return {
+        op: o,
+        layout: outs[i],
+        first: offset - outs[i].tile,
+        scale: queries.has(o.out) ? scaleOf(attention as AttentionOp) : 1,
+      };
     });
     images.push(function* (tensors) {
       const tensorsOf = members.map(({ op: o }) => tensors[o.weight]);
@@ -266,7 +276,7 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
         for (const [x, y] of pesOfMesh(spec)) {
           const angles = Float64Array.from({ length }, (_, i) => {
             const pair = heads.pair(x, i % half);
-            return pair < 0 ? 0 : of(position * frequencies[pair]);
+            return pair < 0 ? 0 : ropeMagnitude(op.rope) * of(position * frequencies[pair]);
           });
           yield { x, y, object: name, values: angles };
         }
@@ -310,7 +320,11 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
     stages.push(
       ...attentionStages(tile, q.at.object, {
         scores:
-          heads.headParts === 1 ? [] : manyHeads ? lines.x.allReduceGroups('s', scores) : lines.x.allReduce('s', scores),
+          heads.headParts === 1
+            ? []
+            : manyHeads
+              ? lines.x.allReduceGroups('s', scores)
+              : lines.x.allReduce('s', scores),
         maximum: lines.y.allReduce('most', lanes, 'max'),
         sum: lines.y.allReduce('sum', lanes),
         out: lines.y.allReduce('out', lanes * heads.channels),

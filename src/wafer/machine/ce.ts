@@ -220,8 +220,9 @@ function beginVector(m: MachineState, pe: number, v: VectorCode): void {
 function checkBounds(m: MachineState, pe: number, o: Operand, length: number): void {
   const shift = m.dsdShift[pe * m.dynamicsPerPe + o.dynamic];
   const stretch = o.extents.length === 0 ? (length - o.length) * (o.stride / o.size) : 0;
-  const low = o.low + shift + Math.min(stretch, 0);
-  const high = o.high + shift + Math.max(stretch, 0);
+  // The last element moves: the highest, or with a negative stride the lowest.
+  const low = o.low + shift + (o.stride < 0 ? stretch : 0);
+  const high = o.high + shift + (o.stride < 0 ? 0 : stretch);
   if (low < 0 || high >= o.objectLength)
     fail({
       code: 'DSD_BOUNDS',

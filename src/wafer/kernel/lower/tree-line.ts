@@ -48,9 +48,9 @@ export function treeLine(mesh: Mesh, options: TreeLineOptions, wafer: Wafer): Tr
   for (let from = 0; from < parts; from += group) {
     const count = Math.min(group, parts - from);
     const root = from + rootOf(count);
-    if (count > 1) groupsBack.multicast(0, root, from, from + count - 1);
-    for (let pe = from; pe < from + count && count > 1; pe++)
-      groupsBack.does(pe, { do: pe === root ? 'send' : 'take', color: 0 });
+    if (count === 1) continue;
+    groupsBack.multicast(0, root, from, from + count - 1);
+    for (let pe = from; pe < from + count; pe++) groupsBack.does(pe, { do: pe === root ? 'send' : 'take', color: 0 });
   }
   const toGroups = groupsBack.build([]);
   const shifting = createLineProgram(line, 'posted', wafer);
@@ -70,23 +70,24 @@ export function treeLine(mesh: Mesh, options: TreeLineOptions, wafer: Wafer): Tr
   const key = `tree along ${axis}`;
   const placed = onLines({ ...tree.program, routes }, axis, mesh).routes;
   const stage = (
-    { program, trigger }: LoweredCollective,
-    steps: Readonly<Record<string, readonly Step[]>>,
+    { program, line: does }: LoweredCollective,
+    steps: LineStage['steps'],
     use: LineStage['use'],
   ): LineStage => ({
     routes: placed,
     tiles: onLines(program, axis, mesh).tiles,
     steps,
-    trigger,
+    trigger: does?.trigger ?? 'posted',
     use,
     line: key,
   });
   const mapSteps = (
-    { steps }: LoweredCollective,
+    { line: does }: LoweredCollective,
     change: (list: readonly Step[]) => readonly Step[],
   ): Record<string, readonly Step[]> =>
-    Object.fromEntries(Object.entries(steps).map(([role, list]) => [role, change(list)]));
+    Object.fromEntries(Object.entries(does?.steps ?? {}).map(([role, list]) => [role, change(list)]));
   const from = (first: number) => (list: readonly Step[]) => list.map((step) => moved(step, first));
+  const all = mapSteps(tree, (list) => list);
   const inner = mapSteps(tree, (list) => list.filter(({ color }) => color < innerColors));
   const whole = mapSteps(back, from(backColor));
   const within = mapSteps(toGroups, from(backColor + 1));
@@ -95,7 +96,7 @@ export function treeLine(mesh: Mesh, options: TreeLineOptions, wafer: Wafer): Tr
     allReduce(object, values, combine = 'add') {
       if (parts === 1) return [];
       const use = { object, length: wholeWavelets(values, type), type, combine };
-      return [stage(tree, tree.steps, use), stage(back, whole, use)];
+      return [stage(tree, all, use), stage(back, whole, use)];
     },
     allReduceGroups(object, values) {
       if (parts === 1 || group === 1) return [];
