@@ -33,6 +33,19 @@ describe('interpret', () => {
     { arch: 'phi3', slidingWindow: 5 },
     { arch: 'deepseek_v3' },
     { arch: 'deepseek_v3', queryRank: 7 },
+    {
+      arch: 'deepseek_v3',
+      queryRank: 7,
+      ffn: 12,
+      layers: 3,
+      mixture: {
+        sharedExperts: 2,
+        sharedFfn: 5,
+        denseLayers: 1,
+        denseFfn: 20,
+        routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice', groups: { count: 2, active: 1 } },
+      },
+    },
   ];
   // Logits spread by about 1, so fp32 sums of some 40 terms stay well within 1e-4.
   for (const tiny of shapes) {

@@ -10,7 +10,7 @@ import { kvWidth, parameterCount, weightSpecs } from '../weights.ts';
 import { archs, graphOf, requireExecutable } from './index.ts';
 
 /** Architectures whose mixtures are read. */
-const mixtures: readonly string[] = ['mixtral', 'qwen3_moe', 'gpt_oss'];
+const mixtures: readonly string[] = ['mixtral', 'qwen3_moe', 'gpt_oss', 'deepseek_v3'];
 
 const executable = archs.filter(({ parse }) => parse !== undefined).map(({ id }) => id);
 const models = Object.values(llms);

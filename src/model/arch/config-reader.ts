@@ -80,8 +80,11 @@ export interface ConfigReader {
   /** Refuse a `quantization_config` but one of this method. */
   quantization(method?: string): void;
   has(key: string): boolean;
+  isOneOf(key: string, values: readonly unknown[]): boolean;
   /** Rope from `rope_theta` and `rope_scaling`, or from the newer `rope_parameters`. */
   rope(): RopeShape;
+  /** What DeepSeek multiplies scores by where YaRN stretches the context; 1 elsewhere. */
+  scoreFactor(): number;
   /**
    * The window that all layers use, or undefined for full attention. `layer_types` may confirm either for all
    * layers; a mixture is refused.
@@ -143,6 +146,9 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
     invalid(path, 'a finite number above 0', value);
     return 1;
   };
+
+  /** What YaRN stretches vectors by (arXiv 2309.00071, equation 22), its logarithm weighted as DeepSeek does. */
+  const yarnStretch = (factor: number, scale: number): number => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
 
   /**
    * LongRoPE as transformers has it (modeling_rope_utils.py, _compute_longrope_parameters), 'su' being its first name. Which
@@ -209,10 +215,11 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
       if (typeof truncate !== 'boolean') invalid(`${path}.truncate`, 'true or false', truncate);
       // Defaults as in transformers (modeling_rope_utils.py, _compute_yarn_parameters).
       const [betaFast, betaSlow] = [positive('beta_fast', 32), positive('beta_slow', 1)];
-      if (problems.count === 0 && betaFast <= betaSlow) invalid(`${path}.beta_fast`, 'more than beta_slow', betaFast);
-      const stretch = (scale: number): number => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
+      if (problems.count === 0 && betaFast < betaSlow) invalid(`${path}.beta_fast`, 'beta_slow or more', betaFast);
       const both = get(object, 'mscale') !== undefined && get(object, 'mscale_all_dim') !== undefined;
-      const stated = both ? stretch(positive('mscale')) / stretch(positive('mscale_all_dim')) : stretch(1);
+      const stated = both
+        ? yarnStretch(factor, positive('mscale')) / yarnStretch(factor, positive('mscale_all_dim'))
+        : yarnStretch(factor, 1);
       const attentionFactor = positive('attention_factor', stated);
       return { kind, factor, originalContext, betaFast, betaSlow, attentionFactor, truncate: truncate === true };
     }
@@ -260,6 +267,7 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
       unsupported('quantization_config', 'this quantization of checkpoints is not supported', value, expected);
     },
     has: (key) => get(config, key) !== undefined,
+    isOneOf: (key, values) => values.includes(get(config, key)),
     rope() {
       const parameters = get(config, 'rope_parameters');
       const scaling = get(config, 'rope_scaling');
@@ -288,6 +296,13 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
         invalid('rope_scaling', 'nothing beside rope_parameters', scaling);
       const parsed = scalingOf(parameters, 'rope_parameters');
       return parsed === undefined ? { theta } : { theta, scaling: parsed };
+    },
+    scoreFactor() {
+      const scaling = get(config, 'rope_parameters') ?? get(config, 'rope_scaling');
+      if (!isJsonObject(scaling) || get(scaling, 'mscale_all_dim') === undefined) return 1;
+      const path = 'rope_scaling';
+      const factor = positiveIn(scaling, 'factor', `${path}.factor`);
+      return yarnStretch(factor, positiveIn(scaling, 'mscale_all_dim', `${path}.mscale_all_dim`)) ** 2;
     },
     uniformLayers(layers) {
       const types = get(config, 'layer_types');

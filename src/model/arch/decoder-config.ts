@@ -3,21 +3,47 @@
 import type { GqaShape, LlmShape, MoeShape } from '../../spec/index.ts';
 import { dimensionLimits, type ConfigReader } from './config-reader.ts';
 
-export interface DecoderAttention {
+/** What a family says of the stack around its attention. */
+export interface DecoderFamily {
   readonly arch: string;
+  /** What `hidden_act` and `hidden_activation` must be; absent: silu. */
+  readonly activation?: string;
+  /** What a missing `tie_word_embeddings` means; absent: false. */
+  readonly tiedEmbeddings?: boolean;
+  /** The `quant_method` whose tensors are read. */
+  readonly quantization?: 'mxfp4';
+}
+
+export interface DecoderAttention extends DecoderFamily {
   readonly qkvBias: boolean;
   readonly outBias: boolean;
   readonly qkNorm: boolean;
   /** How the family uses `sliding_window`: not at all, in every layer, in every other, or behind Qwen's switches. */
   readonly window: 'none' | 'every layer' | 'alternating' | 'behind use_sliding_window';
-  /** What `hidden_act` and `hidden_activation` must be; absent: silu. */
-  readonly activation?: string;
   /** Whether `partial_rotary_factor` may say that a part of each head is rotated. */
   readonly rotatesPart?: true;
-  /** What a missing `tie_word_embeddings` means; absent: false. */
-  readonly tiedEmbeddings?: boolean;
-  /** The `quant_method` whose tensors are read. */
-  readonly quantization?: 'mxfp4';
+}
+
+/** Read what all decoders state beside attention and MLP; problems are collected in the reader. */
+export function parseStack(config: ConfigReader, family: DecoderFamily): Omit<LlmShape, 'attention' | 'mlp'> {
+  const { activation = 'silu' } = family;
+  config.only('hidden_act', [activation], 'this activation is not supported');
+  config.only('hidden_activation', [activation], 'this activation is not supported');
+  config.only('mlp_bias', [false], 'biases in the MLP are not supported');
+  config.quantization(family.quantization);
+  config.only('is_encoder_decoder', [false], 'only decoders are supported');
+  config.only('add_cross_attention', [false], 'only decoders are supported');
+  return {
+    arch: family.arch,
+    hidden: config.count('hidden_size', dimensionLimits.hidden),
+    layers: config.count('num_hidden_layers', dimensionLimits.layers),
+    vocab: config.count('vocab_size', dimensionLimits.vocab),
+    maxContext: config.count('max_position_embeddings', dimensionLimits.context),
+    normEps: config.positive('rms_norm_eps'),
+    layerNorms: 2,
+    rope: config.rope(),
+    tiedEmbeddings: config.flag('tie_word_embeddings', family.tiedEmbeddings ?? false),
+  };
 }
 
 /**
@@ -29,19 +55,11 @@ export function parseDecoder(
   attention: DecoderAttention,
   mixture?: () => MoeShape,
 ): LlmShape & { readonly attention: GqaShape } {
-  const { activation = 'silu' } = attention;
-  config.only('hidden_act', [activation], 'this activation is not supported');
-  config.only('hidden_activation', [activation], 'this activation is not supported');
-  config.only('mlp_bias', [false], 'biases in the MLP are not supported');
-  config.quantization(attention.quantization);
   if (attention.rotatesPart !== true)
     config.only('partial_rotary_factor', [1], 'rotating a part of each head is not supported');
-  config.only('is_encoder_decoder', [false], 'only decoders are supported');
-  config.only('add_cross_attention', [false], 'only decoders are supported');
   config.only('rope_interleaved', [false], 'only half-split rope is supported');
-
-  const hidden = config.count('hidden_size', dimensionLimits.hidden);
-  const layers = config.count('num_hidden_layers', dimensionLimits.layers);
+  const stack = parseStack(config, attention);
+  const { hidden, layers, rope } = stack;
   const heads = config.count('num_attention_heads', dimensionLimits.heads);
   const kvHeads = config.count('num_key_value_heads', dimensionLimits.heads, heads);
   if (config.sound && heads % kvHeads !== 0)
@@ -53,7 +71,6 @@ export function parseDecoder(
   const ropeHeadDim = attention.rotatesPart === true ? headDim * config.positive('partial_rotary_factor', 1) : headDim;
   if (config.sound && (ropeHeadDim % 2 !== 0 || ropeHeadDim > headDim))
     config.invalid('partial_rotary_factor', `a share of ${headDim} that is an even number`, ropeHeadDim / headDim);
-  const rope = config.rope();
   const pairs = rope.scaling?.kind === 'longrope' ? rope.scaling.divisors.length : undefined;
   if (config.sound && pairs !== undefined && pairs !== ropeHeadDim / 2)
     config.invalid('rope_scaling', `lists of ${ropeHeadDim / 2} factors, one for each pair`, pairs);
@@ -61,15 +78,7 @@ export function parseDecoder(
   const window = windowOf(config, attention.window, layers);
 
   return {
-    arch: attention.arch,
-    hidden,
-    layers,
-    vocab: config.count('vocab_size', dimensionLimits.vocab),
-    maxContext: config.count('max_position_embeddings', dimensionLimits.context),
-    normEps: config.positive('rms_norm_eps'),
-    layerNorms: 2,
-    rope,
-    tiedEmbeddings: config.flag('tie_word_embeddings', attention.tiedEmbeddings ?? false),
+    ...stack,
     attention: {
       kind: 'gqa',
       heads,

@@ -72,9 +72,122 @@ const phi3: Config = {
   vocab_size: 32_064,
 };
 
+/** huggingface.co/deepseek-ai/DeepSeek-V3, config.json, without the quantization of its weights */
+const deepseekV3: Config = {
+  architectures: ['DeepseekV3ForCausalLM'],
+  attention_bias: false,
+  attention_dropout: 0,
+  auto_map: { AutoConfig: 'configuration_deepseek.DeepseekV3Config' },
+  aux_loss_alpha: 0.001,
+  bos_token_id: 0,
+  eos_token_id: 1,
+  ep_size: 1,
+  first_k_dense_replace: 3,
+  hidden_act: 'silu',
+  hidden_size: 7168,
+  initializer_range: 0.02,
+  intermediate_size: 18_432,
+  kv_lora_rank: 512,
+  max_position_embeddings: 163_840,
+  model_type: 'deepseek_v3',
+  moe_intermediate_size: 2048,
+  moe_layer_freq: 1,
+  n_group: 8,
+  n_routed_experts: 256,
+  n_shared_experts: 1,
+  norm_topk_prob: true,
+  num_attention_heads: 128,
+  num_experts_per_tok: 8,
+  num_hidden_layers: 61,
+  num_key_value_heads: 128,
+  num_nextn_predict_layers: 1,
+  pretraining_tp: 1,
+  q_lora_rank: 1536,
+  qk_nope_head_dim: 128,
+  qk_rope_head_dim: 64,
+  rms_norm_eps: 1e-6,
+  rope_scaling: {
+    beta_fast: 32,
+    beta_slow: 1,
+    factor: 40,
+    mscale: 1,
+    mscale_all_dim: 1,
+    original_max_position_embeddings: 4096,
+    type: 'yarn',
+  },
+  rope_theta: 10_000,
+  routed_scaling_factor: 2.5,
+  scoring_func: 'sigmoid',
+  seq_aux: true,
+  tie_word_embeddings: false,
+  topk_group: 4,
+  topk_method: 'noaux_tc',
+  torch_dtype: 'bfloat16',
+  transformers_version: '4.33.1',
+  use_cache: true,
+  v_head_dim: 128,
+  vocab_size: 129_280,
+};
+
+/** huggingface.co/deepseek-ai/DeepSeek-V2-Lite, config.json */
+const deepseekV2Lite: Config = {
+  architectures: ['DeepseekV2ForCausalLM'],
+  attention_bias: false,
+  attention_dropout: 0,
+  aux_loss_alpha: 0.001,
+  bos_token_id: 100_000,
+  eos_token_id: 100_001,
+  first_k_dense_replace: 1,
+  hidden_act: 'silu',
+  hidden_size: 2048,
+  initializer_range: 0.02,
+  intermediate_size: 10_944,
+  kv_lora_rank: 512,
+  max_position_embeddings: 163_840,
+  model_type: 'deepseek_v2',
+  moe_intermediate_size: 1408,
+  moe_layer_freq: 1,
+  n_group: 1,
+  n_routed_experts: 64,
+  n_shared_experts: 2,
+  norm_topk_prob: false,
+  num_attention_heads: 16,
+  num_experts_per_tok: 6,
+  num_hidden_layers: 27,
+  num_key_value_heads: 16,
+  pretraining_tp: 1,
+  q_lora_rank: null,
+  qk_nope_head_dim: 128,
+  qk_rope_head_dim: 64,
+  rms_norm_eps: 1e-6,
+  rope_scaling: {
+    beta_fast: 32,
+    beta_slow: 1,
+    factor: 40,
+    mscale: 0.707,
+    mscale_all_dim: 0.707,
+    original_max_position_embeddings: 4096,
+    type: 'yarn',
+  },
+  rope_theta: 10_000,
+  routed_scaling_factor: 1,
+  scoring_func: 'softmax',
+  seq_aux: true,
+  tie_word_embeddings: false,
+  topk_group: 1,
+  topk_method: 'greedy',
+  torch_dtype: 'bfloat16',
+  transformers_version: '4.33.1',
+  use_cache: true,
+  v_head_dim: 128,
+  vocab_size: 102_400,
+};
+
 const published: readonly (readonly [string, Config])[] = [
   ['gemma-2-9b', gemma2],
   ['phi-3-mini', phi3],
+  ['deepseek-v2-lite', deepseekV2Lite],
+  ['deepseek-v3', deepseekV3],
 ];
 
 /** Codes and keys of what is wrong. */
@@ -155,5 +268,29 @@ describe('phi3', () => {
       [{ resid_pdrop: 0.1 }, 'CONFIG_UNSUPPORTED c: resid_pdrop'],
     ];
     for (const [change, problem] of refused) expect(problemsOf({ ...phi3, ...change })).toEqual([problem]);
+  });
+});
+
+describe('deepseek', () => {
+  it('scales scores with the stretch of the context, and not without one', () => {
+    // modeling_deepseek.py: (0.1 · mscale_all_dim · ln 40 + 1)².
+    expect(parseConfig(deepseekV3).shape.attention).toHaveProperty('scoreFactor', (0.1 * Math.log(40) + 1) ** 2);
+    expect(parseConfig({ ...deepseekV3, rope_scaling: null }).shape.attention).not.toHaveProperty('scoreFactor');
+  });
+
+  it('refuses what would be another model', () => {
+    const refused: readonly (readonly [Config, Config, string])[] = [
+      [deepseekV3, { scoring_func: 'softmax' }, 'CONFIG_UNSUPPORTED c: scoring_func'],
+      [deepseekV3, { topk_method: 'greedy' }, 'CONFIG_UNSUPPORTED c: topk_method'],
+      [deepseekV3, { n_group: 7 }, 'CONFIG_INVALID c: n_group'],
+      [deepseekV3, { topk_group: 9 }, 'CONFIG_INVALID c: topk_group'],
+      [deepseekV3, { first_k_dense_replace: 61 }, 'CONFIG_INVALID c: first_k_dense_replace'],
+      [deepseekV3, { moe_layer_freq: 2 }, 'CONFIG_UNSUPPORTED c: moe_layer_freq'],
+      [deepseekV3, { qk_rope_head_dim: 63 }, 'CONFIG_INVALID c: qk_rope_head_dim'],
+      [deepseekV3, { quantization_config: { quant_method: 'fp8' } }, 'CONFIG_UNSUPPORTED c: quantization_config'],
+      [deepseekV2Lite, { topk_method: 'group_limited_greedy' }, 'CONFIG_UNSUPPORTED c: topk_method'],
+      [deepseekV2Lite, { num_key_value_heads: 4 }, 'CONFIG_UNSUPPORTED c: num_key_value_heads'],
+    ];
+    for (const [config, change, problem] of refused) expect(problemsOf({ ...config, ...change })).toEqual([problem]);
   });
 });

@@ -25,13 +25,27 @@ export interface FormatTerms {
 }
 
 /**
- * Tensors that some releases carry and no model of ours reads: rotary frequencies follow from the configuration,
- * and a tied head is the embedding.
+ * Tensors that some releases carry and no model of ours reads: rotary frequencies follow from the configuration, a tied
+ * head is the embedding, and DeepSeek's last layer predicts a second token, which decoding does without.
  */
-const inertTensors: readonly { readonly pattern: RegExp; readonly when: (shape: LlmShape) => boolean }[] = [
+const inertTensors: readonly {
+  readonly pattern: RegExp;
+  readonly when: (shape: LlmShape, layer: number) => boolean;
+}[] = [
   { pattern: /^model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq$/, when: () => true },
+  {
+    pattern: /^model\.layers\.(\d+)\./,
+    when: (shape, layer) => shape.attention.kind === 'mla' && layer === shape.layers,
+  },
   { pattern: /^lm_head\.weight$/, when: (shape) => shape.tiedEmbeddings },
 ];
+
+function isInert(name: string, shape: LlmShape): boolean {
+  return inertTensors.some(({ pattern, when }) => {
+    const match = pattern.exec(name);
+    return match !== null && when(shape, Number(match[1]));
+  });
+}
 
 /**
  * Every weight that the shape asks for is there in its shape, and there is nothing that nobody reads.
@@ -68,7 +82,7 @@ export function checkTensors(weights: WeightSource, shape: LlmShape, terms: Form
     .slice(0, MAX_CANDIDATES)
     .map(nameOf);
   for (const name of weights.names) {
-    if (wanted.has(name) || inertTensors.some(({ pattern, when }) => pattern.test(name) && when(shape))) continue;
+    if (wanted.has(name) || isInert(name, shape)) continue;
     // A problem that is only counted needs no suggestion.
     const near = problems.count < MAX_PROBLEMS ? nearest(nameOf(name), missing) : undefined;
     problems.add({

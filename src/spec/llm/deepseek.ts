@@ -1,5 +1,8 @@
-import type { LlmFacts, MlaShape, MoeShape } from './llm-shape.ts';
-import { config, rounded } from './parameters.ts';
+import type { LlmFacts, MlaShape, MoeShape, YarnScaling } from './llm-shape.ts';
+import { config, exactly, hubCount, rounded } from './parameters.ts';
+
+/** What YaRN stretches by (arXiv 2309.00071, equation 22), its logarithm weighted with mscale_all_dim of the configuration. */
+const yarnStretch = (factor: number, weight: number): number => 0.1 * weight * Math.log(factor) + 1;
 
 const attention: MlaShape = {
   kind: 'mla',
@@ -9,6 +12,7 @@ const attention: MlaShape = {
   nopeHeadDim: 128,
   ropeHeadDim: 64,
   valueHeadDim: 128,
+  scoreFactor: yarnStretch(40, 1) ** 2,
 };
 
 const mlp: MoeShape = {
@@ -24,6 +28,17 @@ const mlp: MoeShape = {
   expertBias: false,
 };
 
+const yarn: YarnScaling = {
+  kind: 'yarn',
+  factor: 40,
+  originalContext: 4096,
+  betaFast: 32,
+  betaSlow: 1,
+  // mscale equals mscale_all_dim.
+  attentionFactor: 1,
+  truncate: true,
+};
+
 export const deepseekV3: LlmFacts = {
   id: 'deepseek-v3',
   name: 'DeepSeek-V3',
@@ -36,7 +51,7 @@ export const deepseekV3: LlmFacts = {
     maxContext: 163_840,
     normEps: 1e-6,
     layerNorms: 2,
-    rope: { theta: 10_000 },
+    rope: { theta: 10_000, scaling: yarn },
     tiedEmbeddings: false,
     attention,
     mlp,
@@ -58,8 +73,8 @@ export const kimiK2: LlmFacts = {
     ...deepseekV3.shape,
     vocab: 163_840,
     maxContext: 131_072,
-    rope: { theta: 50_000 },
-    attention: { ...attention, heads: 64 },
+    rope: { theta: 50_000, scaling: { ...yarn, factor: 32, betaFast: 1 } },
+    attention: { ...attention, heads: 64, scoreFactor: yarnStretch(32, 1) ** 2 },
     mlp: {
       ...mlp,
       experts: 384,
@@ -76,4 +91,44 @@ export const kimiK2: LlmFacts = {
     ),
     disputed: [{ value: 1.04e12, source: 'the same report, comparison table; 1.3 % above what the shapes sum to' }],
   },
+};
+
+/** Small enough for one system: no bottleneck of the queries, routing by softmax. */
+export const deepseekV2Lite: LlmFacts = {
+  id: 'deepseek-v2-lite',
+  name: 'DeepSeek-V2-Lite',
+  source: config('deepseek-ai/DeepSeek-V2-Lite'),
+  shape: {
+    arch: 'deepseek_v3',
+    hidden: 2048,
+    layers: 27,
+    vocab: 102_400,
+    maxContext: 163_840,
+    normEps: 1e-6,
+    layerNorms: 2,
+    rope: { theta: 10_000, scaling: yarn },
+    tiedEmbeddings: false,
+    attention: {
+      kind: 'mla',
+      heads: 16,
+      kvRank: 512,
+      nopeHeadDim: 128,
+      ropeHeadDim: 64,
+      valueHeadDim: 128,
+      scoreFactor: yarnStretch(40, 0.707) ** 2,
+    },
+    mlp: {
+      kind: 'moe',
+      experts: 64,
+      activeExperts: 6,
+      expertFfn: 1408,
+      sharedExperts: 2,
+      sharedFfn: 1408,
+      denseLayers: 1,
+      denseFfn: 10_944,
+      routing: { score: 'softmax', normalize: false, scale: 1 },
+      expertBias: false,
+    },
+  },
+  parameters: exactly(15_706_484_224, hubCount('deepseek-ai/DeepSeek-V2-Lite')),
 };

@@ -1,5 +1,5 @@
 import { findById } from '../registry.ts';
-import { deepseekV3, kimiK2 } from './deepseek.ts';
+import { deepseekV2Lite, deepseekV3, kimiK2 } from './deepseek.ts';
 import { gemma2_9b } from './gemma.ts';
 import { glm46 } from './glm.ts';
 import { gptOss120b } from './gpt-oss.ts';
@@ -27,6 +27,7 @@ export const llms: Readonly<Record<string, LlmFacts>> = {
   'gemma-2-9b': gemma2_9b,
   'phi-3-mini': phi3Mini,
   'gpt-oss-120b': gptOss120b,
+  'deepseek-v2-lite': deepseekV2Lite,
   'deepseek-v3': deepseekV3,
   'glm-4.6': glm46,
   'kimi-k2': kimiK2,

@@ -19,7 +19,7 @@ describe.each(Object.entries(llms))('%s', (id, { id: ownId, name, shape, source,
 
   it('has whole positive sizes, and heads that share keys and values evenly', () => {
     const { attention, mlp } = shape;
-    const optional = ['slidingWindow', 'fullAttentionEvery'];
+    const optional = ['slidingWindow', 'fullAttentionEvery', 'scoreFactor'];
     for (const part of [shape, attention]) {
       for (const [key, value] of Object.entries(part)) {
         if (typeof value !== 'number' || key === 'normEps' || optional.includes(key)) continue;
