@@ -63,3 +63,12 @@ export function randomQ6K(elements: number, deviation: number, rng: Rng): Uint8A
   for (let at = 208; at < bytes.length; at += 210) view.setUint16(at, f16Bits(deviation / (18 * 74)), true);
   return bytes;
 }
+
+/** @param deviation of the values, about */
+export function randomMxfp4(elements: number, deviation: number, rng: Rng): Uint8Array {
+  const bytes = Uint8Array.from({ length: (elements / 32) * 17 }, () => rng.u32());
+  // Elements are near 0 ± 2.9.
+  const scale = 127 + Math.round(Math.log2(deviation / 2.9));
+  for (let at = 0; at < bytes.length; at += 17) bytes[at] = scale + (rng.u32() % 2);
+  return bytes;
+}

@@ -25,7 +25,17 @@ export type TypedValue =
   | { readonly type: 'array'; readonly of: ValueType; readonly value: readonly unknown[]; readonly length?: number };
 
 /** ggml's ids of element types. */
-export const tensorTypes = { F32: 0, F16: 1, Q4_0: 2, Q5_0: 6, Q8_0: 8, Q4_K: 12, Q6_K: 14, BF16: 30 } as const;
+export const tensorTypes = {
+  F32: 0,
+  F16: 1,
+  Q4_0: 2,
+  Q5_0: 6,
+  Q8_0: 8,
+  Q4_K: 12,
+  Q6_K: 14,
+  BF16: 30,
+  MXFP4: 39,
+} as const;
 
 export interface RawTensor {
   readonly name: string;

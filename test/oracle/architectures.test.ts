@@ -3,8 +3,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../src/core/index.ts';
-import { argmax, createReference, graphOf, randomWeights, type WeightSource } from '../../src/model/index.ts';
-import type { GqaShape, LlmShape } from '../../src/spec/index.ts';
+import { argmax, createReference, graphOf, randomWeights, type Op, type WeightSource } from '../../src/model/index.ts';
+import type { GqaShape, LlmShape, MoeShape, RoutingShape } from '../../src/spec/index.ts';
 import { llamaCppAbsent, runLlamaCpp, type LlamaCppResult } from './llama-cpp.ts';
 
 /** Largest difference of any logit; both sides store float32, and were seen to differ by 2e-5 at most. */
@@ -46,6 +46,61 @@ const llama3: LlmShape['rope'] = {
   theta: 10_000,
   scaling: { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 128 },
 };
+
+const mixture: MoeShape = {
+  kind: 'moe',
+  experts: 8,
+  activeExperts: 2,
+  expertFfn: 96,
+  sharedExperts: 0,
+  sharedFfn: 0,
+  denseLayers: 0,
+  denseFfn: 0,
+  routing: { score: 'softmax', normalize: true, scale: 1 },
+  expertBias: false,
+};
+const routed = (shape: LlmShape, routing: Partial<RoutingShape>, rest: Partial<MoeShape> = {}): LlmShape => ({
+  ...shape,
+  mlp: { ...mixture, ...rest, routing: { ...mixture.routing, ...routing } },
+});
+const mixtral: LlmShape = { ...tiny, arch: 'mixtral', mlp: mixture };
+const qwen3Moe: LlmShape = {
+  ...tiny,
+  arch: 'qwen3_moe',
+  attention: { ...attention, headDim: 32, qkNorm: true },
+  mlp: { ...mixture, experts: 16, activeExperts: 5, expertFfn: 64 },
+};
+const gptOssAttention: GqaShape = {
+  ...attention,
+  qkvBias: true,
+  outBias: true,
+  slidingWindow: 16,
+  fullAttentionEvery: 2,
+  sinks: true,
+};
+/** As llama.cpp computes YaRN: bounds rounded to whole pairs, 0 and 3 of 8 here. Its bindings take no other betas. */
+const yarn = {
+  kind: 'yarn',
+  factor: 4,
+  originalContext: 64,
+  betaFast: 32,
+  betaSlow: 1,
+  attentionFactor: 0.1 * Math.log(4) + 1,
+  truncate: true,
+} as const;
+const gptOss: LlmShape = routed(
+  { ...tiny, arch: 'gpt_oss', layers: 4, attention: gptOssAttention, rope: { theta: 10_000, scaling: yarn } },
+  { bias: 'logits' },
+  { expertBias: true },
+);
+/** Gates and ups that pass the bounds of the gated unit, and sinks that weigh as much as a few keys. */
+const beyondBounds = (random: WeightSource): WeightSource => ({
+  ...random,
+  read(name) {
+    if (name.endsWith('.sinks')) return random.read(name).map((x) => 1 + 5 * x);
+    return /experts\.\d+\.(gate|up)_proj\.weight$/.test(name) ? random.read(name).map((x) => 4 * x) : random.read(name);
+  },
+});
 
 const gemmaAttention: GqaShape = {
   ...attention,
@@ -97,6 +152,8 @@ const phi4: LlmShape = {
 interface Without {
   readonly feature: string;
   readonly shape: LlmShape;
+  /** What to make of an op of its graph; absent: nothing. */
+  readonly op?: (op: Op) => Op;
 }
 
 interface Case {
@@ -190,11 +247,70 @@ const cases: readonly Case[] = [
     weights: louder,
     without: { feature: 'the width', shape: { ...gemma27b, attention: gemmaAttention } },
   },
+  {
+    name: 'mixtral: the two best of eight experts',
+    shape: mixtral,
+    without: [
+      { feature: 'normalized weights', shape: routed(mixtral, { normalize: false }) },
+      { feature: 'the second expert', shape: routed(mixtral, {}, { activeExperts: 1 }) },
+    ],
+  },
+  {
+    name: 'qwen3_moe: many small experts',
+    shape: qwen3Moe,
+    without: [
+      {
+        feature: 'normalized weights',
+        shape: {
+          ...qwen3Moe,
+          mlp: { ...mixture, ...qwen3Moe.mlp, routing: { ...mixture.routing, normalize: false } },
+        } as LlmShape,
+      },
+      { feature: 'the fifth expert', shape: { ...qwen3Moe, mlp: { ...qwen3Moe.mlp, activeExperts: 4 } } as LlmShape },
+    ],
+  },
+  {
+    name: 'gpt_oss: sinks, windows, YaRN, biases, bounds of the gated unit',
+    shape: gptOss,
+    weights: beyondBounds,
+    without: [
+      { feature: 'sinks', shape: { ...gptOss, attention: { ...gptOssAttention, sinks: false } } },
+      { feature: 'the exact window (15)', shape: { ...gptOss, attention: { ...gptOssAttention, slidingWindow: 15 } } },
+      {
+        feature: 'layers without a window',
+        shape: { ...gptOss, attention: { ...gptOssAttention, fullAttentionEvery: 1000 } },
+      },
+      { feature: 'YaRN', shape: { ...gptOss, rope: { theta: 10_000 } } },
+      {
+        feature: "YaRN's longer vectors",
+        shape: { ...gptOss, rope: { theta: 10_000, scaling: { ...yarn, attentionFactor: 1 } } },
+      },
+      {
+        feature: "YaRN's whole pairs",
+        shape: { ...gptOss, rope: { theta: 10_000, scaling: { ...yarn, truncate: false } } },
+      },
+      { feature: "the router's bias", shape: routed(gptOss, {}, { expertBias: true }) },
+      { feature: 'biases of experts', shape: routed(gptOss, { bias: 'logits' }) },
+      {
+        feature: 'bounds of the gated unit',
+        shape: gptOss,
+        op: (op) => (op.kind === 'moe' ? { ...op, activation: 'silu' } : op),
+      },
+    ],
+  },
 ];
 
 /** Largest difference to the oracle's logits over prompt and decoded text, and our own greedy choice at each step. */
-function compare(shape: LlmShape, weights: WeightSource, prompt: readonly number[], oracle: LlamaCppResult) {
-  const session = createReference(graphOf(shape), weights).start();
+function compare(
+  shape: LlmShape,
+  weights: WeightSource,
+  prompt: readonly number[],
+  oracle: LlamaCppResult,
+  change: (op: Op) => Op = (op) => op,
+) {
+  const graph = graphOf(shape);
+  const changed = { ...graph, layers: graph.layers.map((ops) => ops.map(change)) };
+  const session = createReference(changed, weights).start();
   let largest = 0;
   const take = (ours: Float32Array, theirs: readonly number[]): void => {
     expect(theirs).toHaveLength(shape.vocab);
@@ -234,8 +350,9 @@ describe.skipIf(llamaCppAbsent !== undefined)('reference against llama.cpp', () 
       expect(new Set(greedy).size, 'the text varies').toBeGreaterThan(steps / 4);
       expect(largest).toBeLessThan(toleranceOf(shape));
 
-      for (const { feature, shape: other } of [without].flat()) {
-        const wrong = compare(other, weights, prompt, oracle);
+      for (const { feature, shape: other, op } of [without].flat()) {
+        // The prompt is enough to tell.
+        const wrong = compare(other, weights, prompt, { ...oracle, greedy: [] }, op);
         expect(wrong.largest, `without ${feature}`).toBeGreaterThan(missing);
       }
     });

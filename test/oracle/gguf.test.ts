@@ -9,7 +9,7 @@ import { ggufTokenizer } from '../../src/model/format/gguf-tokenizer.ts';
 import { readGgufHeader } from '../../src/model/format/gguf.ts';
 import type { LlmShape } from '../../src/spec/index.ts';
 import { rawModel } from '../gguf-model.ts';
-import { quantizeQ4_0, quantizeQ8_0, randomQ4K, randomQ6K } from '../gguf-quantize.ts';
+import { quantizeQ4_0, quantizeQ8_0, randomMxfp4, randomQ4K, randomQ6K } from '../gguf-quantize.ts';
 import { bool, f32, list, sourceOf, tensorTypes, text, u32, writeGguf, type TypedValue } from '../gguf.ts';
 import { llamaCppAbsent, runLlamaCppFile, tokenizeWithLlamaCpp } from './llama-cpp.ts';
 
@@ -37,6 +37,7 @@ const stores: Readonly<Record<string, Store>> = {
   Q4_0: quantizeQ4_0,
   Q4_K: (values, rng) => randomQ4K(values.length, deviation, rng),
   Q6_K: (values, rng) => randomQ6K(values.length, deviation, rng),
+  MXFP4: (values, rng) => randomMxfp4(values.length, deviation, rng),
 };
 
 const rootMeanSquare = (values: Iterable<number>): number => {

@@ -1,6 +1,6 @@
 // A model of ours as the GGUF that llama.cpp expects: its tensor names, its order of rotary rows, its metadata.
 
-import type { GqaShape, LlmShape } from '../../src/spec/index.ts';
+import type { GqaShape, LlmShape, MoeShape, YarnScaling } from '../../src/spec/index.ts';
 import type { WeightSource } from '../../src/model/index.ts';
 import { encodeGguf, type GgufTensor, type GgufType, type GgufValue } from './gguf-writer.ts';
 
@@ -17,6 +17,8 @@ interface Target {
  */
 export function targetOf({ arch, attention }: LlmShape): Target {
   if (['qwen2', 'qwen3', 'gemma2', 'phi3'].includes(arch)) return { architecture: arch, interleaved: false };
+  if (arch === 'qwen3_moe') return { architecture: 'qwen3moe', interleaved: false };
+  if (arch === 'gpt_oss') return { architecture: 'gpt-oss', interleaved: false };
   const windowed = attention.kind === 'gqa' && attention.slidingWindow !== undefined;
   return { architecture: windowed ? 'granite_swa' : 'llama', interleaved: true };
 }
@@ -33,6 +35,16 @@ const tensorNames: readonly (readonly [RegExp, string])[] = [
   [/^model\.layers\.(\d+)\.mlp\.(gate|up|down)_proj\./, 'blk.$1.ffn_$2.'],
 ];
 
+/** Experts are one tensor in GGUF; `stackExperts` joins what has the same name. */
+const expertNames: readonly (readonly [RegExp, string])[] = [
+  [/^model\.layers\.(\d+)\.block_sparse_moe\.gate\./, 'blk.$1.ffn_gate_inp.'],
+  [/^model\.layers\.(\d+)\.block_sparse_moe\.experts\.\d+\.w1\./, 'blk.$1.ffn_gate_exps.'],
+  [/^model\.layers\.(\d+)\.block_sparse_moe\.experts\.\d+\.w2\./, 'blk.$1.ffn_down_exps.'],
+  [/^model\.layers\.(\d+)\.block_sparse_moe\.experts\.\d+\.w3\./, 'blk.$1.ffn_up_exps.'],
+  [/^model\.layers\.(\d+)\.mlp\.(?:gate|router)\.(weight|bias)/, 'blk.$1.ffn_gate_inp.$2'],
+  [/^model\.layers\.(\d+)\.mlp\.experts\.\d+\.(gate|up|down)_proj\./, 'blk.$1.ffn_$2_exps.'],
+];
+
 /** Names that an architecture has instead. */
 const ownNames: Readonly<Record<string, readonly (readonly [RegExp, string])[]>> = {
   phi3: [
@@ -44,10 +56,14 @@ const ownNames: Readonly<Record<string, readonly (readonly [RegExp, string])[]>>
     [/^model\.layers\.(\d+)\.pre_feedforward_layernorm\./, 'blk.$1.ffn_norm.'],
     [/^model\.layers\.(\d+)\.post_feedforward_layernorm\./, 'blk.$1.post_ffw_norm.'],
   ],
+  gpt_oss: [
+    [/^model\.layers\.(\d+)\.post_attention_layernorm\./, 'blk.$1.post_attention_norm.'],
+    [/^model\.layers\.(\d+)\.self_attn\.sinks$/, 'blk.$1.attn_sinks.weight'],
+  ],
 };
 
 function ggufName(name: string, arch: string): string {
-  const found = [...(ownNames[arch] ?? []), ...tensorNames].find(([pattern]) => pattern.test(name));
+  const found = [...(ownNames[arch] ?? []), ...expertNames, ...tensorNames].find(([pattern]) => pattern.test(name));
   if (found === undefined) throw new Error(`no GGUF name for ${name}`);
   return name.replace(found[0], found[1]);
 }
@@ -88,7 +104,7 @@ export function llama3Divisors({ theta, scaling }: LlmShape['rope'], headDim: nu
 const longRopeStretch = 8;
 
 function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string): Record<string, GgufValue> {
-  if (shape.mlp.kind !== 'dense') throw new Error('only dense models are written');
+  const { mlp, rope } = shape;
   const windowed = attention.slidingWindow;
   // The smallest SentencePiece vocabulary that loads: special tokens, all bytes, then pieces that never match.
   const specials = ['<unk>', '<s>', '</s>'];
@@ -105,7 +121,9 @@ function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string):
     [`${architecture}.context_length`]: { u32: shape.maxContext },
     [`${architecture}.embedding_length`]: { u32: shape.hidden },
     [`${architecture}.block_count`]: { u32: shape.layers },
-    [`${architecture}.feed_forward_length`]: { u32: shape.mlp.ffn },
+    [`${architecture}.feed_forward_length`]: { u32: mlp.kind === 'dense' ? mlp.ffn : mlp.expertFfn },
+    ...(mlp.kind === 'dense' ? {} : mixtureKeys(mlp, architecture)),
+    ...(rope.scaling?.kind === 'yarn' ? yarnKeys(rope.scaling, architecture) : {}),
     [`${architecture}.attention.head_count`]: { u32: attention.heads },
     [`${architecture}.attention.head_count_kv`]: { u32: attention.kvHeads },
     [`${architecture}.attention.key_length`]: { u32: attention.headDim },
@@ -144,6 +162,33 @@ function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string):
   };
 }
 
+const mixtureKeys = (mlp: MoeShape, architecture: string): Record<string, GgufValue> => ({
+  [`${architecture}.expert_count`]: { u32: mlp.experts },
+  [`${architecture}.expert_used_count`]: { u32: mlp.activeExperts },
+  // Of mixtral, feed_forward_length is the width of an expert.
+  ...(architecture === 'llama' ? {} : { [`${architecture}.expert_feed_forward_length`]: { u32: mlp.expertFfn } }),
+});
+
+const yarnKeys = (scaling: YarnScaling, architecture: string): Record<string, GgufValue> => ({
+  [`${architecture}.rope.scaling.type`]: { string: 'yarn' },
+  [`${architecture}.rope.scaling.factor`]: { f32: scaling.factor },
+  [`${architecture}.rope.scaling.original_context_length`]: { u32: scaling.originalContext },
+  [`${architecture}.rope.scaling.yarn_beta_fast`]: { f32: scaling.betaFast },
+  [`${architecture}.rope.scaling.yarn_beta_slow`]: { f32: scaling.betaSlow },
+});
+
+/** Tensors of one name, as the experts of a layer have it, become one, in the order in which they come. */
+function stackExperts(tensors: readonly GgufTensor[]): GgufTensor[] {
+  const byName = Map.groupBy(tensors, ({ name }) => name);
+  return [...byName.values()].map((experts) => {
+    const [first] = experts;
+    if (!first.name.includes('_exps.')) return first;
+    const values = new Float32Array(experts.length * first.values.length);
+    for (const [i, expert] of experts.entries()) values.set(expert.values, i * first.values.length);
+    return { ...first, shape: [experts.length, ...first.shape], values };
+  });
+}
+
 /** What a GGUF file is made of. */
 export interface GgufParts {
   readonly metadata: Readonly<Record<string, GgufValue>>;
@@ -161,7 +206,7 @@ export function modelParts(shape: LlmShape, weights: WeightSource, type: GgufTyp
   const { attention } = shape;
   if (attention.kind !== 'gqa') throw new Error('only grouped-query attention is written');
   const { architecture, interleaved } = targetOf(shape);
-  const tensors: GgufTensor[] = weights.names.map((name) => {
+  const named = weights.names.map((name): GgufTensor => {
     const extents = weights.shape(name);
     const values = weights.read(name);
     const rotary = interleaved && /\.self_attn\.[qk]_proj\./.test(name);
@@ -177,6 +222,7 @@ export function modelParts(shape: LlmShape, weights: WeightSource, type: GgufTyp
           : values,
     };
   });
+  const tensors = stackExperts(named);
   if (shape.rope.scaling?.kind === 'longrope') {
     const values = Float32Array.from(shape.rope.scaling.divisors);
     tensors.push({ name: 'rope_factors_long.weight', shape: [values.length], values });

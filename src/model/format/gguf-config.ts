@@ -48,6 +48,20 @@ const sameKeys: Readonly<Record<string, string>> = {
   final_logit_softcapping: 'final_logit_softcapping',
   'rope.freq_base': 'rope_theta',
 };
+/** Keys of `<architecture>.` for a mixture, by `model_type`. */
+const moeKeys: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  mixtral: { expert_count: 'num_local_experts', expert_used_count: 'num_experts_per_tok' },
+  qwen3_moe: {
+    expert_count: 'num_experts',
+    expert_used_count: 'num_experts_per_tok',
+    expert_feed_forward_length: 'moe_intermediate_size',
+  },
+  gpt_oss: {
+    expert_count: 'num_local_experts',
+    expert_used_count: 'num_experts_per_tok',
+    expert_feed_forward_length: 'intermediate_size',
+  },
+};
 /** Keys of the tokenizer that config.json has too. */
 const tokenKeys: Readonly<Record<string, string>> = {
   'tokenizer.ggml.bos_token_id': 'bos_token_id',
@@ -95,10 +109,12 @@ export function ggufConfig(
   const prefix = `${String(architecture)}.`;
   const get = (key: string): unknown => plain(metadata.get(prefix + key));
   const config: Record<string, unknown> = { model_type: modelTypeOf(architecture, get) };
+  const mixture = moeKeys[String(config['model_type'])] ?? {};
   for (const key of metadata.keys()) {
     if (!key.startsWith(prefix)) continue;
     const suffix = key.slice(prefix.length);
-    if (Object.hasOwn(sameKeys, suffix)) config[sameKeys[suffix]] = get(suffix);
+    if (Object.hasOwn(mixture, suffix)) config[mixture[suffix]] = get(suffix);
+    else if (Object.hasOwn(sameKeys, suffix)) config[sameKeys[suffix]] ??= get(suffix);
     // The reader of configurations refuses what it does not know, under this name.
     else if (!handledKeys.has(suffix)) config[key] = get(suffix);
   }
@@ -111,8 +127,11 @@ export function ggufConfig(
   config['vocab_size'] ??= shapes.get('model.embed_tokens.weight')?.[0] ?? null;
   config['tie_word_embeddings'] = !shapes.has('lm_head.weight');
   // Mistral and qwen2 leave no choice.
-  if (['llama', 'qwen3'].includes(String(config['model_type'])))
+  if (['llama', 'qwen3', 'qwen3_moe'].includes(String(config['model_type'])))
     config['attention_bias'] = shapes.has('model.layers.0.self_attn.q_proj.bias');
+
+  // llama.cpp normalizes the weights of qwen3moe whatever its configuration said.
+  if (config['model_type'] === 'qwen3_moe') config['norm_topk_prob'] = true;
 
   const headDim = Number(config['head_dim'] ?? Number(config['hidden_size']) / Number(config['num_attention_heads']));
   const valueDim = get('attention.value_length') ?? headDim;
@@ -291,6 +310,9 @@ function shortestDecimal(float: number): number {
 /** Names of config.json in diagnostics become those of the file. */
 function inKeysOfTheFile<T>(prefix: string, read: () => T): T {
   const names = new Map([
+    ...Object.values(moeKeys).flatMap((keys) =>
+      Object.entries(keys).map(([key, name]) => [name, prefix + key] as const),
+    ),
     ...Object.entries(sameKeys).map(([key, name]) => [name, prefix + key] as const),
     ...Object.entries(tokenKeys).map(([key, name]) => [name, key] as const),
     ['model_type', 'general.architecture'],

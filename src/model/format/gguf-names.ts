@@ -1,6 +1,9 @@
 // Tensors of a GGUF file by the names of Hugging Face checkpoints, which all of Ingot uses.
 // Names: gguf-py/gguf/constants.py (TENSOR_NAMES) of https://github.com/ggml-org/llama.cpp
 
+/** Stands for the number of an expert: GGUF keeps the experts of a layer as one tensor, one after another. */
+export const EXPERT = '{expert}';
+
 /** Module of the whole model: as in GGUF, as in Hugging Face. */
 const modelModules: readonly (readonly [string, string])[] = [
   ['token_embd', 'model.embed_tokens'],
@@ -20,6 +23,13 @@ const layerModules: readonly (readonly [string, string])[] = [
   ['ffn_gate', 'mlp.gate_proj'],
   ['ffn_up', 'mlp.up_proj'],
   ['ffn_down', 'mlp.down_proj'],
+  ['ffn_gate_inp', 'mlp.gate'],
+  ['ffn_gate_exps', `mlp.experts.${EXPERT}.gate_proj`],
+  ['ffn_up_exps', `mlp.experts.${EXPERT}.up_proj`],
+  ['ffn_down_exps', `mlp.experts.${EXPERT}.down_proj`],
+  ['ffn_gate_shexp', 'mlp.shared_experts.gate_proj'],
+  ['ffn_up_shexp', 'mlp.shared_experts.up_proj'],
+  ['ffn_down_shexp', 'mlp.shared_experts.down_proj'],
 ];
 /** Modules of a layer that an architecture has besides, or under another name. */
 const ownModules: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
@@ -32,7 +42,23 @@ const ownModules: Readonly<Record<string, readonly (readonly [string, string])[]
     ['ffn_norm', 'pre_feedforward_layernorm'],
     ['post_ffw_norm', 'post_feedforward_layernorm'],
   ],
+  // Mixtral; other models under this name have no experts.
+  llama: [
+    ['ffn_gate_inp', 'block_sparse_moe.gate'],
+    ['ffn_gate_exps', `block_sparse_moe.experts.${EXPERT}.w1`],
+    ['ffn_up_exps', `block_sparse_moe.experts.${EXPERT}.w3`],
+    ['ffn_down_exps', `block_sparse_moe.experts.${EXPERT}.w2`],
+  ],
+  'gpt-oss': [
+    ['post_attention_norm', 'post_attention_layernorm'],
+    ['ffn_gate_inp', 'mlp.router'],
+  ],
 };
+/** Tensors of a layer that are no module's weight or bias in Hugging Face. */
+const layerTensors: readonly (readonly [string, string])[] = [
+  ['attn_sinks.weight', 'self_attn.sinks'],
+  ['exp_probs_b.bias', 'mlp.gate.e_score_correction_bias'],
+];
 const turned = (pairs: readonly (readonly [string, string])[]): ReadonlyMap<string, string> =>
   new Map(pairs.map(([a, b]) => [b, a]));
 
@@ -44,15 +70,19 @@ function layerPairs(architecture: unknown): readonly (readonly [string, string])
 }
 
 const toHuggingFace = new Map(modelModules);
+const tensorsToHuggingFace = new Map(layerTensors);
+const tensorsToGguf = turned(layerTensors);
 const toGguf = turned(modelModules);
 
-const ggufLayer = /^blk\.(0|[1-9]\d*)\.(\w+)\.(weight|bias)$/;
-const huggingFaceLayer = /^model\.layers\.(\d+)\.([\w.]+)\.(weight|bias)$/;
+const ggufLayer = /^blk\.(0|[1-9]\d*)\.((\w+)\.(weight|bias))$/;
+const huggingFaceLayer = /^model\.layers\.(\d+)\.([\w.{}]+)\.(weight|bias)$/;
+const huggingFaceTensor = /^model\.layers\.(\d+)\.([\w.]+)$/;
+const anyExpert = /\.experts\.\d+\./;
 const anyModule = /^([\w.]+)\.(weight|bias)$/;
 
 /** Both directions of the names of one architecture. */
 export interface GgufNames {
-  /** Undefined for a name that the architecture does not have. */
+  /** Undefined for a name that the architecture does not have; with `{expert}` for a tensor of all experts of a layer. */
   huggingFace(name: string): string | undefined;
   /** What GGUF calls a tensor; a name without a counterpart stays as it is. */
   gguf(name: string): string;
@@ -64,8 +94,10 @@ export function ggufNames(architecture: unknown): GgufNames {
   const layers = { huggingFace: new Map(pairs), gguf: turned(pairs) };
   return {
     huggingFace(name) {
-      const [, layer, part, kind] = ggufLayer.exec(name) ?? [];
+      const [, layer, tensor, part, kind] = ggufLayer.exec(name) ?? [];
       if (layer !== undefined) {
+        const known = tensorsToHuggingFace.get(tensor);
+        if (known !== undefined) return `model.layers.${layer}.${known}`;
         const module = layers.huggingFace.get(part);
         return module === undefined ? undefined : `model.layers.${layer}.${module}.${kind}`;
       }
@@ -74,7 +106,11 @@ export function ggufNames(architecture: unknown): GgufNames {
       return module === undefined ? undefined : `${module}.${wholeKind}`;
     },
     gguf(name) {
-      const [, layer, part, kind] = huggingFaceLayer.exec(name) ?? [];
+      const [, at, tensor] = huggingFaceTensor.exec(name) ?? [];
+      const known = tensorsToGguf.get(tensor ?? '');
+      if (known !== undefined) return `blk.${at}.${known}`;
+      const generic = name.replace(anyExpert, `.experts.${EXPERT}.`);
+      const [, layer, part, kind] = huggingFaceLayer.exec(generic) ?? [];
       const layerModule = layers.gguf.get(part ?? '');
       if (layerModule !== undefined) return `blk.${layer}.${layerModule}.${kind}`;
       const [, whole, wholeKind] = anyModule.exec(name) ?? [];

@@ -6,7 +6,8 @@ import type { WeightSource } from '../graph.ts';
 import { DTYPE_BYTES, widenInto } from './float-formats.ts';
 import type { ByteSource } from './gguf-cursor.ts';
 import type { GgufTensor } from './gguf.ts';
-import { isRotary, type GgufNames } from './gguf-names.ts';
+import { EXPERT, isRotary, type GgufNames } from './gguf-names.ts';
+import { dimensionLimits } from '../arch/index.ts';
 
 /** Stored bytes that reading holds beside its result, if one row is not more. */
 const CHUNK_BYTES = 2 ** 20;
@@ -25,7 +26,12 @@ export function ggufWeights(
   tensors: readonly GgufTensor[],
   { names, rotaryHeadDim, normOffset = 0 }: GgufConventions,
 ): WeightSource {
-  const byName = new Map(tensors.map((tensor) => [names.huggingFace(tensor.name) ?? tensor.name, tensor]));
+  const byName = new Map(
+    tensors.flatMap((tensor) => {
+      const name = names.huggingFace(tensor.name) ?? tensor.name;
+      return name.includes(EXPERT) ? eachExpert(name, tensor) : [[name, tensor] as const];
+    }),
+  );
   const get = (name: string): GgufTensor => {
     const found = byName.get(name);
     assert(found !== undefined, `tensor ${name} is in the checkpoint`);
@@ -120,6 +126,20 @@ export function ggufWeights(
     readRows,
   };
   return normOffset === 0 ? stored : withoutNormOffset(stored, normOffset);
+}
+
+/** The tensor of all experts of a layer, [experts, …], as one tensor for each, or as it is where that cannot be. */
+function eachExpert(name: string, tensor: GgufTensor): (readonly [string, GgufTensor])[] {
+  const [experts, ...shape] = tensor.shape;
+  const bytes = (tensor.end - tensor.begin) / experts;
+  const rows = elementsOf(shape.slice(0, -1));
+  const isWhole = shape.length > 0 && experts >= 1 && rows >= 1 && Number.isInteger(bytes / rows);
+  // More experts than any model has are reported as a tensor that is not known.
+  if (!isWhole || experts > dimensionLimits.experts) return [[tensor.name, tensor]];
+  return Array.from({ length: experts }, (_, expert) => {
+    const begin = tensor.begin + expert * bytes;
+    return [name.replace(EXPERT, String(expert)), { ...tensor, shape, begin, end: begin + bytes }] as const;
+  });
 }
 
 /** Norm weights less `offset`, as f32. */

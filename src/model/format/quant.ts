@@ -116,6 +116,37 @@ const q6K = blocks('Q6_K', 256, 210, (target, at, stored, from) => {
   }
 });
 
+/** Values of the 4 bits of MXFP4 (OCP Microscaling Formats 1.0, E2M1): a sign, then magnitudes. */
+const e2m1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6];
+/** 2^(byte - 127); 255 stands for no number. Every product with `e2m1` below infinity is exact in bfloat16. */
+export const e8m0 = (byte: number): number => (byte === 0xff ? NaN : 2 ** (byte - 127));
+
+/**
+ * 32 elements of MXFP4, two in a byte.
+ * @param next how far the element of the high half of a byte lies behind that of the low half; the first half of a block
+ *   in ggml, 1 in safetensors
+ */
+export function widenMxfp4(
+  target: Float32Array,
+  at: number,
+  stored: Uint8Array,
+  from: number,
+  scale: number,
+  next: 1 | 16,
+): void {
+  for (let i = 0; i < 16; i++) {
+    const pair = stored[from + i];
+    const low = at + (next === 1 ? 2 * i : i);
+    target[low] = scale * e2m1[pair & 15];
+    target[low + next] = scale * e2m1[pair >> 4];
+  }
+}
+
+/** 32 elements: an E8M0 scale, then 16 bytes; byte i holds elements i (low half) and i + 16 (high half). */
+const mxfp4 = blocks('MXFP4', 32, 17, (target, at, stored, from) =>
+  widenMxfp4(target, at, stored, from + 1, e8m0(stored[from]), 16),
+);
+
 /** What Ingot reads, by ggml's id of the type. */
 export const storageTypes: ReadonlyMap<number, StorageType> = new Map([
   [0, plain('F32', 'f32')],
@@ -125,6 +156,7 @@ export const storageTypes: ReadonlyMap<number, StorageType> = new Map([
   [12, q4K],
   [14, q6K],
   [30, plain('BF16', 'bf16')],
+  [39, mxfp4],
 ]);
 
 /** Types that a file may name and Ingot does not read, for messages. */
@@ -153,7 +185,6 @@ const otherTypes: ReadonlyMap<number, string> = new Map([
   [29, 'IQ1_M'],
   [34, 'TQ1_0'],
   [35, 'TQ2_0'],
-  [39, 'MXFP4'],
 ]);
 
 export const storageTypeName = (id: number): string => storageTypes.get(id)?.name ?? otherTypes.get(id) ?? `type ${id}`;
