@@ -135,8 +135,8 @@ const damages: readonly Damage[] = [
   },
   {
     name: 'unsupported-keys',
-    done: 'llama.attention.clamp_kqv was set to 8, and llama.rope.scaling.type to longrope',
-    file: () => withMetadata({ 'llama.attention.clamp_kqv': f32(8), 'llama.rope.scaling.type': text('longrope') }),
+    done: 'llama.attention.clamp_kqv was set to 8, and llama.rope.scaling.type to ntk',
+    file: () => withMetadata({ 'llama.attention.clamp_kqv': f32(8), 'llama.rope.scaling.type': text('ntk') }),
   },
   { name: 'rope-divisors', done: 'rope_freqs.weight was set to 1, 2, 3, 4', file: () => divisors([1, 2, 3, 4]) },
   { name: 'rope-divisors-shape', done: 'rope_freqs.weight was given 3 elements', file: () => divisors([1, 2, 8]) },

@@ -4,8 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { rawModel, type GgufModelChanges } from '../../../test/gguf-model.ts';
 import { quantizeQ8_0 } from '../../../test/gguf-quantize.ts';
 import { bool, f32, list, sourceOf, tensorTypes, text, u32, writeGguf, type RawGguf } from '../../../test/gguf.ts';
+import { targetOf } from '../../../test/oracle/model-gguf.ts';
 import { createRng, IngotError } from '../../core/index.ts';
-import type { GqaShape, LlmShape } from '../../spec/index.ts';
+import type { GqaShape, LlmShape, MoeShape } from '../../spec/index.ts';
 import { graphOf } from '../arch/index.ts';
 import type { WeightSource } from '../graph.ts';
 import { createReference } from '../reference.ts';
@@ -52,6 +53,36 @@ const phi3: LlmShape = {
   rope: { theta: 10_000, scaling: { kind: 'longrope', divisors: [1, 1.5, 2], attentionFactor: 1.25 } },
   attention: { ...attention, ropeHeadDim: 6, slidingWindow: 20 },
 };
+const mixture: MoeShape = {
+  kind: 'moe',
+  experts: 3,
+  activeExperts: 2,
+  expertFfn: 64,
+  sharedExperts: 0,
+  sharedFfn: 0,
+  denseLayers: 0,
+  denseFfn: 0,
+  routing: { score: 'softmax', normalize: true, scale: 1 },
+  expertBias: false,
+};
+const gptOss: LlmShape = {
+  ...tiny,
+  arch: 'gpt_oss',
+  rope: {
+    theta: 150_000,
+    scaling: {
+      kind: 'yarn',
+      factor: 4,
+      originalContext: 16,
+      betaFast: 32,
+      betaSlow: 1,
+      attentionFactor: 0.1 * Math.log(4) + 1,
+      truncate: true,
+    },
+  },
+  attention: { ...attention, qkvBias: true, outBias: true, sinks: true, slidingWindow: 5, fullAttentionEvery: 2 },
+  mlp: { ...mixture, routing: { ...mixture.routing, bias: 'logits' }, expertBias: true },
+};
 const llama3: LlmShape['rope'] = {
   theta: 500_000,
   scaling: { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 8192 },
@@ -83,6 +114,9 @@ describe('a model as GGUF and its weights in Hugging Face order', () => {
     ['qwen3', { ...tiny, arch: 'qwen3', attention: { ...attention, headDim: 16, qkNorm: true } }],
     ['gemma2', gemma2],
     ['phi3', phi3],
+    ['mixtral', { ...tiny, arch: 'mixtral', mlp: mixture }],
+    ['qwen3_moe', { ...tiny, arch: 'qwen3_moe', attention: { ...attention, qkNorm: true }, mlp: mixture }],
+    ['gpt_oss', gptOss],
   ];
   it.each(shapes)('%s: same shape, same tensors, same logits', (_, shape) => {
     const weights = weightsOf(shape);
@@ -113,7 +147,7 @@ describe('a model as GGUF and its weights in Hugging Face order', () => {
   });
 
   it('gives any rows, of plain and rotary tensors, stored or widened', () => {
-    const shape = { ...tiny, attention: { ...attention, qkvBias: true, outBias: true } };
+    const shape = { ...tiny, arch: 'mixtral', mlp: mixture };
     const stores: readonly NonNullable<GgufModelChanges['store']>[] = [
       () => undefined,
       (_, values) => ({ type: tensorTypes.BF16, bytes: new Uint8Array(f32ToBf16(values).buffer) }),
@@ -122,7 +156,7 @@ describe('a model as GGUF and its weights in Hugging Face order', () => {
     ];
     for (const store of stores) {
       const { weights } = openShape(shape, { store });
-      const names = weights.names.filter((name) => /q_proj|k_proj|v_proj|embed|input_layernorm/.test(name));
+      const names = weights.names.filter((name) => /q_proj|k_proj|v_proj|embed|input_layernorm|experts/.test(name));
       expect(names.length).toBeGreaterThan(8);
       fc.assert(
         fc.property(fc.constantFrom(...names), fc.nat(), fc.nat(), (name, a, b) => {
@@ -178,8 +212,9 @@ describe('a model as GGUF and its weights in Hugging Face order', () => {
 
   it('has names that are turned back and forth', () => {
     for (const [, shape] of shapes) {
-      const { huggingFace, gguf } = ggufNames(shape.arch);
-      for (const { name } of weightSpecs(shape)) expect(huggingFace(gguf(name))).toBe(name);
+      const { huggingFace, gguf } = ggufNames(targetOf(shape).architecture);
+      for (const { name } of weightSpecs(shape))
+        expect(huggingFace(gguf(name)), name).toBe(name.replace(/experts\.\d+/, 'experts.{expert}'));
     }
     const { huggingFace, gguf } = ggufNames('llama');
     for (const name of ['blk.01.attn_q.weight', 'blk.0.attn_x.weight', 'rope_freqs.weight', 'output', '']) {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { f16Bits, quantizeQ4_0, quantizeQ8_0, randomQ4K, randomQ6K } from '../../../test/gguf-quantize.ts';
+import { f16Bits, quantizeQ4_0, quantizeQ8_0, randomMxfp4, randomQ4K, randomQ6K } from '../../../test/gguf-quantize.ts';
 import { tensorTypes } from '../../../test/gguf.ts';
 import { createRng } from '../../core/index.ts';
 import { f16BitsToF32Bits } from './float-formats.ts';
@@ -44,6 +44,14 @@ const elementOf: Readonly<Record<string, (block: Uint8Array, i: number) => numbe
     const high = field(b, 8 * (128 + 32 * chunk + (within % 32)) + 2 * Math.floor(within / 32), 2);
     const scale = twosComplement(field(b, 8 * (192 + Math.floor(i / 16)), 8));
     return half(field(b, 8 * 208, 16)) * scale * (low + 16 * high - 32);
+  },
+  // OCP Microscaling Formats 1.0: elements of 1 sign, 2 exponent (bias 1) and 1 fraction bit, scales 2^(byte - 127).
+  MXFP4(b, i) {
+    const at = 8 + 8 * (i % 16) + 4 * Math.floor(i / 16);
+    const [fraction, exponent, sign] = [field(b, at, 1), field(b, at + 1, 2), field(b, at + 3, 1)];
+    const magnitude = exponent === 0 ? fraction / 2 : (1 + fraction / 2) * 2 ** (exponent - 1);
+    const scale = field(b, 0, 8);
+    return (sign === 1 ? -magnitude : magnitude) * (scale === 255 ? NaN : 2 ** (scale - 127));
   },
 };
 
@@ -122,6 +130,7 @@ describe('blocks worked by hand', () => {
     for (const [name, stored] of [
       ['Q4_K', randomQ4K(25_600, 0.1, rng)],
       ['Q6_K', randomQ6K(25_600, 0.1, rng)],
+      ['MXFP4', randomMxfp4(25_600, 0.1, rng)],
     ] as const) {
       const values = widened(typeOf(name), stored);
       const square = values.reduce((sum, x) => sum + x * x, 0) / values.length;
@@ -147,6 +156,7 @@ describe('storage types', () => {
       ['Q4_K', 256, 2 + 2 + 128 + 12],
       ['Q6_K', 256, 2 + 128 + 64 + 16],
       ['BF16', 1, 2],
+      ['MXFP4', 32, 1 + 16],
     ]);
     expect([0, 13, 99].map(storageTypeName)).toEqual(['F32', 'Q5_K', 'type 99']);
   });
