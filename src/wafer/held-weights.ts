@@ -63,8 +63,11 @@ export function requireExecutableProgram(program: Program): void {
   });
 }
 
-/** Every section on one stage, in order, on a region that says in which order to add. */
-function requireStages({ stages, graph, model }: Program): void {
+/**
+ * Every section on one stage, in order, on a region that says in which order to add.
+ * @throws IngotError PROGRAM_STAGES_INVALID
+ */
+export function requireStages({ stages, graph, model }: Program): void {
   const refuse = (message: string, expected: string, found: string): never =>
     fail({
       code: 'PROGRAM_STAGES_INVALID',

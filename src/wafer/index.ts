@@ -7,6 +7,7 @@ export * from './kernel/index.ts';
 export * from './layer/index.ts';
 export * from './plan.ts';
 export * from './work.ts';
+export * from './program-file.ts';
 export * from './arithmetic.ts';
 export { heldMatrix, heldTable, requireExecutableProgram, requireWeight, roundingTo } from './held-weights.ts';
 export * from './orders.ts';
