@@ -1,0 +1,218 @@
+// What serving costs beside the model: the engine's own time per step, a request's way from socket to first step, events
+// per second of one core, and how well tokens keep the wafer's pace. All on emulated models, so that nothing is computed.
+//
+//   node bench/serving.ts [--model llama-3.1-70b] [--seconds 4]
+//
+// Event rates are per second of the server's processor time, so that a busy machine shows less than its clock would.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startServer } from '../src/app/http/server.ts';
+import { wallClock } from '../src/app/http/wall-clock.ts';
+import { createRng, createVirtualClock, median, quantile, renderTable } from '../src/core/index.ts';
+import { createWordTokenizer } from '../src/model/index.ts';
+import { createApi, createEmulateExecutor, createEngine, fillerOf, pageWords } from '../src/runtime/index.ts';
+import type { Engine, EngineRequest, Executor } from '../src/runtime/index.ts';
+
+const { values: options } = parseArgs({
+  options: { model: { type: 'string', default: 'llama-3.1-70b' }, seconds: { type: 'string', default: '4' } },
+});
+const seconds = Number(options.seconds);
+const VOCAB = 128_256;
+const tokenizer = createWordTokenizer(pageWords(), VOCAB);
+const filler = fillerOf(tokenizer);
+const prompt = tokenizer.encode('Say something about the shape of a system.');
+const rows: string[][] = [];
+const report = (what: string, value: string, goal = ''): void => {
+  rows.push([what, value, goal]);
+  process.stderr.write(`${what}: ${value}\n`);
+};
+
+const emulated = (): Executor => createEmulateExecutor({ vocab: VOCAB, maxContext: 8192, kvTokens: 262_144, filler });
+
+const requestOf = (seed: number, maxTokens: number): EngineRequest => ({
+  prompts: [prompt],
+  maxTokens,
+  sampling: { temperature: 1 },
+  seed,
+  decoder: () => tokenizer.decoder(),
+});
+
+async function drain(engine: Engine, request: EngineRequest): Promise<void> {
+  for await (const event of engine.submit(request)) void event;
+}
+
+/** Processor time of the engine and its readers, per step, without a server. */
+async function engineOverhead(): Promise<void> {
+  for (const sequences of [1, 8, 64]) {
+    const pause = (): Promise<void> => Promise.resolve();
+    const engine = createEngine({ executor: emulated(), clock: createVirtualClock(), pause });
+    const tokens = Math.ceil(40_000 / sequences);
+    const times: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const steps = engine.counts.steps;
+      const began = process.cpuUsage();
+      await Promise.all(
+        Array.from({ length: sequences }, (_, i) => drain(engine, requestOf(i, Math.min(4000, tokens)))),
+      );
+      const { user, system } = process.cpuUsage(began);
+      times.push((user + system) / (engine.counts.steps - steps));
+    }
+    const step = median(times);
+    report(`engine, per step of ${sequences}`, `${step.toFixed(1)} µs (${(step / sequences).toFixed(2)} a token)`);
+  }
+}
+
+/** From the client's write on an open connection to the executor's first call, in one process. */
+async function socketToStep(): Promise<void> {
+  const inner = emulated();
+  let first: number | undefined;
+  const executor: Executor = {
+    ...inner,
+    execute(batch) {
+      first ??= performance.now();
+      return inner.execute(batch);
+    },
+  };
+  const engine = createEngine({ executor, clock: wallClock });
+  const model = { id: 'm', created: 0, ownedBy: 'bench', engine, tokenizer, eos: tokenizer.eosIds };
+  const api = createApi({ models: [model], clock: wallClock, rng: createRng(1) });
+  const server = await startServer({ api, host: '127.0.0.1', port: 0 });
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1').setNoDelay(true);
+  await once(socket, 'connect');
+  const times: number[] = [];
+  for (let i = 0; i < 600; i++) {
+    first = undefined;
+    const sent = performance.now();
+    socket.write(httpRequest({ model: 'm', messages: [{ role: 'user', content: 'Hello there.' }], max_tokens: 1 }));
+    await once(socket, 'data');
+    if (i >= 100) times.push((first ?? NaN) - sent);
+  }
+  socket.destroy();
+  await server.close();
+  await engine.close();
+  const text = [0.5, 0.99].map((q) => `p${q * 100} ${quantile(times, q).toFixed(3)} ms`).join(', ');
+  report('socket to first step', text, 'p50 < 0.5 ms');
+}
+
+const httpRequest = (body: object): string => {
+  const text = JSON.stringify(body);
+  return (
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n` +
+    `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`
+  );
+};
+
+interface Served {
+  readonly port: number;
+  readonly child: ChildProcess;
+  /** Seconds of processor time so far, to 10 ms. */
+  cpu(): number;
+  /** What it says at its end. */
+  stop(): Promise<string>;
+}
+
+async function serve(...argv: readonly string[]): Promise<Served> {
+  const bin = join(import.meta.dirname, '..', 'bin', 'ingot.mjs');
+  const child = spawn(process.execPath, [bin, 'serve', '--emulate', options.model, '--port', '0', '--json', ...argv]);
+  let err = '';
+  child.stderr.on('data', (piece: Buffer) => (err += piece.toString()));
+  const ended = once(child, 'exit');
+  const [out] = (await Promise.race([once(child.stdout, 'data'), ended.then(() => [undefined])])) as [Buffer?];
+  if (out === undefined) throw new Error(err);
+  const { url } = JSON.parse(out.toString()) as { url: string };
+  return {
+    child,
+    port: Number(new URL(url).port),
+    cpu() {
+      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1].split(' ');
+      return (Number(fields[11]) + Number(fields[12])) / 100;
+    },
+    async stop() {
+      child.kill('SIGINT');
+      await ended;
+      return err;
+    },
+  };
+}
+
+interface Stream {
+  /** When each event with text came, ms. */
+  readonly times: number[];
+  /** The last chunk with times, as JSON. */
+  readonly last: string;
+}
+
+/** One streamed answer over a raw socket: the client should cost as little as it can. */
+async function stream(port: number, maxTokens: number, seed: number, stopAt = Infinity): Promise<Stream> {
+  const socket = connect(port, '127.0.0.1').setNoDelay(true);
+  const messages = [{ role: 'user', content: `Say something about system ${seed}.` }];
+  const body = { model: options.model, messages, max_tokens: maxTokens, ignore_eos: true, stream: true, seed };
+  socket.write(httpRequest(body));
+  const times: number[] = [];
+  let last = '';
+  let rest = '';
+  for await (const piece of socket) {
+    const now = performance.now();
+    const lines = (rest + (piece as Buffer).toString()).split('\n\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (line.includes('"content":"') && !line.includes('"content":""')) times.push(now);
+      if (line.includes('simulated_wafer')) last = line.slice(line.indexOf('{'));
+    }
+    if (now > stopAt || rest.startsWith('0\r\n') || lines.some((line) => line.endsWith('data: [DONE]'))) break;
+  }
+  socket.destroy();
+  return { times, last };
+}
+
+async function eventRate(): Promise<void> {
+  const server = await serve('--pace', 'asap', '--context', '262144');
+  try {
+    const streams = 32;
+    const all = (until: number): Promise<Stream[]> =>
+      Promise.all(Array.from({ length: streams }, (_, i) => stream(server.port, 7000, i, until)));
+    await all(performance.now() + 2000);
+    const began = server.cpu();
+    const events = (await all(performance.now() + 1000 * seconds)).reduce((sum, { times }) => sum + times.length, 0);
+    const used = server.cpu() - began;
+    report(`events, ${streams} streams`, `${Math.round(events / used)} per second of a core`, '≥ 50,000');
+  } finally {
+    await server.stop();
+  }
+}
+
+async function pace(): Promise<void> {
+  const server = await serve('--context', '65536');
+  try {
+    await stream(server.port, 500, 0);
+    const errors: number[] = [];
+    let simulated = 0;
+    for (let i = 1; i <= 5; i++) {
+      const { times, last } = await stream(server.port, 1000, i);
+      const parsed = JSON.parse(last) as { time_info: { simulated_wafer: { tokens_per_second: number } } };
+      simulated = 1000 / parsed.time_info.simulated_wafer.tokens_per_second;
+      const tpot = (times[times.length - 1] - times[0]) / (times.length - 1);
+      errors.push(tpot / simulated - 1);
+    }
+    const text = errors.map((e) => `${(100 * e).toFixed(2)} %`).join(', ');
+    report(`client's TPOT, 1 stream`, `${simulated.toFixed(4)} ms simulated; client ${text}`, 'within 2 %');
+    for (const streams of [2, 4, 8, 16, 32, 64]) {
+      await Promise.all(Array.from({ length: streams }, (_, i) => stream(server.port, 300, 100 * streams + i)));
+    }
+  } finally {
+    const summary = await server.stop();
+    report('pace', /pace of the wafer: (.*)/.exec(summary)?.[1] ?? summary);
+  }
+}
+
+await engineOverhead();
+await socketToStep();
+await eventRate();
+await pace();
+const columns = ['what', 'measured', 'goal'].map((heading, i) => ({ heading, text: (row: string[]) => row[i] }));
+process.stdout.write(`${renderTable(columns, rows)}\n`);
