@@ -3,7 +3,7 @@
 
 import { randomInt } from 'node:crypto';
 
-import { createRng } from '../core/index.ts';
+import { createRng, seconds, type Seconds } from '../core/index.ts';
 import {
   createApi,
   createEngine,
@@ -15,6 +15,7 @@ import {
   type Engine,
   type SchedulerName,
 } from '../runtime/index.ts';
+import { createPromptPool } from '../runtime/index.node.ts';
 import { untilWallClock } from './http/precise-wait.ts';
 import { wallClock } from './http/wall-clock.ts';
 import { placeModel, type OpenModel, type PlacedModel } from './place.ts';
@@ -33,6 +34,8 @@ export interface ServingOptions {
   /** `ngram`, or a checkpoint of a smaller model with the same vocabulary. */
   readonly draft?: string;
   readonly draftTokens?: number;
+  /** Longest that a streamed token waits to travel with others, in milliseconds; default 0, each travels at once. */
+  readonly coalesceMs?: number;
   /** Id in `spec/wafer` of the simulated wafer. */
   readonly wafer: string;
   /** Cached tokens over all sequences, on the wafer and in the executor alike. */
@@ -112,7 +115,11 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
       ...(pace === 'wafer' ? { pacer: createPacer(wallClock, untilWallClock) } : {}),
     });
     closers.push(() => engine.close());
-    const { model, tokenizer, eos } = source;
+    const { model, tokenizer, tokenizerPath, eos } = source;
+    const prompts =
+      tokenizerPath === undefined ? undefined : createPromptPool({ tokenizer, checkpoint: tokenizerPath });
+    if (prompts !== undefined) closers.push(() => prompts.close());
+    const { coalesceMs = 0 } = options;
     const created = Math.floor(wallClock.now());
     return {
       id: model.id,
@@ -120,9 +127,10 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
       placed,
       engine,
       api: createApi({
-        models: [{ id: model.id, created, ownedBy: 'ingot', engine, tokenizer, eos }],
+        models: [{ id: model.id, created, ownedBy: 'ingot', engine, tokenizer, eos, ...(prompts && { prompts }) }],
         clock: wallClock,
         rng: createRng(randomInt(2 ** 32)),
+        ...(coalesceMs === 0 ? {} : { coalescing: { bound: seconds(coalesceMs / 1000), wait } }),
         ...(onFailure === undefined ? {} : { onFailure }),
       }),
       close,
@@ -132,3 +140,8 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     throw error;
   }
 }
+
+const wait = (time: Seconds): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, time * 1000);
+  });

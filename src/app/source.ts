@@ -16,6 +16,8 @@ export interface ExecuteOptions {
 export interface Source {
   readonly model: OpenModel;
   readonly tokenizer: Tokenizer;
+  /** A checkpoint with the same tokenizer; absent where it is built in. */
+  readonly tokenizerPath: string | undefined;
   /** Tokens that end an answer. */
   readonly eos: readonly number[];
   /** @throws IngotError of createProgramExecutor */
@@ -37,6 +39,7 @@ export function openExecuted(path: string | undefined): Source {
   return {
     model: path === undefined ? { ...opened, id: SHIPPED_ID, name: SHIPPED_ID } : opened,
     tokenizer: checkpoint.tokenizer,
+    tokenizerPath: checkpoint.dir,
     eos: checkpoint.generation.eosIds,
     execute: (program, options) => createProgramExecutor({ program, weights: checkpoint.weights, ...options }),
     // Not before the executor, which reads rows of the embedding table where they lie.
@@ -70,6 +73,7 @@ export function openEmulated(reference: string, tokenizerOf: string | undefined)
   return {
     model,
     tokenizer,
+    tokenizerPath: tokenizerOf ?? checkpoint?.dir,
     eos: checkpoint?.generation.eosIds ?? tokenizer.eosIds,
     execute: (_, { kvTokens }) =>
       Promise.resolve(createEmulateExecutor({ vocab, maxContext, kvTokens, filler: fillerOf(tokenizer) })),

@@ -4,3 +4,4 @@ export {
   type MemoryEstimate,
   type ProgramExecutorOptions,
 } from './executor/program.node.ts';
+export { createPromptPool, type PromptPool, type PromptPoolOptions } from './http/prompt-pool.node.ts';

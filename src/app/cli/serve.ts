@@ -24,6 +24,7 @@ interface ServeCommandOptions extends ServeOptions {
   readonly scheduler?: SchedulerName;
   readonly draft?: string;
   readonly draftTokens?: number;
+  readonly coalesceMs?: number;
 }
 
 export const serve: CliCommand<ServeCommandOptions> = {
@@ -64,6 +65,14 @@ export const serve: CliCommand<ServeCommandOptions> = {
         ),
       )
       .addOption(wholeOption('--draft-tokens <count>', 'guesses per step and sequence (default: 4)', 1, 32))
+      .addOption(
+        wholeOption(
+          '--coalesce-ms <ms>',
+          'let streamed tokens travel together, none waiting longer than this (default: 0, each travels at once)',
+          0,
+          1000,
+        ),
+      )
       .option('--host <address>', 'address to listen on; 0.0.0.0 is every address of this machine', '127.0.0.1')
       .addOption(
         wholeOption('--port <number>', 'port to listen on; 0 is any free one', 0, 65_535).default(DEFAULT_PORT),

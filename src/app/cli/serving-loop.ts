@@ -13,7 +13,16 @@ import { causes } from './report/layout.ts';
 /** What of a serving a command's user may choose. */
 type ServingChoices = Pick<
   ServingOptions,
-  'model' | 'emulate' | 'tokenizer' | 'pace' | 'scheduler' | 'draft' | 'draftTokens' | 'wafer' | 'threads'
+  | 'model'
+  | 'emulate'
+  | 'tokenizer'
+  | 'pace'
+  | 'scheduler'
+  | 'draft'
+  | 'draftTokens'
+  | 'coalesceMs'
+  | 'wafer'
+  | 'threads'
 >;
 
 export interface ServeOptions extends ServingChoices {

@@ -26,6 +26,7 @@ const failures: Readonly<Record<string, WireFailure>> = {
   REQUEST_CANCELLED: { status: 499, code: 'request_cancelled' },
   QUEUE_TOO_LONG: { status: 429, code: 'queue_exceeded' },
   DEADLINE_EXCEEDED: { status: 504, code: 'deadline_exceeded' },
+  PROMPTS_BUSY: { status: 503, code: 'overloaded' },
   ENGINE_BUSY: { status: 503, code: 'overloaded' },
   ENGINE_CLOSED: { status: 503, code: 'server_closing' },
   SERVER_CLOSING: { status: 503, code: 'server_closing' },

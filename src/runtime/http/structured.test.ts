@@ -2,7 +2,8 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 
-import type { ChatCompletion, ErrorBody } from '../../protocol/index.ts';
+import { seconds } from '../../core/index.ts';
+import type { ChatCompletion, ErrorBody, TimeInfo } from '../../protocol/index.ts';
 import { chatTemplates } from '../testing/chat-templates.ts';
 import { call, createTestApi, TEST_MODEL, type TestApi } from '../testing/test-api.ts';
 
@@ -21,6 +22,12 @@ async function ask(api: TestApi['api'], over: object = {}): Promise<ChatCompleti
   const { status, text } = await call(api, CHAT, chat(over));
   expect(status, text).toBe(200);
   return JSON.parse(text) as ChatCompletion;
+}
+
+interface StreamChunk {
+  readonly choices: { index: number; delta: Delta }[];
+  readonly usage?: object;
+  readonly time_info?: TimeInfo;
 }
 
 interface Delta {
@@ -293,6 +300,29 @@ describe('rules on tokens', () => {
     expect((await ask(api, ending)).usage.completion_tokens).toBe(1);
     expect((await ask(api, { ...ending, min_tokens: 4 })).usage.completion_tokens).toBe(5);
     expect((await ask(api, { ...ending, min_completion_tokens: 6 })).usage.completion_tokens).toBe(7);
+  });
+});
+
+describe('streamed tokens that travel together', () => {
+  it('are all there, in fewer events, with the bound in time_info and metrics', async () => {
+    const wait = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2));
+    const apart = createTestApi();
+    const together = createTestApi({}, {}, { coalescing: { bound: seconds(0.002), wait } });
+    const body = chat({ max_tokens: 60, ignore_eos: true, stream: true, n: 2 });
+    const read = async (api: TestApi['api']) => {
+      const events = (await call(api, CHAT, body)).text.split('\n\n').slice(0, -2);
+      const chunks = events.map((event) => JSON.parse(event.slice(6)) as StreamChunk);
+      const texts = ['', ''];
+      for (const { choices } of chunks) for (const { index, delta } of choices) texts[index] += delta.content ?? '';
+      return { texts, count: chunks.length, last: chunks.at(-1) };
+    };
+    const [one, other] = [await read(apart.api), await read(together.api)];
+    expect(other.texts).toEqual(one.texts);
+    expect(other.count).toBeLessThan(one.count);
+    expect(other.last?.usage).toEqual(one.last?.usage);
+    expect(one.last?.time_info?.coalesce_ms).toBeUndefined();
+    expect(other.last?.time_info?.coalesce_ms).toBe(2);
+    expect((await call(together.api, '/metrics')).text).toContain('ingot_stream_coalesce_seconds 0.002');
   });
 });
 

@@ -4,6 +4,7 @@ import { createRng, joules, seconds, type Clock } from '../../core/index.ts';
 import type { Tokenizer } from '../../model/index.ts';
 import { createEngine, type Engine, type EngineOptions } from '../engine.ts';
 import { createApi, type Api, type ApiResponse } from '../http/api.ts';
+import type { Coalescing } from '../http/coalesce.ts';
 import { createTestExecutor, type TestExecutor, type TestExecutorOptions } from './test-executor.ts';
 import { createTestTokenizer } from './test-tokenizer.ts';
 
@@ -24,7 +25,11 @@ export interface TestApi {
 export function createTestApi(
   executorOptions: TestExecutorOptions = {},
   engineOptions: Partial<EngineOptions> = {},
-  { chat = true, tick = 0 }: { readonly chat?: boolean | string; readonly tick?: number } = {},
+  {
+    chat = true,
+    tick = 0,
+    coalescing,
+  }: { readonly chat?: boolean | string; readonly tick?: number; readonly coalescing?: Coalescing } = {},
 ): TestApi {
   let looks = 0;
   const clock: Clock = { now: () => seconds(START + tick * looks++) };
@@ -58,6 +63,7 @@ export function createTestApi(
     models: [{ id: TEST_MODEL, created: START, ownedBy: 'ingot', engine, tokenizer, eos: tokenizer.eosIds }],
     clock,
     rng: createRng(1),
+    ...(coalescing === undefined ? {} : { coalescing }),
     onFailure: (error) => failures.push(error),
   });
   return { api, engine, tokenizer, executor, failures, clock };
