@@ -9,7 +9,7 @@ export { gemmSide, overOf, streamedDecode, streamingMemory, trainingStep } from 
 export type { StreamedDecode, TrainingStep } from './analytic/weight-streaming.ts';
 export { dieGrid, heatMap } from './analytic/heat.ts';
 export type { HeatMap } from './analytic/heat.ts';
-export { createActivity, simulate, simulateCollective, timingOf } from './cycle/index.ts';
+export { createActivity, engines, simulate, simulateCollective, timingOf } from './cycle/index.ts';
 export type {
   Activity,
   Breakdown as CycleBreakdown,

@@ -5,7 +5,7 @@ import { extname } from 'node:path';
 import { Option } from 'commander';
 
 import { fail, formatCount, formatSi } from '../../core/index.ts';
-import { MAX_TRACE_EVENTS } from '../../sim/index.ts';
+import { MAX_TRACE_EVENTS, engines } from '../../sim/index.ts';
 import { wafers } from '../../spec/index.ts';
 import type { VectorType } from '../../wafer/index.ts';
 import type { PerPe, Point, PointReport, Wanted } from '../simulate/point.ts';
@@ -44,6 +44,7 @@ interface SimulateOptions {
   readonly wafer: string;
   readonly seed: number;
   readonly breakdown: boolean;
+  readonly engine: string;
   readonly trace?: string;
   readonly tracePes: Region;
   readonly traceLinks?: boolean;
@@ -111,7 +112,13 @@ export const simulate: CliCommand<SimulateOptions> = {
           'draw busy, stalled and link load of each PE: .svg, or .png without text',
         ).conflicts('sweep'),
       )
-      .option('--no-breakdown', 'do not follow the critical path: up to twice as fast')
+      .option('--no-breakdown', 'do not follow the critical path: up to twice as fast, and any engine may run')
+      .addOption(
+        choiceOption('--engine <id>', 'how cycles are found, with the same outcome; auto: the fastest that can', [
+          'auto',
+          ...engines.map(({ id }) => id),
+        ]).default('auto', 'auto'),
+      )
       .addOption(jsonOption());
     addExamples(command, [
       ['what can be run', 'ingot simulate --list'],
@@ -176,7 +183,7 @@ function givenSizes(options: SimulateOptions): Record<string, number> {
   return Object.fromEntries(all.filter((size): size is [string, number] => size[1] !== undefined));
 }
 
-function wantedOf({ breakdown, heatmap, trace, tracePes, traceLinks = false, mesh }: SimulateOptions): Wanted {
+function wantedOf({ engine, breakdown, heatmap, trace, tracePes, traceLinks = false, mesh }: SimulateOptions): Wanted {
   if (heatmap !== undefined && !['.svg', '.png'].includes(extname(heatmap)))
     fail({
       code: 'PICTURE_FORMAT',
@@ -185,7 +192,9 @@ function wantedOf({ breakdown, heatmap, trace, tracePes, traceLinks = false, mes
       expected: 'a file that ends in .svg or .png',
     });
   return {
-    breakdown,
+    engine,
+    // Who asks for an engine that sees no single hops does without what follows them.
+    breakdown: breakdown && (engine === 'auto' || engine === 'plain'),
     perPe: heatmap !== undefined,
     ...(trace === undefined ? {} : { trace: { file: trace, region: regionOn(tracePes, mesh), links: traceLinks } }),
   };

@@ -37,6 +37,8 @@ export interface Chosen extends Ranked {
 
 /** What to write or keep besides the report. */
 export interface Wanted {
+  /** Id of an engine, or `auto`. */
+  readonly engine: string;
   /** Follow the critical path. */
   readonly breakdown: boolean;
   /** Keep totals of every PE for a heat map. */
@@ -97,6 +99,8 @@ export interface PointReport {
     readonly vectorStartup: number;
     readonly taskStart: number;
   };
+  /** Id of the engine that ran. */
+  readonly engine: string;
   readonly wallSeconds: number;
   readonly trace?: { readonly file: string; readonly events: number; readonly cutAt?: number };
 }

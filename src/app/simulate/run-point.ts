@@ -59,32 +59,37 @@ export function runPoint(point: Point, wanted: Wanted, hooks: Hooks = {}): Point
       counts: run.counts,
       utilisation: utilisationOf(run),
       values: prepared.check(run),
+      engine: run.engine,
       wallSeconds,
       ...(trace === undefined ? {} : { trace }),
     };
-    return { report, ...(wanted.perPe ? { perPe: perPeOf(run, activity) } : {}) };
+    return { report, ...(activity === undefined ? {} : { perPe: perPeOf(run, activity) }) };
   } finally {
     if (file !== undefined) closeSync(file);
   }
 }
 
-function simulatePrepared(prepared: Prepared, wafer: Wafer, { breakdown, trace }: Wanted, hooks: Hooks) {
+function simulatePrepared(prepared: Prepared, wafer: Wafer, { engine, breakdown, perPe, trace }: Wanted, hooks: Hooks) {
   const timing = timingOf(wafer);
   let activity: Activity | undefined;
   let recorder: Recorder | undefined;
   const pes = prepared.program.width * prepared.program.height;
   const run = simulate(prepared.program, wafer, {
-    inputs: prepared.inputs(),
+    // A new pass over the inputs for every engine that is begun.
+    inputs: { [Symbol.iterator]: () => prepared.inputs()[Symbol.iterator]() },
+    engine,
     explain: breakdown,
-    observe: (m) => {
-      activity = createActivity(m, timing);
-      if (trace !== undefined) recorder = createRecorder(m, timing, trace);
-      return recorder === undefined ? [activity] : [activity, recorder];
-    },
+    ...((perPe || trace !== undefined) && {
+      observe: (m) => {
+        if (perPe) activity = createActivity(m, timing);
+        if (trace !== undefined) recorder = createRecorder(m, timing, trace);
+        return [activity, recorder].filter((watcher) => watcher !== undefined);
+      },
+    }),
     ...(hooks.at === undefined ? {} : { onProgress: hooks.at }),
     progressEvery: Math.max(1, Math.round(PROGRESS_WORK / pes)),
   });
-  return { run, activity: activity as unknown as Activity, recorder: recorder as Recorder | undefined };
+  return { run, activity: activity as Activity | undefined, recorder: recorder as Recorder | undefined };
 }
 
 function facts(target: Target, point: Point, wafer: Wafer, program: MachineProgram) {

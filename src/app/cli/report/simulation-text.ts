@@ -121,9 +121,9 @@ function valuesText({ values: { checked, correct, exact } }: PointReport, paint:
 const constantsText = ({ constants: { hop, ramp, vectorStartup, taskStart } }: PointReport): string =>
   `hop ${hop}, ramp ${ramp}, vector start-up ${vectorStartup}, task start ${taskStart} cycles`;
 
-function speedText({ wallSeconds, cycles, counts }: PointReport): string {
+function speedText({ engine, wallSeconds, cycles, counts }: PointReport): string {
   const rate = (n: number, unit: string): string => `${formatSi(n / wallSeconds, unit)}/s`;
-  return `${formatSi(wallSeconds, 's')} on this machine: ${rate(cycles, ' cycles').replace('  ', ' ')}, ${rate(counts.hops, ' hops').replace('  ', ' ')}`;
+  return `${formatSi(wallSeconds, 's')} on this machine: ${rate(cycles, ' cycles').replace('  ', ' ')}, ${rate(counts.hops, ' hops').replace('  ', ' ')} (engine ${engine})`;
 }
 
 function variedText({ type, reduce, algorithm, sizes }: PointReport, name: string): string {

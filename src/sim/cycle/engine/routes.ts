@@ -11,8 +11,7 @@ export const routes: EngineKind = {
   certain: true,
   usesFifos: true,
   refuses(_resolved, timing, { observer }) {
-    if (observer?.moved !== undefined)
-      return 'it does not see single hops, which this observer (a trace of links, the breakdown) watches';
+    if (observer?.moved !== undefined) return 'it sees no single hops, which a trace and the critical path watch';
     if (timing.linkPeriod > 1) return 'links of this wafer carry less than one wavelet a cycle';
     return undefined;
   },

@@ -40,7 +40,7 @@ export const streams: EngineKind = {
   usesFifos: false,
   refuses: (resolved, timing, { observer, order, stepByStep }) =>
     observer !== undefined || order !== undefined || stepByStep === true
-      ? 'it has no clock that could be watched or shuffled'
+      ? 'it has no clock, so nothing can be watched (trace, heat map, critical path) or shuffled'
       : timing.linkPeriod > 1
         ? 'links of this wafer carry less than one wavelet a cycle'
         : (refusesRoutes(resolved) ?? refusesCode(resolved)),
