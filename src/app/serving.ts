@@ -31,7 +31,7 @@ export interface ServingOptions {
   /** Tokens go out at the wafer's time, or as soon as possible; default as soon as possible, `wafer` where emulated. */
   readonly pace?: 'wafer' | 'asap';
   readonly scheduler?: SchedulerName;
-  /** `ngram`, or a checkpoint of a smaller model with the same vocabulary. */
+  /** `ngram`, or a checkpoint of a smaller model with the same vocabulary; default only the predictions that requests bring. */
   readonly draft?: string;
   readonly draftTokens?: number;
   /** Longest that a streamed token waits to travel with others, in milliseconds; default 0, each travels at once. */
@@ -51,6 +51,9 @@ export interface ServingOptions {
   /** Hears of failures that are not a client's. */
   readonly onFailure?: (error: unknown, requestId: string) => void;
 }
+
+/** First come, first served, where nobody asks for another tier. */
+export const DEFAULT_SCHEDULER: SchedulerName = 'priority';
 
 export interface Serving {
   /** The name that requests give. */
@@ -90,10 +93,9 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     closers.push(() => executor.close());
     return { placed, executor };
   };
-  const openDrafter = async (vocab: number): Promise<Drafter | undefined> => {
+  const openDrafter = async (vocab: number): Promise<Drafter> => {
     const { draft } = options;
-    if (draft === undefined) return undefined;
-    if (draft === 'ngram') return createNgramDrafter();
+    if (draft === undefined || draft === 'ngram') return createNgramDrafter({ ofPredictions: draft === undefined });
     // On a wafer of its own.
     const { placed, executor } = await start(opened(openExecuted(draft)), 1, false);
     return createModelDrafter({ executor, vocab, stepModel: placed.stepModel });
@@ -109,8 +111,8 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
       executor,
       clock: wallClock,
       stepModel: placed.stepModel,
-      ...(options.scheduler === undefined ? {} : { scheduler: options.scheduler }),
-      ...(drafter === undefined ? {} : { drafter }),
+      scheduler: options.scheduler ?? DEFAULT_SCHEDULER,
+      drafter,
       ...(options.draftTokens === undefined ? {} : { draftTokens: options.draftTokens }),
       ...(pace === 'wafer' ? { pacer: createPacer(wallClock, untilWallClock) } : {}),
     });

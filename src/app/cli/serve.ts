@@ -10,6 +10,7 @@ import {
   wholeOption,
   type CliCommand,
 } from './command.ts';
+import { DEFAULT_SCHEDULER } from '../serving.ts';
 import { contextOption, modelOption, threadsOption, waferOption } from './placement-options.ts';
 import { servingSummary } from './report/serving-text.ts';
 import { serveUntilInterrupted, untilAborted, type ServeOptions } from './serving-loop.ts';
@@ -56,12 +57,19 @@ export const serve: CliCommand<ServeCommandOptions> = {
           '(default: wafer, at the simulated time, where emulated; else as soon as possible)',
         ),
       )
-      .addOption(choiceOption('--scheduler <name>', 'who goes first', Object.keys(schedulers), '(default: fcfs)'))
+      .addOption(
+        choiceOption(
+          '--scheduler <name>',
+          'who goes first',
+          Object.keys(schedulers),
+          `(default: ${DEFAULT_SCHEDULER})`,
+        ),
+      )
       .addOption(
         new Option(
           '--draft <drafter>',
           'verify several guessed tokens in a step: "ngram" looks guesses up in the prompt, a path is a checkpoint of ' +
-            'a smaller model with the same vocabulary; answers stay the same',
+            'a smaller model with the same vocabulary; answers stay the same (default: only predictions that requests bring)',
         ),
       )
       .addOption(wholeOption('--draft-tokens <count>', 'guesses per step and sequence (default: 4)', 1, 32))

@@ -11,7 +11,8 @@ const SHORTEST = 2;
 /** Tokens of history that are searched, newest first: bounds the time that a long context takes from everybody. */
 const REACH = 4096;
 
-export function createNgramDrafter(): Drafter {
+/** @param ofPredictions draft only for requests that bring a prediction, and from that */
+export function createNgramDrafter({ ofPredictions = false }: { readonly ofPredictions?: boolean } = {}): Drafter {
   return {
     name: 'ngram',
     propose: (wants) =>
@@ -22,7 +23,7 @@ export function createNgramDrafter(): Drafter {
             if (run.length < length) continue;
             const found =
               (prediction && follow(prediction, run, most)) ??
-              follow(tokens.subarray(Math.max(0, tokens.length - REACH)), run, most);
+              (ofPredictions ? undefined : follow(tokens.subarray(Math.max(0, tokens.length - REACH)), run, most));
             if (found !== undefined) return found;
           }
           return [];

@@ -3,6 +3,7 @@
 // engine draws each token from the model's logits with the number that it would be drawn with anyway, and keeps going while the
 // draft says the same. Answers are equal with and without drafts, bit for bit, at any temperature.
 
+import { joules, seconds } from '../../core/index.ts';
 import type { Answer } from '../engine-answer.ts';
 import type { KvBlocks } from '../kv.ts';
 import type { StepItem } from '../scheduler/index.ts';
@@ -23,6 +24,7 @@ export interface SpeculationOptions {
 }
 
 export const NO_DRAFTS: readonly number[] = [];
+const NOTHING: Proposal = { drafts: [], time: seconds(0), energy: joules(0) };
 
 /** @returns the same items with drafts, and what the guessing took */
 export async function addDrafts(
@@ -50,7 +52,7 @@ export async function addDrafts(
       ...(prediction === undefined ? {} : { prediction }),
     });
   }
-  const drafting = await drafter.propose(wants);
+  const drafting = wants.length === 0 ? NOTHING : await drafter.propose(wants);
   const draftsOf = new Map(asking.map((sequence, i) => [sequence, drafting.drafts[i]]));
   return {
     // Who left while the drafts were made takes no part.

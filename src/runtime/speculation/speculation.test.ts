@@ -31,6 +31,12 @@ describe('prompt lookup', () => {
   });
 });
 
+it('looks only at predictions where it is told so', async () => {
+  const drafter = createNgramDrafter({ ofPredictions: true });
+  const wants = [want([1, 2, 3, 1, 2], 2), want([1, 2, 3, 1, 2], 2, [1, 2, 8, 9])];
+  expect((await drafter.propose(wants)).drafts).toEqual([[], [8, 9]]);
+});
+
 /** Answers of one engine to the same prompt with many seeds. */
 async function answers(seeds: number, drafter: Drafter | undefined, maxTokens = 3) {
   const executor = createTestExecutor({ vocab: 4, maxStepTokens: 64, blocks: 64 });
