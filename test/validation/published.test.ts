@@ -11,10 +11,11 @@ const lines = validate(publishedRows, true);
 const bounds: Record<string, number> = {
   collective: 0.01,
   decode: 0.025,
-  prefill: 0.18,
+  gemm: 0.11,
   'end-to-end': 0.025,
   // Known misses, explained in docs/model.md: bounded so that they do not grow unnoticed.
-  gemv: 1.2,
+  prefill: 0.27,
+  gemv: 0.27,
   capacity: 1.55,
   service: 0.18,
 };
@@ -22,7 +23,7 @@ const bounds: Record<string, number> = {
 describe('published rows', () => {
   it('are answered or said not to be', () => {
     expect(lines).toHaveLength(publishedRows.length);
-    expect(lines.filter((line) => line.standing === 'not yet').map(({ id }) => id)).toEqual(['M03']);
+    expect(lines.filter((line) => line.standing === 'not yet').map(({ id }) => id)).toEqual([]);
     for (const line of lines) if (line.predicted !== undefined) expect(line.predicted).toBeGreaterThan(0);
   });
 

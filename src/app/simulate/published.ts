@@ -18,6 +18,7 @@ export function publishedMatches(point: Point, cycles: number): PublishedMatch[]
 function inUnitOf(row: PublishedRow, point: Point, cycles: number): number | undefined {
   const { group, unit, conditions } = row;
   if (group === 'collective' && unit === 'cycles') return isSameLine(row, point) ? cycles : undefined;
+  if (group === 'gemm' && unit === 'cycles') return isSameGemm(row, point) ? cycles : undefined;
   const isGemv = group === 'gemv' && unit === 'us' && point.kernel === 'gemv';
   // These rows do not state their mesh.
   if (!isGemv || conditions['N'] !== point.sizes['n'] || conditions['K'] !== point.sizes['k']) return undefined;
@@ -36,3 +37,8 @@ function isSameLine({ conditions }: PublishedRow, point: Point): boolean {
     counts(Number(conditions['groupSize'] ?? line.group)) === counts(line.group)
   );
 }
+
+const isSameGemm = ({ conditions }: PublishedRow, { kernel, width, height, sizes }: Point): boolean =>
+  kernel === 'gemm-tiled' &&
+  JSON.stringify(conditions['mesh']) === JSON.stringify([width, height]) &&
+  (['m', 'k', 'n'] as const).every((size) => conditions[size.toUpperCase()] === sizes[size]);

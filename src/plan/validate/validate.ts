@@ -7,13 +7,14 @@ import { capacity } from './capacity.ts';
 import { collective } from './collective.ts';
 import { decode } from './decode.ts';
 import { endToEnd } from './end-to-end.ts';
+import { gemm } from './gemm.ts';
 import { gemv } from './gemv.ts';
 import { prefill } from './prefill.ts';
 import type { Answer, Predictor } from './predictor.ts';
 import { service } from './service.ts';
 import { vector } from './vector.ts';
 
-const predictors: readonly Predictor[] = [collective, vector, gemv, decode, prefill, capacity, endToEnd, service];
+const predictors: readonly Predictor[] = [collective, vector, gemv, gemm, decode, prefill, capacity, endToEnd, service];
 
 /** Rows from which a constant was chosen: agreement with them is no evidence. */
 const chosenFrom: Readonly<Record<string, string>> = {

@@ -40,3 +40,4 @@ export { lowerRope } from './rope.ts';
 export { lowerShiftGemm, type ShiftGemmSpec } from './shift-gemm.lower.ts';
 export { lowerTopK, topK, type TopKSpec } from './top-k.ts';
 export { lowerEmbedding, type EmbeddingSpec } from './embedding.lower.ts';
+export { lowerTiledGemm, tiledGemm, type TiledGemmSpec } from './tiled-gemm.ts';

@@ -24,12 +24,14 @@ function ringGemm(m: number, k: number, n: number, hops: number, context: Kernel
   return [
     phase('shift and multiply', {
       repeat: steps,
-      // Each step waits for the arrival of both tiles and starts a send and a receive of each.
+      // Each step waits for the arrival of both tiles. A send and a receive of each start beside the main thread, one
+      // cycle apiece; block and activate in one task, block, count, branch and activate in the other.
       tasks: 2,
-      vectors: [
-        { count: 4, length: 0, type },
-        { count: kTile * nTile, length: mTile, type, looped: true },
-      ],
+      steps: 4 + 6,
+      // The CE sends and takes every word in a cycle of its own. Few of them are free: those in which the main thread
+      // waits for a start-up while words are on their way.
+      wavelets: 2 * (waveletsOf(mTile * kTile, type) + waveletsOf(kTile * nTile, type)),
+      vectors: [{ count: kTile * nTile, length: mTile, type, looped: true }],
       beside: { hops, ramps: 2, wavelets: waveletsOf(Math.max(mTile * kTile, kTile * nTile), type) },
     }),
   ];
@@ -48,10 +50,9 @@ export function shiftGemmTransposed(m: number, k: number, n: number, context: Ke
     phase('shift and multiply', {
       repeat: steps,
       tasks: 1,
-      vectors: [
-        { count: 2, length: 0, type },
-        { count: kTile * nTile, length: mTile, type, looped: true },
-      ],
+      steps: 2 + 4,
+      wavelets: 2 * waveletsOf(kTile * nTile, type),
+      vectors: [{ count: kTile * nTile, length: mTile, type, looped: true }],
       beside: { hops: 2, ramps: 2, wavelets: waveletsOf(kTile * nTile, type) },
     }),
     ...twoLevel.phases(line).map((p) => ({ ...p, repeat: p.repeat * steps })),

@@ -1,7 +1,7 @@
 // Products of matrices: GEMV, and GEMM by cyclic shift.
 
 import { fail } from '../../../core/index.ts';
-import { groupSize, lowerLinear, lowerShiftGemm } from '../../../wafer/index.ts';
+import { groupSize, lowerLinear, lowerShiftGemm, lowerTiledGemm } from '../../../wafer/index.ts';
 import type { Size } from '../target.ts';
 import { reduceOf, relativeError, sums, tensor, type KernelEntry } from './kernel-case.ts';
 
@@ -81,6 +81,47 @@ export const cannon = shiftGemm(
   'C = A B by Cannon on a square mesh: the last PE of a line passes its tile to the first',
   'plain',
 );
+
+export const tiled: KernelEntry = {
+  id: 'gemm-tiled',
+  about: 'C = A B by plain loops on each PE, A cut over the mesh, summed along rows; C stays where the sums end',
+  sizes: {
+    m: {
+      ...dimension('columns of B, all on every PE'),
+      max: 4096,
+      about: 'columns of B, all on every PE (default: 64)',
+      otherwise: () => 64,
+    },
+    k: dimension('columns of A, cut along x'),
+    n: dimension('rows of A, cut along y'),
+    group: {
+      about: "PEs per group of the reduce (default: the square root of a row's)",
+      max: 10_000,
+      otherwise: ({ width }) => groupSize(width),
+    },
+  },
+  reduces: ['chain', ...sums.filter((id) => id !== 'chain' && id !== 'pipeline')],
+  elements: ({ width, height, sizes: { m, k, n } }) => {
+    const [kTile, nTile] = [Math.ceil(k / width), Math.ceil(n / height)];
+    return width * height * (nTile * m + kTile * (m + nTile));
+  },
+  build(point, wafer) {
+    const { width, height, type, sizes } = point;
+    const { m, k, n, group } = sizes;
+    const a = tensor(n * k, point, 'a');
+    const b = tensor(k * m, point, 'b');
+    const relative = relativeError(k + width, type);
+    return {
+      kernel: lowerTiledGemm({ width, height, type, m, k, n, collective: reduceOf(point), group }, wafer),
+      tensors: { a, b },
+      outcomes: n * m,
+      expected: (at) => {
+        const row = Math.floor(at / m);
+        return dot(k, (i) => a[row * k + i] * b[i * m + (at % m)], relative);
+      },
+    };
+  },
+};
 
 /** A sum of products, and by how much it may be off. */
 function dot(length: number, term: (i: number) => number, relative: number): { value: number; error: number } {
