@@ -2,13 +2,14 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { IngotError } from '../../core/index.ts';
-import { DTYPE_BYTES } from './float-formats.ts';
+
 import {
   encodeSafetensors,
   headerLength,
   MAX_HEADER_BYTES,
   MAX_NAME_LENGTH,
   parseSafetensorsHeader,
+  STORED_BYTES,
   type TensorToWrite,
 } from './safetensors.ts';
 
@@ -22,7 +23,7 @@ const tensor: fc.Arbitrary<TensorToWrite> = fc
     shape: fc.array(fc.nat({ max: 4 }), { maxLength: 4 }),
   })
   .chain((t) => {
-    const size = t.shape.reduce((a, b) => a * b, DTYPE_BYTES[t.dtype]);
+    const size = t.shape.reduce((a, b) => a * b, STORED_BYTES[t.dtype]);
     return fc.uint8Array({ minLength: size, maxLength: size }).map((bytes) => ({ ...t, bytes }));
   });
 const tensors = fc.uniqueArray(tensor, { selector: (t) => t.name, maxLength: 6 });
@@ -64,7 +65,7 @@ describe('safetensors', () => {
           expect({ dtype: found.dtype, shape: found.shape }).toEqual({ dtype, shape });
           expect(file.slice(found.begin, found.end)).toEqual(bytes);
           // Aligned data lets a reader use typed arrays in place.
-          expect(found.begin % DTYPE_BYTES[dtype]).toBe(0);
+          expect(found.begin % STORED_BYTES[dtype]).toBe(0);
         }
       }),
     );

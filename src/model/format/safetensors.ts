@@ -3,8 +3,8 @@
 // Everything here works on bytes that nobody vouches for.
 
 import { assert, fail, formatCount } from '../../core/index.ts';
-import type { DType } from '../graph.ts';
 import { DTYPE_BYTES } from './float-formats.ts';
+import { isBlockPart, type StoredType } from './fused-experts.ts';
 import { isJsonObject, parseJsonObject, type JsonObject } from './json.ts';
 import { createProblems, type Problems } from './problems.ts';
 
@@ -19,12 +19,14 @@ export const MAX_RANK = 8;
 
 const PREFIX_BYTES = 8;
 const METADATA_KEY = '__metadata__';
-const DTYPES: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
-const STORED_NAMES: Readonly<Record<DType, string>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
+const DTYPES: Readonly<Record<string, StoredType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16', U8: 'u8' };
+const STORED_NAMES: Readonly<Record<StoredType, string>> = { f32: 'F32', f16: 'F16', bf16: 'BF16', u8: 'U8' };
+/** Bytes per element. */
+export const STORED_BYTES: Readonly<Record<StoredType, number>> = { ...DTYPE_BYTES, u8: 1 };
 
 export interface TensorEntry {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: StoredType;
   readonly shape: readonly number[];
   /** Bytes [begin, end) of the file. */
   readonly begin: number;
@@ -154,12 +156,12 @@ function parseEntry(
     });
     return undefined;
   }
-  if (!Object.hasOwn(DTYPES, dtype)) {
+  if (!Object.hasOwn(DTYPES, dtype) || (dtype === 'U8' && !isBlockPart(name))) {
     problems.add({
       code: 'SAFETENSORS_DTYPE',
       message: 'the tensor has an element type that Ingot does not read',
       where,
-      expected: Object.keys(DTYPES).join(', '),
+      expected: 'F32, F16, BF16, and U8 for the MXFP4 experts of gpt-oss',
       found: dtype.slice(0, 32),
       suggestion: 'use the bf16 or f16 release of the model, not a quantized one',
     });
@@ -170,7 +172,7 @@ function parseEntry(
     return undefined;
   }
   const [begin, end] = offsets as [number, number];
-  const size = (shape as number[]).reduce((product, n) => product * n, DTYPE_BYTES[DTYPES[dtype]]);
+  const size = (shape as number[]).reduce((product, n) => product * n, STORED_BYTES[DTYPES[dtype]]);
   if (size !== end - begin) {
     problems.add({
       code: 'SAFETENSORS_SHAPE',
@@ -243,7 +245,7 @@ function checkCover(
 
 export interface TensorToWrite {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: StoredType;
   readonly shape: readonly number[];
   /** Elements as stored, little-endian. */
   readonly bytes: Uint8Array;
@@ -258,14 +260,14 @@ export function encodeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
   const ordered = [...tensors].sort(
-    (a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+    (a, b) => STORED_BYTES[b.dtype] - STORED_BYTES[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
   );
   const entries: [string, unknown][] = [];
   const keys = Object.keys(metadata).sort();
   if (keys.length > 0) entries.push([METADATA_KEY, Object.fromEntries(keys.map((key) => [key, metadata[key]]))]);
   let end = 0;
   for (const { name, dtype, shape, bytes } of ordered) {
-    const size = shape.reduce((product, n) => product * n, DTYPE_BYTES[dtype]);
+    const size = shape.reduce((product, n) => product * n, STORED_BYTES[dtype]);
     assert(bytes.length === size, `tensor ${name} has ${bytes.length} bytes, its shape wants ${size}`);
     entries.push([name, { dtype: STORED_NAMES[dtype], shape, data_offsets: [end, end + size] }]);
     end += size;

@@ -7,7 +7,8 @@ import { readText, type Files, type OpenFile } from './bounded-file.node.ts';
 import { DTYPE_BYTES, widenInto } from './float-formats.ts';
 import { isJsonObject, parseJsonObject } from './json.ts';
 import { createProblems } from './problems.ts';
-import { headerLength, parseSafetensorsHeader, type TensorEntry } from './safetensors.ts';
+import { separateExperts, type StoredTensors } from './fused-experts.ts';
+import { headerLength, parseSafetensorsHeader, STORED_BYTES, type TensorEntry } from './safetensors.ts';
 
 export const SINGLE_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
@@ -79,7 +80,7 @@ export function openWeightFiles(folder: Files): WeightFiles {
     }
     problems.throwIfAny();
     const files = names.map((name, i) => ({ name, bytes: open[i].bytes }));
-    return { source: createSource(located), files, close };
+    return { source: separateExperts(createSource(located), folder.path), files, close };
   } catch (error) {
     close();
     throw error;
@@ -145,7 +146,7 @@ function readHeader(file: OpenFile): readonly TensorEntry[] {
   return parseSafetensorsHeader(head, file.bytes, file.path).tensors;
 }
 
-function createSource(located: ReadonlyMap<string, Located>): WeightSource {
+function createSource(located: ReadonlyMap<string, Located>): StoredTensors {
   const get = (name: string): Located => {
     const found = located.get(name);
     assert(found !== undefined, `tensor ${name} is in the checkpoint`);
@@ -159,6 +160,7 @@ function createSource(located: ReadonlyMap<string, Located>): WeightSource {
     read(name) {
       const { entry, file } = get(name);
       const stored = entry.end - entry.begin;
+      assert(entry.dtype !== 'u8', `${name} holds floats`);
       const values = new Float32Array(stored / DTYPE_BYTES[entry.dtype]);
       if (entry.dtype === 'f32') {
         file.read(new Uint8Array(values.buffer), entry.begin);
@@ -175,7 +177,7 @@ function createSource(located: ReadonlyMap<string, Located>): WeightSource {
     readRows(name, from, to, target) {
       const { entry, file } = get(name);
       assert(entry.shape.length > 0 && from >= 0 && from <= to && to <= entry.shape[0], `rows of ${name} exist`);
-      const rowBytes = entry.shape.slice(1).reduce((product, n) => product * n, DTYPE_BYTES[entry.dtype]);
+      const rowBytes = entry.shape.slice(1).reduce((product, n) => product * n, STORED_BYTES[entry.dtype]);
       assert(target.length === (to - from) * rowBytes, `the target holds rows [${from}, ${to}) of ${name} exactly`);
       file.read(target, entry.begin + from * rowBytes);
     },

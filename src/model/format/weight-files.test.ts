@@ -21,7 +21,7 @@ function folder(files: Record<string, Uint8Array | string>): string {
 }
 
 const rng = createRng(1);
-function tensor(name: string, dtype: DType, shape: number[]): TensorToWrite {
+function tensor(name: string, dtype: DType, shape: number[]): TensorToWrite & { readonly dtype: DType } {
   const size = shape.reduce((a, b) => a * b, DTYPE_BYTES[dtype]);
   return { name, dtype, shape, bytes: Uint8Array.from({ length: size }, () => rng.u32()) };
 }
