@@ -302,6 +302,14 @@ describe('openai client, structured', () => {
       'response.incomplete',
     ]);
 
+    const formatted = await client.responses.create({
+      ...request,
+      max_output_tokens: 100,
+      text: { format: { type: 'json_schema', name: 'c', strict: true, schema: color } },
+    });
+    expect(formatted.status).toBe('completed');
+    expect(JSON.parse(formatted.output_text)).toHaveProperty('count');
+
     const tools = [{ type: 'function' as const, name: 'paint', parameters: color, strict: true }];
     const called = await client.responses.create({
       ...request,

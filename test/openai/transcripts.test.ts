@@ -80,7 +80,6 @@ const exchanges: Readonly<Record<string, Exchange>> = {
       json_schema: { name: 'answer', schema: { type: 'array', uniqueItems: true } },
     },
   }),
-  'error-tools-not-supported': post('/v1/chat/completions', { ...chat, tools }),
   health: { path: '/health' },
   'tcp-warming': { path: '/v1/tcp_warming' },
   'error-unknown-path': { path: '/chat/completions' },

@@ -17,7 +17,7 @@ export interface JsonTextOptions {
 }
 
 /** Deepest indentation of a value on a line of its own. */
-const MAX_INDENT = 40;
+const MAX_INDENT = 20;
 const MAX_WHOLE_DIGITS = 15;
 const MAX_FRACTION_DIGITS = 15;
 const MAX_EXPONENT_DIGITS = 2;

@@ -16,6 +16,8 @@ export interface GrammarVocabulary {
 /** What grammars are written in: printable ASCII, and the line feed between parts. */
 const NEEDED: readonly number[] = [0x0a, ...Array.from({ length: 0x7f - 0x20 }, (_, i) => 0x20 + i)];
 const FIRST_BEYOND_ASCII = 0x80;
+/** Masks over all grammars; 32 MB with a vocabulary of 128,000. */
+const MAX_KEPT_MASKS = 2_000;
 
 /**
  * @param shown special tokens that count as text because the answer's reader looks for them; others never occur
@@ -43,6 +45,8 @@ export function createGrammarVocabulary(
     });
   }
   const trie = buildTrie(ids, tokenizer);
+  /** States with a mask, oldest first. */
+  const masked: GrammarState[] = [];
   const words = Math.ceil(tokenizer.vocabSize / 32);
   const allBytes = single.every((has, byte) => has === 1 || byte < FIRST_BEYOND_ASCII);
 
@@ -50,7 +54,13 @@ export function createGrammarVocabulary(
     allBytes,
     bytesOf: (token) => tokenizer.tokenBytes(token),
     mask(grammar, state) {
-      return (state.mask ??= walk(trie, grammar, state, words));
+      if (state.mask !== undefined) return state.mask;
+      if (masked.length >= MAX_KEPT_MASKS) {
+        // The older half at once, so that the list is not moved at every step.
+        for (const old of masked.splice(0, MAX_KEPT_MASKS / 2)) old.mask = undefined;
+      }
+      masked.push(state);
+      return (state.mask = walk(trie, grammar, state, words));
     },
   };
 }

@@ -43,7 +43,7 @@ export interface AnswerGrammars {
    */
   processorOf(
     rules: AnswerRules,
-    toolFormat: ToolFormat | undefined,
+    toolFormat: ToolFormat,
     shown: ReadonlySet<number>,
   ): (() => LogitsProcessor) | undefined;
 }
@@ -82,17 +82,17 @@ export function createAnswerGrammars(tokenizer: Tokenizer, eos: readonly number[
 const isForced = ({ kind }: ToolChoice): boolean => kind === 'required' || kind === 'named';
 
 /** A call that may come anywhere can be held to its schema only where a mark announces it. */
-const hasStrict = ({ tools, choice: { kind } }: AnswerRules, toolFormat: ToolFormat | undefined): boolean =>
-  kind === 'auto' && toolFormat?.begin !== undefined && tools.some((tool) => tool.strict);
+const hasStrict = ({ tools, choice: { kind } }: AnswerRules, toolFormat: ToolFormat): boolean =>
+  kind === 'auto' && toolFormat.begin !== undefined && tools.some((tool) => tool.strict);
 
-const isHeld = (rules: AnswerRules, toolFormat: ToolFormat | undefined): boolean =>
+const isHeld = (rules: AnswerRules, toolFormat: ToolFormat): boolean =>
   rules.format.kind !== 'text' || isForced(rules.choice) || hasStrict(rules, toolFormat);
 
-function expressionOf(rules: AnswerRules, toolFormat: ToolFormat | undefined, allBytes: boolean): Expression {
+function expressionOf(rules: AnswerRules, toolFormat: ToolFormat, allBytes: boolean): Expression {
   const { format, tools, choice: asked, thoughts } = rules;
   const json = createJsonText({ allBytes });
   const calls = (begun: boolean): Expression => {
-    if (toolFormat === undefined || asked.kind === 'none') return NOTHING;
+    if (asked.kind === 'none') return NOTHING;
     const named = asked.kind === 'named' ? tools.filter(({ name }) => name === asked.name) : tools;
     const callables = named.map((tool) => ({
       name: tool.name,
@@ -118,7 +118,7 @@ function expressionOf(rules: AnswerRules, toolFormat: ToolFormat | undefined, al
       );
     }
     // Text, and calls from their mark on.
-    const begin = toolFormat?.begin ?? '';
+    const begin = toolFormat.begin ?? '';
     return choice(textUntil(begin, false), sequence(textUntil(begin, true), calls(true)));
   };
   const answer = isForced(asked) ? calls(false) : format.kind === 'text' ? content() : choice(content(), calls(false));

@@ -241,7 +241,6 @@ describe('failures', () => {
     [{ tools: [{ type: 'function' }] }, 'invalid_value', 'tools[0].function'],
     [{ tools: [{ type: 'web_search' }] }, 'invalid_value', 'tools[0].type'],
     [{ tools: [{ type: 'function', function: { name: 'a b' } }] }, 'invalid_value', 'tools[0].function.name'],
-    [{ tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools_not_supported', 'tools'],
     [{ tool_choice: 'required' }, 'invalid_value', 'tool_choice'],
     [{ response_format: { type: 'xml' } }, 'invalid_value', 'response_format.type'],
     [{ response_format: { type: 'json_schema' } }, 'invalid_value', 'response_format.json_schema'],

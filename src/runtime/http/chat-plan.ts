@@ -1,12 +1,13 @@
 // From a chat request to a request of the engine, and to the reader of its answers. Chat completions and responses share it.
 
-import { ApiError, type ChatMessage, type ChatRequest, type Tool } from '../../protocol/index.ts';
+import { type ChatMessage, type ChatRequest, type Tool } from '../../protocol/index.ts';
 import type { EngineRequest } from '../engine-request.ts';
 import { engineRequest, mostCharacters, predictionOf, type EndpointContext } from './endpoint.ts';
 import { createMessageReader, type MessageReader } from './message-reader.ts';
 import { refuseOversize } from './prompts.ts';
 import { createThoughtReader, thoughtState } from './reasoning.ts';
 import type { PreparedModel } from './served-model.ts';
+import { tellTools } from './tool-format/told.ts';
 
 export interface ChatPlan {
   readonly request: EngineRequest;
@@ -17,23 +18,23 @@ export interface ChatPlan {
 export async function planChat(body: ChatRequest, model: PreparedModel, context: EndpointContext): Promise<ChatPlan> {
   const { tokenizer, toolFormat } = model;
   const offersTools = body.toolChoice.kind !== 'none';
-  if (offersTools && toolFormat === undefined) throw toolsNotSupported(model);
+  const messages = toolFormat.isNative ? body.messages : tellTools(body.messages, offersTools ? body.tools : []);
   const most = mostCharacters(model);
   // Each message takes a token at least, if only for its role.
   const { longestToken } = tokenizer;
   refuseOversize(
-    body.messages.reduce((sum, { content }) => sum + Math.max(longestToken, content.length), 0),
+    messages.reduce((sum, { content }) => sum + Math.max(longestToken, content.length), 0),
     most,
   );
   const { effort, format, clearThinking } = body.reasoning;
   const { tokens, end } = await model.prompts.encode(
     {
       kind: 'chat',
-      messages: body.messages.map(templateMessage),
+      messages: messages.map(templateMessage),
       options: {
         addGenerationPrompt: true,
         now: context.received,
-        ...(offersTools ? { tools: body.tools.map(templateTool) } : {}),
+        ...(offersTools && toolFormat.isNative ? { tools: body.tools.map(templateTool) } : {}),
         // What templates of reasoning models read; others do not know these names.
         variables: {
           ...(effort === undefined ? {} : { reasoning_effort: effort, enable_thinking: effort !== 'none' }),
@@ -53,7 +54,7 @@ export async function planChat(body: ChatRequest, model: PreparedModel, context:
       parallel: body.parallel_tool_calls !== false,
       thoughts,
     },
-    toolFormat,
+    toolFormat.format,
     shown,
   );
   return {
@@ -67,20 +68,10 @@ export async function planChat(body: ChatRequest, model: PreparedModel, context:
     reader: () =>
       createMessageReader(
         format === 'raw' ? undefined : createThoughtReader(thoughts),
-        offersTools ? toolFormat?.createReader(() => toolFormat.callId(context.newId())) : undefined,
+        offersTools ? toolFormat.format.createReader(() => toolFormat.format.callId(context.newId())) : undefined,
         format === 'hidden',
       ),
   };
-}
-
-function toolsNotSupported(model: PreparedModel): ApiError {
-  return new ApiError({
-    status: 400,
-    code: 'tools_not_supported',
-    param: 'tools',
-    message: `The chat template of '${model.id}' does not say how it calls tools, or not in a way that this server reads.`,
-    suggestion: `Send "tool_choice": "none", or use a model that was trained on tools.`,
-  });
 }
 
 /** Templates are written for the message of transformers: arguments as an object, thoughts as `reasoning_content`. */

@@ -5,7 +5,7 @@ import type { Engine } from '../engine.ts';
 import { createAnswerGrammars, type AnswerGrammars } from './answer-grammar.ts';
 import { createPromptEncoder, type PromptEncoder } from './prompts.ts';
 import { mayThink } from './reasoning.ts';
-import { toolFormatOf, type ToolFormat } from './tool-format/index.ts';
+import { toolFormatOf, type ModelToolFormat } from './tool-format/index.ts';
 
 /** A model as the API offers it. */
 export interface ServedModel {
@@ -25,8 +25,8 @@ export interface ServedModel {
 export interface PreparedModel extends ServedModel {
   readonly prompts: PromptEncoder;
   readonly grammars: AnswerGrammars;
-  /** How it writes calls of tools; undefined where its template knows none. */
-  readonly toolFormat: ToolFormat | undefined;
+  /** How it writes calls of tools. */
+  readonly toolFormat: ModelToolFormat;
   /** Special tokens that are text where tools are offered or thoughts are told apart. */
   readonly marks: ReadonlySet<number>;
 }
@@ -36,7 +36,7 @@ export function prepareModel(model: ServedModel): PreparedModel {
   const template = tokenizer.chatTemplate ?? '';
   const toolFormat = toolFormatOf(template);
   const marks = new Set<number>();
-  for (const mark of [...(toolFormat?.marks ?? []), ...(mayThink(template) ? ['<think>', '</think>'] : [])]) {
+  for (const mark of [...toolFormat.format.marks, ...(mayThink(template) ? ['<think>', '</think>'] : [])]) {
     const ids = tokenizer.encode(mark, { addSpecial: false });
     if (ids.length === 1 && tokenizer.specialIds.has(ids[0])) marks.add(ids[0]);
   }
@@ -50,7 +50,7 @@ export function prepareModel(model: ServedModel): PreparedModel {
 }
 
 export function modelRecord(model: PreparedModel): ModelRecord {
-  const { tokenizer, engine, toolFormat } = model;
+  const { tokenizer, engine } = model;
   const hasChat = tokenizer.hasChatTemplate;
   return {
     id: model.id,
@@ -62,7 +62,7 @@ export function modelRecord(model: PreparedModel): ModelRecord {
       chat: hasChat,
       streaming: true,
       structured_outputs: true,
-      tools: hasChat && toolFormat !== undefined,
+      tools: hasChat,
       reasoning: hasChat && mayThink(tokenizer.chatTemplate ?? ''),
       embeddings: false,
     },

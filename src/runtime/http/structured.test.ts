@@ -140,7 +140,7 @@ describe('formats', () => {
 });
 
 describe('tools', () => {
-  it.each(['hermes', 'mistral', 'llama3', 'thinking'] as const)(
+  it.each(['hermes', 'mistral', 'llama3', 'thinking', 'plain'] as const)(
     'are called as %s writes it, when they must be',
     async (template) => {
       const { api } = apiOf(template);

@@ -7,6 +7,8 @@ const withCalls = (call: string): string => turns.replace('{{ CALL }}', call);
 const tools = `{% if tools %}<|system|>{{ tools | tojson }}<|end|>{% endif %}`;
 
 export const chatTemplates = {
+  /** Knows no tools. */
+  plain: withCalls(''),
   hermes: `${tools}${withCalls('<tool_call>{{ c.function | tojson }}</tool_call>')}`,
   mistral: `${tools}${withCalls('[TOOL_CALLS][{{ c.function | tojson }}]')}`,
   llama3: `{# <|start_header_id|> "parameters" #}${tools}${withCalls('{{ c.function | tojson }}')}`,

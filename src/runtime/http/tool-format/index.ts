@@ -7,8 +7,16 @@ import type { ToolFormat } from './tool-format.ts';
 
 const formats: readonly ToolFormat[] = [hermes, mistral, llama3];
 
-/** The format that a chat template teaches; undefined where it knows no tools, or none of these. */
-export const toolFormatOf = (template: string): ToolFormat | undefined =>
-  formats.find((format) => format.fits(template));
+/** How a model writes calls, and whether its template says so itself. */
+export interface ModelToolFormat {
+  readonly format: ToolFormat;
+  /** The template takes tools; otherwise they are told in a system message (told.ts), and calls are as in Hermes. */
+  readonly isNative: boolean;
+}
+
+export function toolFormatOf(template: string): ModelToolFormat {
+  const format = formats.find((candidate) => candidate.fits(template));
+  return { format: format ?? hermes, isNative: format !== undefined };
+}
 
 export type { Callable, CallReader, ToolFormat } from './tool-format.ts';

@@ -6,8 +6,9 @@ import { chatTemplates } from '../../testing/chat-templates.ts';
 import { createMessageReader, messageOf } from '../message-reader.ts';
 import { createThoughtReader, thoughtState } from '../reasoning.ts';
 import { toolFormatOf, type ToolFormat } from './index.ts';
+import { tellTools } from './told.ts';
 
-const formatOf = (name: keyof typeof chatTemplates): ToolFormat => toolFormatOf(chatTemplates[name]) as ToolFormat;
+const formatOf = (name: keyof typeof chatTemplates): ToolFormat => toolFormatOf(chatTemplates[name]).format;
 
 /** What a text comes to, cut into pieces at these places. */
 function read(name: keyof typeof chatTemplates, text: string, cuts: readonly number[] = []): AssistantMessage {
@@ -71,6 +72,34 @@ const compact = (message: AssistantMessage): object =>
           function: { ...call.function, arguments: JSON.stringify(JSON.parse(call.function.arguments)) },
         })),
       };
+
+describe('formats', () => {
+  it('are those of the template, or told in a system message', () => {
+    expect(toolFormatOf('{{ messages }}').isNative).toBe(false);
+    const tools = [{ name: 'f', description: 'd', parameters: { type: 'object' }, strict: false }];
+    const messages = [
+      { role: 'system', content: 'Be brief.' },
+      {
+        role: 'assistant',
+        content: 'so',
+        tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{"x":1}' } }],
+      },
+      { role: 'tool', content: 'done', tool_call_id: 'a' },
+    ] as const;
+    const told = tellTools(messages, tools);
+    expect(told.map(({ role }) => role)).toEqual(['system', 'assistant', 'user']);
+    expect(told[0].content).toMatch(/^Be brief\.\n\n.*<tools>\n\{"name":"f","description":"d"/s);
+    // What is told back is read as what it was.
+    const reader = toolFormatOf('').format.createReader(() => 'id');
+    expect(messageOf(reader.push(told[1].content)).tool_calls?.[0].function).toEqual({
+      name: 'f',
+      arguments: '{"x":1}',
+    });
+    expect(told[2].content).toContain('done');
+    expect(tellTools(messages.slice(1), tools)[0].role).toBe('system');
+    expect(tellTools(messages, [])[0].content).toBe('Be brief.');
+  });
+});
 
 describe('answers', () => {
   it.each(texts)('of %s: %j, however they are cut', (name, text, expected) => {
