@@ -2,13 +2,14 @@
 
 import type { WeightSource } from '../src/model/index.ts';
 import type { LlmShape } from '../src/spec/index.ts';
-import { f32, list, tensorTypes, text, u32, type RawGguf, type RawTensor, type TypedValue } from './gguf.ts';
+import { bool, f32, list, tensorTypes, text, u32, type RawGguf, type RawTensor, type TypedValue } from './gguf.ts';
 import { modelParts } from './oracle/model-gguf.ts';
 import type { GgufValue } from './oracle/gguf-writer.ts';
 
 function typed(value: GgufValue): TypedValue {
   if ('u32' in value) return u32(value.u32);
   if ('f32' in value) return f32(value.f32);
+  if ('bool' in value) return bool(value.bool);
   if ('string' in value) return text(value.string);
   if ('strings' in value) return list('string', value.strings);
   if ('f32s' in value) return list('f32', value.f32s);

@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../src/core/index.ts';
 import { argmax, createReference, graphOf, randomWeights, type Op, type WeightSource } from '../../src/model/index.ts';
-import type { GqaShape, LlmShape, MoeShape, RoutingShape } from '../../src/spec/index.ts';
+import type { GqaShape, LlmShape, MlaShape, MoeShape, RoutingShape } from '../../src/spec/index.ts';
 import { llamaCppAbsent, runLlamaCpp, type LlamaCppResult } from './llama-cpp.ts';
 
 /** Largest difference of any logit; both sides store float32, and were seen to differ by 2e-5 at most. */
@@ -147,6 +147,58 @@ const phi4: LlmShape = {
   tiedEmbeddings: true,
   rope: { theta: 10_000 },
   attention: { ...attention, ropeHeadDim: 12 },
+};
+
+const latent: MlaShape = {
+  kind: 'mla',
+  heads: 4,
+  queryRank: 24,
+  kvRank: 32,
+  nopeHeadDim: 16,
+  ropeHeadDim: 8,
+  valueHeadDim: 12,
+  // DeepSeek's stretch of scores for a fourfold context.
+  scoreFactor: (0.1 * Math.log(4) + 1) ** 2,
+};
+const sigmoidMixture: MoeShape = {
+  kind: 'moe',
+  experts: 8,
+  activeExperts: 3,
+  expertFfn: 48,
+  sharedExperts: 2,
+  sharedFfn: 48,
+  denseLayers: 1,
+  denseFfn: 96,
+  routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice', groups: { count: 4, active: 2 } },
+  expertBias: false,
+};
+const deepseek: LlmShape = {
+  ...tiny,
+  arch: 'deepseek_v3',
+  rope: {
+    theta: 10_000,
+    scaling: {
+      kind: 'yarn',
+      factor: 4,
+      originalContext: 64,
+      betaFast: 32,
+      betaSlow: 1,
+      attentionFactor: 1,
+      truncate: true,
+    },
+  },
+  attention: latent,
+  mlp: sigmoidMixture,
+};
+const { queryRank: _, scoreFactor: __, ...wholeQueries } = latent;
+/** llama.cpp knows V2-Lite, which has no bottleneck of the queries, by its 27 layers. */
+const deepseekLite: LlmShape = {
+  ...deepseek,
+  hidden: 32,
+  layers: 27,
+  rope: { theta: 10_000 },
+  attention: wholeQueries,
+  mlp: { ...sigmoidMixture, expertFfn: 16, sharedFfn: 16, routing: { score: 'softmax', normalize: false, scale: 1 } },
 };
 
 interface Without {
@@ -297,6 +349,41 @@ const cases: readonly Case[] = [
         op: (op) => (op.kind === 'moe' ? { ...op, activation: 'silu' } : op),
       },
     ],
+  },
+  {
+    name: 'deepseek_v3: latent attention, YaRN, experts chosen by sigmoid in groups, shared experts',
+    shape: deepseek,
+    without: [
+      { feature: 'the stretch of scores', shape: { ...deepseek, attention: { ...latent, scoreFactor: 1 } } },
+      { feature: 'scaling of rope', shape: { ...deepseek, rope: { theta: 10_000 } } },
+      {
+        feature: 'groups of experts',
+        shape: {
+          ...deepseek,
+          mlp: { ...sigmoidMixture, routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice' } },
+        },
+      },
+      {
+        feature: 'the scale of experts',
+        shape: { ...deepseek, mlp: { ...sigmoidMixture, routing: { ...sigmoidMixture.routing, scale: 1 } } },
+      },
+    ],
+  },
+  {
+    name: 'deepseek_v2: queries without a bottleneck, experts weighted by softmax without normalizing',
+    shape: deepseekLite,
+    without: {
+      feature: 'weights as they are',
+      shape: {
+        ...deepseekLite,
+        mlp: {
+          ...sigmoidMixture,
+          expertFfn: 16,
+          sharedFfn: 16,
+          routing: { score: 'softmax', normalize: true, scale: 1 },
+        },
+      },
+    },
   },
 ];
 

@@ -4,7 +4,7 @@
 import { roundToF16 } from '../../src/wafer/index.ts';
 
 /** Value types of GGUF metadata that are written here. */
-const types = { u32: 4, i32: 5, f32: 6, string: 8, array: 9 } as const;
+const types = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
 /** Element types of tensors (ggml.h). */
 const tensorTypes = { f32: 0, f16: 1, q8_0: 8 } as const;
 export type GgufType = keyof typeof tensorTypes;
@@ -13,6 +13,7 @@ const alignment = 32;
 export type GgufValue =
   | { readonly u32: number }
   | { readonly f32: number }
+  | { readonly bool: boolean }
   | { readonly string: string }
   | { readonly strings: readonly string[] }
   | { readonly f32s: readonly number[] }
@@ -112,6 +113,9 @@ export function encodeGguf(
     else if ('string' in value) {
       u32(types.string);
       string(value.string);
+    } else if ('bool' in value) {
+      u32(types.bool);
+      put(Buffer.of(value.bool ? 1 : 0));
     } else if ('f32' in value) {
       u32(types.f32);
       f32(value.f32);

@@ -2,6 +2,7 @@
 
 import type { GqaShape, LlmShape, MoeShape, YarnScaling } from '../../src/spec/index.ts';
 import type { WeightSource } from '../../src/model/index.ts';
+import { cutUpProjections, latentKeys, latentMixtureKeys, latentNames } from './latent-gguf.ts';
 import { encodeGguf, type GgufTensor, type GgufType, type GgufValue } from './gguf-writer.ts';
 
 /** How llama.cpp runs an architecture of ours. */
@@ -18,6 +19,7 @@ interface Target {
 export function targetOf({ arch, attention }: LlmShape): Target {
   if (['qwen2', 'qwen3', 'gemma2', 'phi3'].includes(arch)) return { architecture: arch, interleaved: false };
   if (arch === 'qwen3_moe') return { architecture: 'qwen3moe', interleaved: false };
+  if (arch === 'deepseek_v3') return { architecture: 'deepseek2', interleaved: false };
   if (arch === 'gpt_oss') return { architecture: 'gpt-oss', interleaved: false };
   const windowed = attention.kind === 'gqa' && attention.slidingWindow !== undefined;
   return { architecture: windowed ? 'granite_swa' : 'llama', interleaved: true };
@@ -56,6 +58,7 @@ const ownNames: Readonly<Record<string, readonly (readonly [RegExp, string])[]>>
     [/^model\.layers\.(\d+)\.pre_feedforward_layernorm\./, 'blk.$1.ffn_norm.'],
     [/^model\.layers\.(\d+)\.post_feedforward_layernorm\./, 'blk.$1.post_ffw_norm.'],
   ],
+  deepseek_v3: latentNames,
   gpt_oss: [
     [/^model\.layers\.(\d+)\.post_attention_layernorm\./, 'blk.$1.post_attention_norm.'],
     [/^model\.layers\.(\d+)\.self_attn\.sinks$/, 'blk.$1.attn_sinks.weight'],
@@ -103,9 +106,8 @@ export function llama3Divisors({ theta, scaling }: LlmShape['rope'], headDim: nu
 /** How many times the original context models with LongRoPE are written to have, so that the long divisors hold. */
 const longRopeStretch = 8;
 
-function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string): Record<string, GgufValue> {
-  const { mlp, rope } = shape;
-  const windowed = attention.slidingWindow;
+function metadataOf(shape: LlmShape, architecture: string): Record<string, GgufValue> {
+  const { attention, mlp, rope } = shape;
   // The smallest SentencePiece vocabulary that loads: special tokens, all bytes, then pieces that never match.
   const specials = ['<unk>', '<s>', '</s>'];
   const pieces = Array.from({ length: shape.vocab }, (_, id) => {
@@ -121,19 +123,18 @@ function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string):
     [`${architecture}.context_length`]: { u32: shape.maxContext },
     [`${architecture}.embedding_length`]: { u32: shape.hidden },
     [`${architecture}.block_count`]: { u32: shape.layers },
-    [`${architecture}.feed_forward_length`]: { u32: mlp.kind === 'dense' ? mlp.ffn : mlp.expertFfn },
+    [`${architecture}.feed_forward_length`]: {
+      u32: mlp.kind === 'dense' ? mlp.ffn : mlp.denseLayers > 0 ? mlp.denseFfn : mlp.expertFfn,
+    },
     ...(mlp.kind === 'dense' ? {} : mixtureKeys(mlp, architecture)),
+    ...(mlp.kind === 'moe' && attention.kind === 'mla' ? latentMixtureKeys(mlp, architecture) : {}),
     ...(rope.scaling?.kind === 'yarn' ? yarnKeys(rope.scaling, architecture) : {}),
-    [`${architecture}.attention.head_count`]: { u32: attention.heads },
-    [`${architecture}.attention.head_count_kv`]: { u32: attention.kvHeads },
-    [`${architecture}.attention.key_length`]: { u32: attention.headDim },
-    [`${architecture}.attention.value_length`]: { u32: attention.headDim },
+    ...(rope.scaling?.kind === 'yarn' && attention.kind === 'mla' && attention.scoreFactor !== undefined
+      ? yarnScoreKeys(rope.scaling, attention.scoreFactor, architecture)
+      : {}),
+    ...(attention.kind === 'mla' ? latentKeys(attention, architecture) : groupedKeys(attention, architecture)),
     [`${architecture}.attention.layer_norm_rms_epsilon`]: { f32: shape.normEps },
-    [`${architecture}.rope.dimension_count`]: { u32: attention.ropeHeadDim ?? attention.headDim },
     [`${architecture}.rope.freq_base`]: { f32: shape.rope.theta },
-    ...(attention.softcap === undefined
-      ? {}
-      : { [`${architecture}.attn_logit_softcapping`]: { f32: attention.softcap } }),
     ...(shape.logitSoftcap === undefined
       ? {}
       : { [`${architecture}.final_logit_softcapping`]: { f32: shape.logitSoftcap } }),
@@ -143,7 +144,6 @@ function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string):
           [`${architecture}.rope.scaling.original_context_length`]: { u32: shape.maxContext / longRopeStretch },
           [`${architecture}.rope.scaling.attn_factor`]: { f32: shape.rope.scaling.attentionFactor },
         }),
-    ...(windowed === undefined ? {} : { [`${architecture}.attention.sliding_window`]: { u32: windowed } }),
     ...(architecture !== 'granite_swa'
       ? {}
       : {
@@ -162,6 +162,21 @@ function metadataOf(shape: LlmShape, attention: GqaShape, architecture: string):
   };
 }
 
+function groupedKeys(attention: GqaShape, architecture: string): Record<string, GgufValue> {
+  const windowed = attention.slidingWindow;
+  return {
+    [`${architecture}.attention.head_count`]: { u32: attention.heads },
+    [`${architecture}.attention.head_count_kv`]: { u32: attention.kvHeads },
+    [`${architecture}.attention.key_length`]: { u32: attention.headDim },
+    [`${architecture}.attention.value_length`]: { u32: attention.headDim },
+    [`${architecture}.rope.dimension_count`]: { u32: attention.ropeHeadDim ?? attention.headDim },
+    ...(attention.softcap === undefined
+      ? {}
+      : { [`${architecture}.attn_logit_softcapping`]: { f32: attention.softcap } }),
+    ...(windowed === undefined ? {} : { [`${architecture}.attention.sliding_window`]: { u32: windowed } }),
+  };
+}
+
 const mixtureKeys = (mlp: MoeShape, architecture: string): Record<string, GgufValue> => ({
   [`${architecture}.expert_count`]: { u32: mlp.experts },
   [`${architecture}.expert_used_count`]: { u32: mlp.activeExperts },
@@ -175,6 +190,15 @@ const yarnKeys = (scaling: YarnScaling, architecture: string): Record<string, Gg
   [`${architecture}.rope.scaling.original_context_length`]: { u32: scaling.originalContext },
   [`${architecture}.rope.scaling.yarn_beta_fast`]: { f32: scaling.betaFast },
   [`${architecture}.rope.scaling.yarn_beta_slow`]: { f32: scaling.betaSlow },
+});
+
+/** The weight of the logarithm in the stretch of which scores take the square. */
+const yarnScoreKeys = (
+  { factor }: YarnScaling,
+  scoreFactor: number,
+  architecture: string,
+): Record<string, GgufValue> => ({
+  [`${architecture}.rope.scaling.yarn_log_multiplier`]: { f32: (Math.sqrt(scoreFactor) - 1) / Math.log(factor) },
 });
 
 /** Tensors of one name, as the experts of a layer have it, become one, in the order in which they come. */
@@ -204,7 +228,6 @@ export function modelGguf(shape: LlmShape, weights: WeightSource, type: GgufType
 /** The same before it is written, for tests that change it. */
 export function modelParts(shape: LlmShape, weights: WeightSource, type: GgufType = 'f32'): GgufParts {
   const { attention } = shape;
-  if (attention.kind !== 'gqa') throw new Error('only grouped-query attention is written');
   const { architecture, interleaved } = targetOf(shape);
   const named = weights.names.map((name): GgufTensor => {
     const extents = weights.shape(name);
@@ -214,22 +237,23 @@ export function modelParts(shape: LlmShape, weights: WeightSource, type: GgufTyp
       name: ggufName(name, shape.arch),
       shape: extents,
       type: extents.length > 1 ? type : 'f32',
-      values: rotary
-        ? interleaveRows(values, attention.headDim, extents[0])
-        : // llama.cpp multiplies by the stored weight: the converter adds the 1.
-          shape.arch === 'gemma2' && name.endsWith('norm.weight')
-          ? values.map((x) => x + 1)
-          : values,
+      values:
+        rotary && attention.kind === 'gqa'
+          ? interleaveRows(values, attention.headDim, extents[0])
+          : // llama.cpp multiplies by the stored weight: the converter adds the 1.
+            shape.arch === 'gemma2' && name.endsWith('norm.weight')
+            ? values.map((x) => x + 1)
+            : values,
     };
   });
-  const tensors = stackExperts(named);
+  const tensors = cutUpProjections(shape, stackExperts(named));
   if (shape.rope.scaling?.kind === 'longrope') {
     const values = Float32Array.from(shape.rope.scaling.divisors);
     tensors.push({ name: 'rope_factors_long.weight', shape: [values.length], values });
     // Wrong wherever it is used.
     tensors.push({ name: 'rope_factors_short.weight', shape: [values.length], values: values.map((x) => 3 * x) });
   }
-  const divisors = llama3Divisors(shape.rope, attention.headDim);
+  const divisors = attention.kind === 'gqa' ? llama3Divisors(shape.rope, attention.headDim) : undefined;
   if (divisors !== undefined) tensors.push({ name: 'rope_freqs.weight', shape: [divisors.length], values: divisors });
   if (architecture === 'granite_swa') {
     // exp(-1e9) is 0: a sink that takes no weight.
@@ -237,5 +261,5 @@ export function modelParts(shape: LlmShape, weights: WeightSource, type: GgufTyp
     for (let layer = 0; layer < shape.layers; layer++)
       tensors.push({ name: `blk.${layer}.attn_sinks.weight`, shape: [attention.heads], values });
   }
-  return { metadata: metadataOf(shape, attention, architecture), tensors };
+  return { metadata: metadataOf(shape, architecture), tensors };
 }

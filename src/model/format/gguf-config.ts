@@ -3,6 +3,7 @@
 
 import { fail, IngotError, type Diagnostic } from '../../core/index.ts';
 import { parseConfig, type ParsedConfig } from '../arch/index.ts';
+import { latentConfig, latentHandledKeys, latentKeys, latentModelType, latentStretch } from './gguf-latent.ts';
 import { ggufNames } from './gguf-names.ts';
 import { llama3Scaling } from './gguf-rope.ts';
 import type { GgufTensor, GgufValue } from './gguf.ts';
@@ -23,7 +24,6 @@ const modelTypes: Readonly<Record<string, string>> = {
   gemma2: 'gemma2',
   glm4moe: 'glm4_moe',
   'gpt-oss': 'gpt_oss',
-  deepseek2: 'deepseek_v3',
 };
 /** Norm weights of these are offsets from 1, and the converter added it. */
 const offsetNormFamilies: ReadonlySet<unknown> = new Set(['gemma2']);
@@ -109,11 +109,13 @@ export function ggufConfig(
   const prefix = `${String(architecture)}.`;
   const get = (key: string): unknown => plain(metadata.get(prefix + key));
   const config: Record<string, unknown> = { model_type: modelTypeOf(architecture, get) };
-  const mixture = moeKeys[String(config['model_type'])] ?? {};
+  const isLatent = architecture === 'deepseek2';
+  const own = isLatent ? latentKeys : (moeKeys[String(config['model_type'])] ?? {});
   for (const key of metadata.keys()) {
     if (!key.startsWith(prefix)) continue;
     const suffix = key.slice(prefix.length);
-    if (Object.hasOwn(mixture, suffix)) config[mixture[suffix]] = get(suffix);
+    if (Object.hasOwn(own, suffix)) config[own[suffix]] = get(suffix);
+    else if (isLatent && latentHandledKeys.includes(suffix)) continue;
     else if (Object.hasOwn(sameKeys, suffix)) config[sameKeys[suffix]] ??= get(suffix);
     // The reader of configurations refuses what it does not know, under this name.
     else if (!handledKeys.has(suffix)) config[key] = get(suffix);
@@ -135,7 +137,8 @@ export function ggufConfig(
 
   const headDim = Number(config['head_dim'] ?? Number(config['hidden_size']) / Number(config['num_attention_heads']));
   const valueDim = get('attention.value_length') ?? headDim;
-  if (valueDim !== headDim && !Number.isNaN(headDim)) config[`${prefix}attention.value_length`] = valueDim;
+  if (isLatent) Object.assign(config, latentConfig(get));
+  else if (valueDim !== headDim && !Number.isNaN(headDim)) config[`${prefix}attention.value_length`] = valueDim;
   if (config['model_type'] === 'gemma2') {
     config['query_pre_attn_scalar'] =
       config['num_hidden_layers'] === gemma27bLayers
@@ -143,7 +146,8 @@ export function ggufConfig(
         : headDim;
   }
   const rotated = get('rope.dimension_count') ?? headDim;
-  if (rotated !== headDim && !Number.isNaN(headDim)) config['partial_rotary_factor'] = Number(rotated) / headDim;
+  if (!isLatent && rotated !== headDim && !Number.isNaN(headDim))
+    config['partial_rotary_factor'] = Number(rotated) / headDim;
   const divisors = tensors.find(({ name }) => name === ROPE_DIVISORS);
   const recovered = divisors === undefined ? longRope() : recoverScaling(divisors);
   const isStatedTwice = recovered?.['rope_type'] === 'longrope' && get('rope.scaling.type') === 'longrope';
@@ -157,7 +161,7 @@ export function ggufConfig(
     });
   }
   const scaling = stated ?? recovered;
-  if (scaling !== undefined) config['rope_scaling'] = scaling;
+  if (scaling !== undefined) config['rope_scaling'] = isLatent ? { ...scaling, ...latentStretch(get) } : scaling;
   const parsed = inKeysOfTheFile(prefix, () => parseConfig(config, where));
   return {
     ...parsed,
@@ -207,6 +211,7 @@ export function ggufConfig(
 }
 
 function modelTypeOf(architecture: unknown, get: (key: string) => unknown): unknown {
+  if (architecture === 'deepseek2') return latentModelType(get);
   if (architecture !== 'llama') return modelTypes[String(architecture)] ?? architecture;
   // The converter writes mixtral and mistral as llama.
   if (Number(get('expert_count') ?? 0) > 0) return 'mixtral';
@@ -310,7 +315,7 @@ function shortestDecimal(float: number): number {
 /** Names of config.json in diagnostics become those of the file. */
 function inKeysOfTheFile<T>(prefix: string, read: () => T): T {
   const names = new Map([
-    ...Object.values(moeKeys).flatMap((keys) =>
+    ...[...Object.values(moeKeys), ...(prefix === 'deepseek2.' ? [latentKeys] : [])].flatMap((keys) =>
       Object.entries(keys).map(([key, name]) => [name, prefix + key] as const),
     ),
     ...Object.entries(sameKeys).map(([key, name]) => [name, prefix + key] as const),

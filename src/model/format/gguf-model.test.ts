@@ -83,6 +83,42 @@ const gptOss: LlmShape = {
   attention: { ...attention, qkvBias: true, outBias: true, sinks: true, slidingWindow: 5, fullAttentionEvery: 2 },
   mlp: { ...mixture, routing: { ...mixture.routing, bias: 'logits' }, expertBias: true },
 };
+const latent = { kind: 'mla', heads: 2, kvRank: 10, nopeHeadDim: 6, ropeHeadDim: 4, valueHeadDim: 5 } as const;
+const deepseek: LlmShape = {
+  ...tiny,
+  arch: 'deepseek_v3',
+  rope: {
+    theta: 10_000,
+    scaling: {
+      kind: 'yarn',
+      factor: 4,
+      originalContext: 16,
+      betaFast: 32,
+      betaSlow: 1,
+      attentionFactor: 1,
+      truncate: true,
+    },
+  },
+  attention: { ...latent, queryRank: 7, scoreFactor: (0.1 * 0.5 * Math.log(4) + 1) ** 2 },
+  mlp: {
+    kind: 'moe',
+    experts: 4,
+    activeExperts: 2,
+    expertFfn: 6,
+    sharedExperts: 2,
+    sharedFfn: 6,
+    denseLayers: 1,
+    denseFfn: 20,
+    routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice', groups: { count: 2, active: 1 } },
+    expertBias: false,
+  },
+};
+const deepseekLite: LlmShape = {
+  ...deepseek,
+  rope: { theta: 10_000 },
+  attention: latent,
+  mlp: { ...(deepseek.mlp as MoeShape), routing: { score: 'softmax', normalize: false, scale: 1 } },
+};
 const llama3: LlmShape['rope'] = {
   theta: 500_000,
   scaling: { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 8192 },
@@ -114,6 +150,8 @@ describe('a model as GGUF and its weights in Hugging Face order', () => {
     ['qwen3', { ...tiny, arch: 'qwen3', attention: { ...attention, headDim: 16, qkNorm: true } }],
     ['gemma2', gemma2],
     ['phi3', phi3],
+    ['deepseek_v3', deepseek],
+    ['deepseek_v2 with whole up-projections', deepseekLite],
     ['mixtral', { ...tiny, arch: 'mixtral', mlp: mixture }],
     ['qwen3_moe', { ...tiny, arch: 'qwen3_moe', attention: { ...attention, qkNorm: true }, mlp: mixture }],
     ['gpt_oss', gptOss],

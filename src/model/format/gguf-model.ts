@@ -8,6 +8,7 @@ import { checkTensors, checkTokenizer } from './cross-checks.ts';
 import { readGeneration, type GenerationDefaults } from './generation.ts';
 import { CONFIGURING_TENSORS, ggufConfig } from './gguf-config.ts';
 import type { ByteSource } from './gguf-cursor.ts';
+import { joinLatent } from './gguf-latent.ts';
 import { ggufNames } from './gguf-names.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
 import { ggufWeights } from './gguf-weights.ts';
@@ -41,10 +42,12 @@ export function readGgufModel(source: ByteSource, where: string): GgufModel {
     where,
   );
   const rotaryHeadDim = interleaved && shape.attention.kind === 'gqa' ? shape.attention.headDim : undefined;
-  const weights = ggufWeights(
-    source,
-    tensors.filter(({ name }) => !CONFIGURING_TENSORS.has(name)),
-    { names, rotaryHeadDim, normOffset },
+  const weights = joinLatent(
+    ggufWeights(
+      source,
+      tensors.filter(({ name }) => !CONFIGURING_TENSORS.has(name)),
+      { names, rotaryHeadDim, normOffset },
+    ),
   );
   checkTensors(weights, shape, {
     where,

@@ -49,6 +49,17 @@ const ownModules: Readonly<Record<string, readonly (readonly [string, string])[]
     ['ffn_up_exps', `block_sparse_moe.experts.${EXPERT}.w3`],
     ['ffn_down_exps', `block_sparse_moe.experts.${EXPERT}.w2`],
   ],
+  deepseek2: [
+    ['attn_q_a', 'self_attn.q_a_proj'],
+    ['attn_q_a_norm', 'self_attn.q_a_layernorm'],
+    ['attn_q_b', 'self_attn.q_b_proj'],
+    ['attn_kv_a_mqa', 'self_attn.kv_a_proj_with_mqa'],
+    ['attn_kv_a_norm', 'self_attn.kv_a_layernorm'],
+    ['attn_kv_b', 'self_attn.kv_b_proj'],
+    // The halves of kv_b in newer files.
+    ['attn_k_b', 'self_attn.k_b_proj'],
+    ['attn_v_b', 'self_attn.v_b_proj'],
+  ],
   'gpt-oss': [
     ['post_attention_norm', 'post_attention_layernorm'],
     ['ffn_gate_inp', 'mlp.router'],
