@@ -38,6 +38,12 @@ interface SimulateOptions {
   readonly heads?: number;
   readonly headDim?: number;
   readonly cached?: number;
+  readonly kvHeads?: number;
+  readonly hidden?: number;
+  readonly ffn?: number;
+  readonly context?: number;
+  readonly append?: boolean;
+  readonly gelu?: boolean;
   readonly reduce?: string;
   readonly algorithm?: string;
   readonly type: VectorType;
@@ -74,11 +80,17 @@ export const simulate: CliCommand<SimulateOptions> = {
       .addOption(wholeOption('--words <N>', 'collectives: values that each PE contributes', 1, largest('words')))
       .addOption(wholeOption('--group <N>', 'PEs per group, where there are groups', 1, largest('group')))
       .addOption(wholeOption('--m <N>', 'gemm: rows', 1, largest('m')))
-      .addOption(wholeOption('--k <N>', 'gemv, gemm: length that is summed over', 1, largest('k')))
+      .addOption(wholeOption('--k <N>', 'gemv, gemm: length that is summed over; top-k: how many', 1, largest('k')))
       .addOption(wholeOption('--n <N>', 'length of the outcome of kernels', 1, largest('n')))
-      .addOption(wholeOption('--heads <N>', 'attention: heads', 1, largest('heads')))
-      .addOption(wholeOption('--head-dim <N>', 'attention: width of a head', 1, largest('head-dim')))
+      .addOption(wholeOption('--heads <N>', 'attention, decode-layer: heads', 1, largest('heads')))
+      .addOption(wholeOption('--kv-heads <N>', 'decode-layer: heads of keys and values', 1, largest('kv-heads')))
+      .addOption(wholeOption('--head-dim <N>', 'attention, decode-layer: width of a head', 1, largest('head-dim')))
       .addOption(wholeOption('--cached <N>', 'attention: positions in the cache', 1, largest('cached')))
+      .addOption(wholeOption('--hidden <N>', 'decode-layer: width of the model', 1, largest('hidden')))
+      .addOption(wholeOption('--ffn <N>', 'decode-layer: width of the MLP', 1, largest('ffn')))
+      .addOption(wholeOption('--context <N>', 'decode-layer: positions attended to', 1, largest('context')))
+      .option('--append', 'decode-layer: the token enters the cache, balanced by shifts')
+      .option('--gelu', 'glu, decode-layer: GELU (tanh form) instead of SiLU')
       .option('--reduce <collective>', 'kernels: what sums over PEs, see --list')
       .option('--algorithm <name>', 'reduce, all-reduce: by which algorithm, or auto for the cheapest, see --list')
       .addOption(choiceOption('--type <type>', 'of all values', ['fp16', 'fp32']).default('fp32', 'fp32'))
@@ -142,7 +154,11 @@ export const simulate: CliCommand<SimulateOptions> = {
         expected: `one of ${Object.keys(targets).join(', ')}`,
         suggestion: 'see ingot simulate --list',
       });
-    const points = pointsOf(kernel, { ...options, sizes: givenSizes(options) }, options.sweep ?? []);
+    const points = pointsOf(
+      kernel,
+      { ...options, sizes: givenSizes(options), switches: givenSwitches(options) },
+      options.sweep ?? [],
+    );
     const outcomes = await simulateAll(io, points, wantedOf(options));
     if (outcomes === undefined) return INTERRUPTED;
     const reports = outcomes.map(({ report }) => report);
@@ -164,24 +180,34 @@ export const simulate: CliCommand<SimulateOptions> = {
 };
 
 const listDocument = () => ({
-  kernels: Object.values(targets).map(({ id, kind, about, sizes, reduces = [], algorithms = [] }) => ({
-    id,
-    kind,
-    about,
-    reduces,
-    algorithms,
-    sizes: Object.fromEntries(
-      Object.entries(sizes).map(([name, size]) => [name, { about: size.about, max: size.max }]),
-    ),
-  })),
+  kernels: Object.values(targets).map(
+    ({ id, kind, about, sizes, reduces = [], algorithms = [], switches = {}, types }) => ({
+      id,
+      kind,
+      about,
+      reduces,
+      algorithms,
+      switches,
+      ...(types === undefined ? {} : { types }),
+      sizes: Object.fromEntries(
+        Object.entries(sizes).map(([name, size]) => [name, { about: size.about, max: size.max }]),
+      ),
+    }),
+  ),
 });
 
 /** Options that are sizes of a target, where they were given. */
 function givenSizes(options: SimulateOptions): Record<string, number> {
-  const { words, group, m, k, n, heads, headDim, cached } = options;
-  const all = Object.entries({ words, group, m, k, n, heads, 'head-dim': headDim, cached });
+  const { words, group, m, k, n, heads, headDim, kvHeads, cached, hidden, ffn, context } = options;
+  const named = { 'head-dim': headDim, 'kv-heads': kvHeads };
+  const all = Object.entries({ words, group, m, k, n, heads, ...named, cached, hidden, ffn, context });
   return Object.fromEntries(all.filter((size): size is [string, number] => size[1] !== undefined));
 }
+
+const givenSwitches = ({ append = false, gelu = false }: SimulateOptions): string[] => [
+  ...(append ? ['append'] : []),
+  ...(gelu ? ['gelu'] : []),
+];
 
 function wantedOf({ engine, breakdown, heatmap, trace, tracePes, traceLinks = false, mesh }: SimulateOptions): Wanted {
   if (heatmap !== undefined && !['.svg', '.png'].includes(extname(heatmap)))

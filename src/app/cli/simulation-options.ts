@@ -4,7 +4,7 @@ import { fail, nearest } from '../../core/index.ts';
 import type { PeSet } from '../../wafer/machine/index.ts';
 import type { VectorType } from '../../wafer/index.ts';
 import type { Point } from '../simulate/point.ts';
-import { findTarget, type Target } from '../simulate/target.ts';
+import { findTarget, sizesOf, type Target } from '../simulate/target.ts';
 import { invalid, parseMesh, type Mesh } from './command.ts';
 
 /** Points of one sweep. */
@@ -23,6 +23,8 @@ export interface PointOptions {
   readonly seed: number;
   /** Sizes that were given, by name. */
   readonly sizes: Readonly<Record<string, number>>;
+  /** What was switched on. */
+  readonly switches: readonly string[];
   /** The collective that was given for a kernel. */
   readonly reduce?: string;
   /** The algorithm that was given for a collective over the mesh. */
@@ -91,27 +93,28 @@ export function pointsOf(kernel: string, given: PointOptions, sweeps: readonly S
       found: String(count),
     });
   for (const name of Object.keys(given.sizes)) if (!Object.hasOwn(target.sizes, name)) unusedSize(name, target);
+  for (const name of given.switches) if (!Object.hasOwn(target.switches ?? {}, name)) unusedSize(name, target);
 
   let combinations: PointOptions[] = [given];
   for (const { name, values } of sweeps)
     combinations = combinations.flatMap((options) => values.map((value) => withValue(options, name, value)));
   return combinations
-    .map(({ mesh, type, wafer, seed, sizes, reduce = target.reduces?.[0], algorithm = target.algorithms?.[0] }) => ({
-      kernel,
-      width: mesh.width,
-      height: mesh.height,
-      type,
-      wafer,
-      seed,
-      ...(reduce === undefined ? {} : { reduce }),
-      ...(algorithm === undefined ? {} : { algorithm }),
-      sizes: Object.fromEntries(
-        Object.entries(target.sizes).flatMap(([name, { otherwise }]) => {
-          const size = sizes[name] ?? otherwise?.(mesh);
-          return size === undefined ? [] : [[name, size]];
-        }),
-      ),
-    }))
+    .map((options) => {
+      const { mesh, type, wafer, seed, sizes, switches } = options;
+      const { reduce = target.reduces?.[0], algorithm = target.algorithms?.[0] } = options;
+      return {
+        kernel,
+        width: mesh.width,
+        height: mesh.height,
+        type,
+        wafer,
+        seed,
+        ...(reduce === undefined ? {} : { reduce }),
+        ...(algorithm === undefined ? {} : { algorithm }),
+        ...(switches.length === 0 ? {} : { switches }),
+        sizes: sizesOf(target, sizes, mesh),
+      };
+    })
     .map((point) => checkSizes(point, target));
 }
 
@@ -127,6 +130,13 @@ function withValue(options: PointOptions, name: string, value: string): PointOpt
 }
 
 function checkSizes(point: Point, target: Target): Point {
+  if (target.types?.includes(point.type) === false)
+    fail({
+      code: 'TYPE_UNSUPPORTED',
+      message: `${target.id} does not work in ${point.type}`,
+      where: '--type',
+      expected: target.types.join(', '),
+    });
   if (point.reduce !== undefined && target.reduces?.includes(point.reduce) !== true)
     fail({
       code: 'REDUCE_UNKNOWN',
@@ -160,7 +170,7 @@ const unusedSize = (name: string, target: Target): never =>
     code: 'SIZE_UNUSED',
     message: `${target.id} has no such size`,
     where: `--${name}`,
-    expected: Object.keys(target.sizes)
+    expected: [...Object.keys(target.sizes), ...Object.keys(target.switches ?? {})]
       .map((size) => `--${size}`)
       .join(', '),
     suggestion: 'leave it out; "ingot simulate --list" shows what each takes',

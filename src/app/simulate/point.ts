@@ -17,6 +17,8 @@ export interface Point {
   readonly seed: number;
   /** Sizes by name, as `Target.sizes` lists them. */
   readonly sizes: Readonly<Record<string, number>>;
+  /** Of `Target.switches`, those that are on. */
+  readonly switches?: readonly string[];
   /** One of `Target.reduces`, where there are any. */
   readonly reduce?: string;
   /** One of `Target.algorithms`, where there are any. */
@@ -66,6 +68,8 @@ export interface PointReport {
   readonly pes: number;
   readonly type: VectorType;
   readonly sizes: Readonly<Record<string, number>>;
+  /** What is switched on. */
+  readonly switches?: readonly string[];
   /** Kernels that sum over PEs: the collective that does. */
   readonly reduce?: string;
   /** What was asked for (`auto` or a name), and what ran. */

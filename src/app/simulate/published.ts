@@ -19,11 +19,28 @@ function inUnitOf(row: PublishedRow, point: Point, cycles: number): number | und
   const { group, unit, conditions } = row;
   if (group === 'collective' && unit === 'cycles') return isSameLine(row, point) ? cycles : undefined;
   if (group === 'gemm' && unit === 'cycles') return isSameGemm(row, point) ? cycles : undefined;
+  if (group === 'decode' && unit === 'cycles') return isSameLayer(row, point) ? cycles : undefined;
   const isGemv = group === 'gemv' && unit === 'us' && point.kernel === 'gemv';
   // These rows do not state their mesh.
   if (!isGemv || conditions['N'] !== point.sizes['n'] || conditions['K'] !== point.sizes['k']) return undefined;
   const { clockGHz } = conditions;
   return typeof clockGHz === 'number' ? cycles / (clockGHz * 1000) : undefined;
+}
+
+/** One head as wide as the model, and nothing enters the cache. */
+function isSameLayer({ conditions }: PublishedRow, { kernel, width, height, sizes, switches }: Point): boolean {
+  const { hidden, context, ffn, heads, group } = sizes;
+  return (
+    kernel === 'decode-layer' &&
+    switches === undefined &&
+    JSON.stringify(conditions['mesh']) === JSON.stringify([width, height]) &&
+    conditions['hidden'] === hidden &&
+    conditions['context'] === context &&
+    conditions['ffn'] === ffn &&
+    heads === 1 &&
+    sizes['head-dim'] === hidden &&
+    Math.ceil(height / group) === conditions['groups']
+  );
 }
 
 /** Group sizes need not agree where an algorithm has no groups: the counts decide. */

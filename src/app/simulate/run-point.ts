@@ -93,7 +93,7 @@ function simulatePrepared(prepared: Prepared, wafer: Wafer, { engine, breakdown,
 }
 
 function facts(target: Target, point: Point, wafer: Wafer, program: MachineProgram) {
-  const { width, height, type, seed, sizes, reduce, algorithm } = point;
+  const { width, height, type, seed, sizes, reduce, algorithm, switches } = point;
   const { hop, ramp, vectorStartup, taskStart } = wafer;
   const fullest = Object.values(program.roles)
     .map((role) => sramOf(role, wafer.id))
@@ -112,6 +112,7 @@ function facts(target: Target, point: Point, wafer: Wafer, program: MachineProgr
     sizes,
     ...(reduce === undefined ? {} : { reduce }),
     ...(algorithm === undefined ? {} : { algorithm }),
+    ...(switches === undefined ? {} : { switches }),
     seed,
     colors: {
       used: new Set(program.routes.map((rule) => rule.color)).size,

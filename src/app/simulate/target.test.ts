@@ -4,7 +4,7 @@ import { findWafer, resolveWafer } from '../../spec/index.ts';
 import { simulate } from '../../sim/index.ts';
 import type { MemoryReader } from '../../wafer/machine/index.ts';
 import type { Point } from './point.ts';
-import { targets } from './target.ts';
+import { sizesOf, targets } from './target.ts';
 
 const wafer = resolveWafer(findWafer('wse2'));
 const mesh = { width: 4, height: 4 };
@@ -16,7 +16,7 @@ const pointOf = (id: string, type: Point['type'], reduce?: string): Point => ({
   wafer: 'wse2',
   seed: 3,
   sizes: Object.fromEntries(
-    Object.entries(targets[id].sizes).map(([name, size]) => [name, size.otherwise?.(mesh) ?? 2]),
+    Object.keys(targets[id].sizes).map((name) => [name, sizesOf(targets[id], {}, mesh)[name] ?? 2]),
   ),
   ...(reduce === undefined ? {} : { reduce }),
 });
@@ -28,7 +28,8 @@ const spoilt = (memory: MemoryReader): MemoryReader => ({
 
 describe.each(Object.values(targets).map(({ id }) => id))('%s', (id) => {
   const reduces = targets[id].reduces ?? [undefined];
-  it.each(reduces.flatMap((reduce) => [['fp16', reduce] as const, ['fp32', reduce] as const]))(
+  const types = targets[id].types ?? (['fp16', 'fp32'] as const);
+  it.each(reduces.flatMap((reduce) => types.map((type) => [type, reduce] as const)))(
     'in %s, sums by %s: the check accepts what a run leaves and refuses what is wrong',
     (type, reduce) => {
       const prepared = targets[id].prepare(pointOf(id, type, reduce), wafer);

@@ -2,7 +2,7 @@
 
 import { fail, nearest } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import type { Phase } from '../../wafer/index.ts';
+import type { Phase, VectorType } from '../../wafer/index.ts';
 import type { MachineProgram, MemoryImage, MemoryReader } from '../../wafer/machine/index.ts';
 import { collectiveTargets } from './collective-target.ts';
 import { kernelTargets } from './kernel/index.ts';
@@ -12,8 +12,10 @@ import type { Chosen, Point } from './point.ts';
 export interface Size {
   readonly about: string;
   readonly max: number;
-  /** Without a choice, on this mesh; absent where the target then chooses by itself. */
-  readonly otherwise: ((mesh: { readonly width: number; readonly height: number }) => number) | undefined;
+  /** Without a choice, on this mesh and with the sizes listed before; absent where the target then chooses by itself. */
+  readonly otherwise:
+    | ((mesh: { readonly width: number; readonly height: number }, sizes: Readonly<Record<string, number>>) => number)
+    | undefined;
 }
 
 /** Of the values that a run leaves, how many were compared, and how many were as they should be. */
@@ -40,6 +42,10 @@ export interface Target {
   readonly kind: 'collective' | 'mesh collective' | 'kernel';
   readonly about: string;
   readonly sizes: Readonly<Record<string, Size>>;
+  /** What may be switched on, by name, in words. */
+  readonly switches?: Readonly<Record<string, string>>;
+  /** Types that it works in; absent: all. */
+  readonly types?: readonly VectorType[];
   /** Kernels: collectives that they may sum by, the default first; absent when they sum nothing over PEs. */
   readonly reduces?: readonly string[];
   /** Ways to do it, the default first. */
@@ -63,4 +69,18 @@ export function findTarget(id: string): Target {
     expected: `one of ${Object.keys(targets).join(', ')}`,
     suggestion: near === undefined ? 'see ingot simulate --list' : `did you mean "${near}"?`,
   });
+}
+
+/** The sizes of a target: those given, and the others from the mesh and those before. */
+export function sizesOf(
+  { sizes }: Pick<Target, 'sizes'>,
+  given: Readonly<Record<string, number>>,
+  mesh: { readonly width: number; readonly height: number },
+): Record<string, number> {
+  const known: Record<string, number> = {};
+  for (const [name, { otherwise }] of Object.entries(sizes)) {
+    const size = given[name] ?? otherwise?.(mesh, known);
+    if (size !== undefined) known[name] = size;
+  }
+  return known;
 }

@@ -8,7 +8,10 @@ import type { LayerSpec } from './lower-layer.ts';
 
 /** The layer's `x` after the token; see `lowerLayer` for the tensors. */
 export function layerReference({ ops, context, append }: LayerSpec, tensors: Tensors): Float32Array {
-  const tensor = (name: string): Float32Array => Float32Array.from(tensors[name]);
+  const tensor = (name: string): Float32Array => {
+    const elements = tensors[name];
+    return elements instanceof Float32Array ? elements : Float32Array.from(elements);
+  };
   const values = new Map([['x', tensor('x')]]);
   const rowsOf = (cache: Float32Array, width: number, count: number): Float32Array[] =>
     Array.from({ length: count }, (_, position) => cache.slice(position * width, (position + 1) * width));

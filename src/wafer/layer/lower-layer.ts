@@ -136,7 +136,8 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
     switch (op.kind) {
       case 'rmsnorm': {
         const { at, layout } = valueOf(op.input);
-        if (op.groups !== 1 || byHeads.has(op.input)) return refuse(op, 'a norm over the whole vector');
+        if (op.groups !== 1 || op.passed !== undefined || byHeads.has(op.input))
+          return refuse(op, 'a norm over the whole vector');
         const w = `weight of ${op.out}`;
         object(w, layout.tile, 4);
         object('scaled', layout.tile, 0);
@@ -219,7 +220,7 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
           const outputs = out.elements[positionAlong(other, px, py)];
           for (let j = 0; j < outputs.length; j++) {
             if (outputs[j] < 0) continue;
-            const from = outputs[j] * o.k;
+            const from = (outputs[j] + (o.rows?.from ?? 0)) * o.k;
             for (let i = 0; i < kTile; i++)
               if (inputs[i] >= 0) tile[i * pitch + row + j] = weights[from + inputs[i]] * scale;
           }
@@ -248,6 +249,7 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
   }
 
   function rotate(op: RopeOp): void {
+    if (op.part !== undefined || op.neighbours === true) refuse(op, 'a rotation of whole heads by halves');
     const { at, layout } = valueOf(op.input);
     const length = layout.tile / 2;
     for (const { name, bank = 0 } of ropeMemory(1, type)) object(name, length, bank);

@@ -27,7 +27,10 @@ export function renderSimulation(report: PointReport, paint: Io['paint']): strin
   const by = report.reduce === undefined ? [] : [`sums by ${report.reduce}`];
   return `${[
     heading(`${kernel} on ${mesh.width} x ${mesh.height} PEs of ${wafer.name} (simulated, not measured)`),
-    wrap(`${report.about}; ${[...sizes, report.type, ...by].join(', ')}; inputs of seed ${report.seed}`, ''),
+    wrap(
+      `${report.about}; ${[...sizes, ...(report.switches ?? []), report.type, ...by].join(', ')}; inputs of seed ${report.seed}`,
+      '',
+    ),
     '',
     heading(`Cycles         ${formatCount(cycles)}`),
     line('closed form', `${formatCount(closedForm)}, simulated ${difference(cycles, closedForm)}`),
@@ -162,6 +165,12 @@ export function renderTargets(paint: Io['paint']): string {
     ...Object.entries(target.sizes).map(([name, { about }]) =>
       wrap(about, ' '.repeat(18), `      --${name.padEnd(10)}`),
     ),
+    ...Object.entries(target.switches ?? {}).map(([name, about]) =>
+      wrap(about, ' '.repeat(18), `      --${name.padEnd(10)}`),
+    ),
+    ...(target.types === undefined
+      ? []
+      : [wrap(`only ${target.types.join(', ')}`, ' '.repeat(18), '      --type      ')]),
     ...(target.reduces === undefined
       ? []
       : [wrap(`what sums over PEs: ${target.reduces.join(', ')}`, ' '.repeat(18), '      --reduce    ')]),

@@ -2,13 +2,15 @@
 
 import type { Target } from '../target.ts';
 import { attention } from './attention.ts';
+import { decodeLayer } from './decode-layer.ts';
 import { embedding } from './embedding.ts';
 import { kernelTarget } from './kernel-case.ts';
 import { cannon, gemm, gemv, tiled } from './matrix.ts';
+import { topK } from './top-k.ts';
 import { add, glu, rmsnorm, rope } from './vector.ts';
 
 export const kernelTargets: Readonly<Record<string, Target>> = Object.fromEntries(
-  [add, attention, embedding, gemm, cannon, tiled, gemv, glu, rmsnorm, rope].map((entry) => [
+  [add, attention, decodeLayer, embedding, gemm, cannon, tiled, gemv, glu, rmsnorm, rope, topK].map((entry) => [
     entry.id,
     kernelTarget(entry),
   ]),

@@ -24,6 +24,9 @@ export interface KernelEntry {
   readonly id: string;
   readonly about: string;
   readonly sizes: Readonly<Record<string, Size>>;
+  /** See `Target`. */
+  readonly switches?: Readonly<Record<string, string>>;
+  readonly types?: readonly VectorType[];
   /** Collectives that it may sum by, the default first; absent when it sums nothing over PEs. */
   readonly reduces?: readonly string[];
   /** Elements of all tensors together, copies on PEs included, roughly. */
@@ -36,12 +39,14 @@ const typeBytes = { fp16: 2, fp32: 4 } as const;
 const DRAWN_BYTES = 4;
 
 export function kernelTarget(entry: KernelEntry): Target {
-  const { id, about, sizes, reduces } = entry;
+  const { id, about, sizes, reduces, switches, types } = entry;
   return {
     id,
     kind: 'kernel',
     about,
     sizes,
+    ...(switches === undefined ? {} : { switches }),
+    ...(types === undefined ? {} : { types }),
     ...(reduces === undefined ? {} : { reduces }),
     bytes: (point) => entry.elements(point) * (typeBytes[point.type] + DRAWN_BYTES),
     prepare(point, wafer): Prepared {

@@ -36,17 +36,22 @@ export const glu: KernelEntry = {
   id: 'glu',
   about: 'silu(gate) up, element by element: exponential, division, product',
   sizes: { n },
+  switches: { gelu: 'the tanh form of GELU instead of SiLU' },
   elements: (point) => 10 * copies(point),
   build(point, wafer) {
     const size = point.sizes['n'];
     const [gate, up] = [tensor(size, point, 'gate'), tensor(size, point, 'up')];
+    const activation = point.switches?.includes('gelu') === true ? 'gelu-tanh' : 'silu';
     return {
-      kernel: lowerGlu({ ...along(point), size }, wafer),
+      kernel: lowerGlu({ ...along(point), size, activation }, wafer),
       tensors: { gate, up },
       outcomes: size,
       expected: (i) => {
-        const value = (gate[i] / (1 + Math.exp(-gate[i]))) * up[i];
-        return { value, error: 12 * unitRoundoff[point.type] * Math.abs(value) };
+        const x = gate[i];
+        const u = activation === 'silu' ? x : 2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3);
+        const value = (x / (1 + Math.exp(-u))) * up[i];
+        // Gates are at most 1, so GELU's argument is at most 1.7 and errs by a few units, and so does its exponential.
+        return { value, error: (activation === 'silu' ? 12 : 20) * unitRoundoff[point.type] * Math.abs(value) };
       },
     };
   },

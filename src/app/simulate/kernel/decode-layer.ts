@@ -1,0 +1,131 @@
+// One decode layer of a dense model for one token, as one program.
+
+import { definitionOf, graphOf } from '../../../model/index.ts';
+import { groupSize, layerReference, lowerLayer } from '../../../wafer/index.ts';
+import type { LayerSpec, Tensors } from '../../../wafer/index.ts';
+import { publishedGroup } from '../published-layer.ts';
+import type { Point } from '../point.ts';
+import { tensor, unitRoundoff, type KernelEntry } from './kernel-case.ts';
+
+/** Roundings of some ten operations in a row, and of sums whose terms are larger than they: see the layer's own test. */
+const UNITS = 64;
+
+const even = (n: number): number => 2 * Math.ceil(n / 2);
+
+export const decodeLayer: KernelEntry = {
+  id: 'decode-layer',
+  about:
+    'one decode layer: norm, q k v, rotation, attention over a distributed cache, output, norm, gated MLP, residual sums; ' +
+    'one two-level tree along each axis does all ten all-reduces',
+  sizes: {
+    hidden: {
+      about: 'width of the model (default: 8 per PE of the longer side)',
+      max: 32_768,
+      otherwise: ({ width, height }) => 8 * Math.max(width, height),
+    },
+    ffn: {
+      about: 'width of the MLP (default: 3.5 times the model)',
+      max: 131_072,
+      otherwise: (_, { hidden }) => Math.ceil(3.5 * hidden),
+    },
+    context: {
+      about: 'positions attended to, at least one per row (default: 8 per row)',
+      max: 131_072,
+      otherwise: ({ height }) => 8 * height,
+    },
+    heads: { about: 'heads (default: 1, as in the published rows)', max: 1024, otherwise: () => 1 },
+    'kv-heads': { about: 'heads of keys and values (default: as many)', max: 1024, otherwise: (_, { heads }) => heads },
+    'head-dim': {
+      about: 'width of a head, even (default: that of the model over the heads)',
+      max: 32_768,
+      otherwise: (_, { hidden, heads }) => even(hidden / heads),
+    },
+    group: {
+      about: "PEs per group of the trees (default: as published for the mesh, else the square root of a column's)",
+      max: 10_000,
+      otherwise: (mesh) => publishedGroup(mesh) ?? groupSize(mesh.height),
+    },
+  },
+  switches: {
+    append: 'the token enters the cache, balanced by shifts',
+    gelu: 'the tanh form of GELU instead of SiLU',
+  },
+  elements(point) {
+    const { hidden, ffn, context, heads, 'kv-heads': kv, 'head-dim': dim } = point.sizes;
+    return hidden * (2 * (heads + kv) * dim + 3 * ffn) + 2 * context * kv * dim + 500 * point.width * point.height;
+  },
+  build(point, wafer) {
+    const { width, height, type, sizes, switches = [] } = point;
+    const spec: LayerSpec = {
+      ops: opsOf(point),
+      width,
+      height,
+      type,
+      context: sizes['context'],
+      append: switches.includes('append'),
+      group: () => sizes['group'],
+    };
+    const tensors = tensorsOf(spec, point);
+    let outcome: { readonly values: Float32Array; readonly error: number } | undefined;
+    const find = () => {
+      const values = layerReference(spec, tensors);
+      const largest = values.reduce((most, v) => Math.max(most, Math.abs(v)), 1);
+      return { values, error: UNITS * unitRoundoff[type] * largest };
+    };
+    return {
+      kernel: lowerLayer(spec, wafer),
+      tensors,
+      outcomes: sizes['hidden'],
+      expected: (i) => {
+        outcome ??= find();
+        return { value: outcome.values[i], error: outcome.error };
+      },
+    };
+  },
+};
+
+function opsOf({ sizes, switches = [] }: Point): LayerSpec['ops'] {
+  const { hidden, ffn, context, heads, 'kv-heads': kvHeads, 'head-dim': headDim } = sizes;
+  const { layers } = graphOf({
+    arch: 'llama',
+    hidden,
+    layers: 1,
+    vocab: 1,
+    maxContext: context,
+    normEps: 1e-5,
+    layerNorms: 2,
+    rope: { theta: 10_000 },
+    tiedEmbeddings: true,
+    attention: { kind: 'gqa', heads, kvHeads, headDim, qkvBias: false, outBias: false, qkNorm: false },
+    mlp: { kind: 'dense', ffn },
+  });
+  return layers[0].map((op) =>
+    op.kind === 'glu' && switches.includes('gelu') ? { ...op, activation: 'gelu-tanh' } : op,
+  );
+}
+
+/** Values about 1, and matrices that keep them so: by a power of two near 1.7 / sqrt(k), which every type holds. */
+function tensorsOf({ ops, context }: LayerSpec, point: Point): Tensors {
+  const { hidden, 'kv-heads': kvHeads, 'head-dim': headDim } = point.sizes;
+  const cache = context * kvHeads * headDim;
+  const weights = ops.flatMap((op) =>
+    definitionOf(op)
+      .weights(op)
+      .map(({ name, shape }): [string, Float32Array] => {
+        const drawn = tensor(
+          shape.reduce((n, extent) => n * extent, 1),
+          point,
+          name,
+        );
+        const scale = 2 ** Math.round(Math.log2(1.7 / Math.sqrt(shape[shape.length - 1])));
+        for (let i = 0; i < drawn.length; i++) drawn[i] = shape.length === 1 ? 1 + drawn[i] / 2 : drawn[i] * scale;
+        return [name, drawn];
+      }),
+  );
+  return {
+    x: tensor(hidden, point, 'x'),
+    cacheK: tensor(cache, point, 'cacheK'),
+    cacheV: tensor(cache, point, 'cacheV'),
+    ...Object.fromEntries(weights),
+  };
+}
