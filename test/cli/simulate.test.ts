@@ -33,6 +33,8 @@ describe('reports', () => {
   it.each([
     ['simulate', ['simulate', 'two-phase', '--mesh', '64x2', '--words', '32', '--group', '8']],
     ['simulate-gemv', ['simulate', 'gemv', '--mesh', '6x8', '--k', '48', '--n', '30', '--type', 'fp16']],
+    ['simulate-layer', ['simulate', 'decode-layer', '--mesh', '8x6', '--heads', '4', '--kv-heads', '2', '--append']],
+    ['simulate-top-k', ['simulate', 'top-k', '--mesh', '9x2', '--n', '70', '--k', '3']],
     ['simulate-list', ['simulate', '--list']],
     ['simulate-sweep', ['simulate', 'two-level', '--words', '8', '--sweep', 'mesh=32x1,8x1', '--sweep', 'group=2,4']],
   ])('%s', (name, argv) => expectTranscript(name, argv));

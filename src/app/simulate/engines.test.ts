@@ -5,7 +5,7 @@ import { IngotError } from '../../core/index.ts';
 import { engines, simulate } from '../../sim/index.ts';
 import { findWafer, resolveWafer } from '../../spec/index.ts';
 import type { Point } from './point.ts';
-import { targets } from './target.ts';
+import { sizesOf, targets } from './target.ts';
 
 const wafer = resolveWafer(findWafer('wse2'));
 const mesh = { width: 5, height: 4 };
@@ -22,7 +22,8 @@ function outcome(point: Point, engine: string) {
 
 describe.each(Object.values(targets).map(({ id }) => id))('%s', (id) => {
   const reduces = targets[id].reduces ?? [undefined];
-  it.each(reduces.flatMap((reduce) => [['fp16', reduce] as const, ['fp32', reduce] as const]))(
+  const types = targets[id].types ?? (['fp16', 'fp32'] as const);
+  it.each(reduces.flatMap((reduce) => types.map((type) => [type, reduce] as const)))(
     'in %s, sums by %s: the same by every engine',
     (type, reduce) => {
       const point: Point = {
@@ -32,7 +33,7 @@ describe.each(Object.values(targets).map(({ id }) => id))('%s', (id) => {
         wafer: 'wse2',
         seed: 5,
         sizes: Object.fromEntries(
-          Object.entries(targets[id].sizes).map(([name, size]) => [name, size.otherwise?.(mesh) ?? 2]),
+          Object.keys(targets[id].sizes).map((name) => [name, sizesOf(targets[id], {}, mesh)[name] ?? 2]),
         ),
         ...(reduce === undefined ? {} : { reduce }),
       };
