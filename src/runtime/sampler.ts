@@ -64,22 +64,30 @@ export function sample(logits: Float32Array, sampling: Sampling, rng: Pick<Rng, 
   const { temperature, topK = logits.length, topP = 1, minP = 0 } = sampling;
   const draw = rng.uniform();
 
-  // Relative to the likeliest token, whose weight is 1.
+  // Relative to the likeliest token, whose weight is 1; what min_p leaves out weighs nothing.
   const weights = new Float64Array(logits.length);
-  for (let i = 0; i < logits.length; i++) weights[i] = Math.exp((logits[i] - logits[best]) / temperature);
-  let kept: number[] = [];
-  for (let i = 0; i < weights.length; i++) if (weights[i] > 0 && weights[i] >= minP) kept.push(i);
+  let mass = 0;
+  let count = 0;
+  for (let i = 0; i < logits.length; i++) {
+    const weight = Math.exp((logits[i] - logits[best]) / temperature);
+    if (weight === 0 || weight < minP) continue;
+    weights[i] = weight;
+    mass += weight;
+    count++;
+  }
+  if (topK >= count && topP === 1) return drawFromAll(weights, draw * mass, best);
 
-  if (topK < kept.length) kept = takeLikeliest(weights, kept, (count) => count === topK);
-  if (topP < 1) {
-    const mass = sum(weights, kept);
-    // Tokens below this hold less than 1 − topP all together, so they are not needed; few are left to order.
-    const floor = ((1 - topP) * mass) / kept.length;
-    kept = takeLikeliest(
-      weights,
-      kept.filter((token) => weights[token] >= floor),
-      (_, taken) => taken >= topP * mass,
-    );
+  // Vocabularies are large, and only what may be kept is worth putting in order: of top_p, tokens below the bound hold
+  // less than 1 − top_p all together.
+  const bound = topK < count ? largest(weights, topK) : ((1 - topP) * mass) / count;
+  const candidates: number[] = [];
+  for (let i = 0; i < weights.length; i++) if (weights[i] > 0 && weights[i] >= bound) candidates.push(i);
+  let kept = takeLikeliest(weights, candidates, (taken, share) =>
+    topK < count ? taken === topK : share >= topP * mass,
+  );
+  if (topK < count && topP < 1) {
+    const enough = topP * sum(weights, kept);
+    kept = takeLikeliest(weights, kept, (_, share) => share >= enough);
   }
   const at = draw * sum(weights, kept);
   let cumulated = 0;
@@ -88,6 +96,34 @@ export function sample(logits: Float32Array, sampling: Sampling, rng: Pick<Rng, 
     if (at < cumulated) return token;
   }
   return kept[kept.length - 1]; // Rounding only: `at` is below the exact sum.
+}
+
+function drawFromAll(weights: Float64Array, at: number, otherwise: number): number {
+  let cumulated = 0;
+  for (let i = 0; i < weights.length; i++) {
+    cumulated += weights[i];
+    if (at < cumulated) return i;
+  }
+  return otherwise; // Rounding only.
+}
+
+/** The k-th largest weight: the root of a heap of the k largest, which nearly all others miss at one look. */
+function largest(weights: Float64Array, k: number): number {
+  const heap = new Float64Array(k);
+  for (let i = 0; i < weights.length; i++) {
+    const weight = weights[i];
+    if (weight <= heap[0]) continue;
+    let parent = 0;
+    for (;;) {
+      let child = 2 * parent + 1;
+      if (child + 1 < k && heap[child + 1] < heap[child]) child++;
+      if (child >= k || heap[child] >= weight) break;
+      heap[parent] = heap[child];
+      parent = child;
+    }
+    heap[parent] = weight;
+  }
+  return heap[0];
 }
 
 const sum = (weights: Float64Array, tokens: readonly number[]): number => {
