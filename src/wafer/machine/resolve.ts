@@ -4,9 +4,9 @@ import { IngotError } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { resolveRole } from './code.ts';
 import type { RoleCode } from './code.ts';
-import { layOut, neighbour, opposite, portMask, ramp } from './layout.ts';
+import { opposite, portMask, ramp } from './layout.ts';
 import type { MachineProgram, RouteRule } from './pe-program.ts';
-import { verify } from './verify.ts';
+import { layOutVerified } from './verify.ts';
 
 export const popNever = 0;
 export const popOnAdvance = 1;
@@ -60,10 +60,11 @@ const popCode = { never: popNever, onAdvance: popOnAdvance, always: popAlways } 
 
 /** @throws IngotError with every reason that `verify` finds */
 export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedProgram {
-  const problems = verify(program, wafer);
-  if (problems.length > 0) throw new IngotError(problems);
+  const { problems, layout } = layOutVerified(program, wafer);
+  if (layout === undefined || problems.length > 0) throw new IngotError(problems);
   const { width, height } = program;
-  const { pes, colors, ruleAt, roleOf, roleNames } = layOut(program, wafer.colors);
+  const { pes, colors, ruleAt, routed, roleOf, roleNames } = layout;
+  const beyond = [-width, 1, width, -1];
   const rules = program.routes.map((rule) => ({
     rx: rule.positions.map((position) => portMask(position.rx)),
     tx: rule.positions.map((position) => portMask(position.tx)),
@@ -72,6 +73,8 @@ export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedP
     filter: rule.filter,
   }));
   const anyRx = rules.map((rule) => rule.rx.reduce((a, b) => a | b, 0));
+  const inputsOf = anyRx.map((mask) => [0, 1, 2, 3, 4].reduce((n, port) => n + ((mask >>> port) & 1), 0));
+  const anyTx = rules.map((rule) => rule.tx.reduce((a, b) => a | b, 0));
   const roles = roleNames.map((name) => resolveRole(name, program.roles[name]));
 
   const routeFirst = new Int32Array(pes + 1);
@@ -79,11 +82,9 @@ export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedP
   let routes = 0;
   let channels = 0;
   for (let pe = 0; pe < pes; pe++) {
-    for (let color = 0; color < colors; color++) {
-      const rule = ruleAt[pe * colors + color];
-      if (rule < 0) continue;
+    for (let rest = routed[pe]; rest !== 0; rest &= rest - 1) {
       routes++;
-      for (let port = 0; port < 5; port++) channels += (anyRx[rule] >>> port) & 1;
+      channels += inputsOf[ruleAt[pe * colors + 31 - Math.clz32(rest & -rest)]];
     }
     routeFirst[pe + 1] = routes;
     channelFirst[pe + 1] = channels;
@@ -99,9 +100,9 @@ export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedP
   let route = 0;
   let channel = 0;
   for (let pe = 0; pe < pes; pe++) {
-    for (let color = 0; color < colors; color++) {
+    for (let rest = routed[pe]; rest !== 0; rest &= rest - 1) {
+      const color = 31 - Math.clz32(rest & -rest);
       const rule = ruleAt[pe * colors + color];
-      if (rule < 0) continue;
       routeColor[route] = color;
       routeRule[route] = rule;
       routeChannel[route] = channel;
@@ -137,19 +138,16 @@ export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedP
     for (let c = channelFirst[pe]; c < channelFirst[pe + 1]; c++) fifoPe[c] = pe;
     for (let r = routeFirst[pe]; r < routeFirst[pe + 1]; r++) {
       const color = routeColor[r];
-      const tx = rules[routeRule[r]].tx.reduce((a, b) => a | b, 0);
+      const tx = anyTx[routeRule[r]];
       for (let port = 0; port < 4; port++)
-        if ((tx >>> port) & 1)
-          down[r * 5 + port] = channelAt(neighbour(pe, port, width, height), color, opposite(port));
+        if ((tx >>> port) & 1) down[r * 5 + port] = channelAt(pe + beyond[port], color, opposite(port));
       if ((tx >>> ramp) & 1 && role !== undefined)
         down[r * 5 + ramp] = queueFirst[pe] + role.inputColors.indexOf(color);
     }
-    role?.inputColors.forEach((_, q) => {
-      fifoPe[queueFirst[pe] + q] = pe;
-    });
-    role?.outputColors.forEach((color, q) => {
-      outputChannel[outputFirst[pe] + q] = channelAt(pe, color, ramp);
-    });
+    if (role === undefined) continue;
+    for (let q = 0; q < role.inputColors.length; q++) fifoPe[queueFirst[pe] + q] = pe;
+    for (let q = 0; q < role.outputColors.length; q++)
+      outputChannel[outputFirst[pe] + q] = channelAt(pe, role.outputColors[q], ramp);
   }
   return {
     program,

@@ -16,16 +16,23 @@ const diagnosticsShown = 20;
  * Every reason why `program` cannot run on `wafer`; empty when it can. At most 20 are listed.
  * A program that passes may still deadlock: that depends on the order of its messages.
  */
-export function verify(program: MachineProgram, wafer: Wafer): readonly Diagnostic[] {
+export const verify = (program: MachineProgram, wafer: Wafer): readonly Diagnostic[] =>
+  layOutVerified(program, wafer).problems;
+
+/** The same, and the layout that it was found in; without one when the numbers are wrong already. */
+export function layOutVerified(
+  program: MachineProgram,
+  wafer: Wafer,
+): { readonly problems: readonly Diagnostic[]; readonly layout?: Layout } {
   const shape = verifyShape(program, wafer);
-  if (shape.length > 0) return shape.slice(0, diagnosticsShown);
+  if (shape.length > 0) return { problems: shape.slice(0, diagnosticsShown) };
   const layout = layOut(program, wafer.colors);
   const found = [
     ...Object.entries(program.roles).flatMap(([name, role]) => verifyRole(name, role, wafer)),
     ...claimed(program, layout),
     ...verifyRoutes(program, layout),
   ];
-  return found.slice(0, diagnosticsShown);
+  return { problems: found.slice(0, diagnosticsShown), layout };
 }
 
 /** Numbers and names that everything else relies on. */
@@ -121,7 +128,8 @@ const anyTx = (rule: RouteRule): number => rule.positions.reduce((mask, p) => ma
 
 function verifyRoutes(program: MachineProgram, layout: Layout): Diagnostic[] {
   const { width, height, routes } = program;
-  const { pes, colors, ruleAt, roleOf, roleNames } = layout;
+  const { pes, colors, ruleAt, routed, roleOf, roleNames } = layout;
+  const beyond = [-width, 1, width, -1];
   const found: Diagnostic[] = [];
   const rx = routes.map(anyRx);
   const tx = routes.map(anyTx);
@@ -133,6 +141,8 @@ function verifyRoutes(program: MachineProgram, layout: Layout): Diagnostic[] {
   };
 
   const switches = roleNames.map((name) => switchesOf(program.roles[name]));
+  /** Rules with several inputs in one position. */
+  const mayMeet = routes.map((rule) => rule.positions.some((position) => position.rx.length > 1));
 
   for (let pe = 0; pe < pes; pe++) {
     const role = roleOf[pe];
@@ -142,7 +152,9 @@ function verifyRoutes(program: MachineProgram, layout: Layout): Diagnostic[] {
         if (index < 0 || position < 0 || position >= routes[index].positions.length)
           report('SWITCH_POSITIONS', `the CE turns a switch to position ${position}, which is not there`, pe, color);
       }
-    for (let color = 0; color < colors; color++) {
+    const named = routed[pe] | (role >= 0 ? inputs[role] | outputs[role] : 0);
+    for (let rest = named; rest !== 0; rest &= rest - 1) {
+      const color = 31 - Math.clz32(rest & -rest);
       const index = ruleAt[pe * colors + color];
       const listens = role >= 0 && (inputs[role] >>> color) & 1;
       const speaks = role >= 0 && (outputs[role] >>> color) & 1;
@@ -164,7 +176,7 @@ function verifyRoutes(program: MachineProgram, layout: Layout): Diagnostic[] {
         report('RAMP_MISMATCH', 'the CE sends on a color whose route does not take the ramp as input', pe, color);
       for (let port = 0; port < 4; port++) {
         if (((tx[index] >>> port) & 1) === 0) continue;
-        const to = neighbour(pe, port, width, height);
+        const to = isEdge(pe, port, width, height) ? -1 : pe + beyond[port];
         if (to < 0) {
           report('ROUTE_OFF_MESH', `the route leaves the mesh by ${portNames[port]}`, pe, color);
           continue;
@@ -179,6 +191,7 @@ function verifyRoutes(program: MachineProgram, layout: Layout): Diagnostic[] {
             'every link of a color ends in a router that has an input for it',
           );
       }
+      if (!mayMeet[index]) continue;
       for (const position of routes[index].positions) {
         const fed = position.rx.filter((name) => {
           const port = portNames.indexOf(name);
@@ -198,11 +211,46 @@ function verifyRoutes(program: MachineProgram, layout: Layout): Diagnostic[] {
       }
     }
   }
-  return found.length > 0 ? found : loops(program, layout);
+  return found.length > 0 || !hasLoop(program, layout) ? found : loops(program, layout);
 }
+
+const isEdge = (pe: number, port: number, width: number, height: number): boolean =>
+  port === 0 ? pe < width : port === 2 ? pe >= width * (height - 1) : pe % width === (port === 1 ? width - 1 : 0);
 
 const switchesOf = (role: Role): readonly { readonly color: number; readonly position: number }[] =>
   role.tasks.flatMap((task) => task.code.filter((instruction) => instruction.kind === 'switch'));
+
+/** Is there a link of fixed routes that no walk from their beginnings comes to? Presumes routes inside the mesh. */
+function hasLoop({ width, routes }: MachineProgram, { pes, colors, ruleAt, routed }: Layout): boolean {
+  const beyond = [-width, 1, width, -1];
+  const tx = routes.map((rule) => (rule.positions.length > 1 ? 0 : portMask(rule.positions[0].tx) & 15));
+  /** Fixed routes that lead to each route. */
+  const fed = new Uint8Array(pes * colors);
+  const walk = new Int32Array(pes * colors);
+  let left = 0;
+  for (let pe = 0; pe < pes; pe++)
+    for (let rest = routed[pe]; rest !== 0; rest &= rest - 1) {
+      const color = 31 - Math.clz32(rest & -rest);
+      left++;
+      for (let out = tx[ruleAt[pe * colors + color]]; out !== 0; out &= out - 1)
+        fed[(pe + beyond[31 - Math.clz32(out & -out)]) * colors + color]++;
+    }
+  let ends = 0;
+  for (let pe = 0; pe < pes; pe++)
+    for (let rest = routed[pe]; rest !== 0; rest &= rest - 1) {
+      const at = pe * colors + 31 - Math.clz32(rest & -rest);
+      if (fed[at] === 0) walk[ends++] = at;
+    }
+  while (ends > 0) {
+    const at = walk[--ends];
+    left--;
+    for (let out = tx[ruleAt[at]]; out !== 0; out &= out - 1) {
+      const next = at + beyond[31 - Math.clz32(out & -out)] * colors;
+      if (--fed[next] === 0) walk[ends++] = next;
+    }
+  }
+  return left > 0;
+}
 
 /** A color whose fixed routes lead back to a router that they passed can never drain. */
 function loops(program: MachineProgram, layout: Layout): Diagnostic[] {

@@ -30,11 +30,11 @@ export interface PipeWay {
 }
 
 // A pipe's record: constants,
-/** Room of the FIFOs behind the first, D; channels; cycles from the first router to the last; slots of the ring. */
+/** Room of the FIFOs behind the first, D; channels; cycles from the first router to the last; slots of the ring, less 1. */
 const roomAt = 0;
 const lengthAt = 1;
 const spanAt = 2;
-const slotsAt = 3;
+const maskAt = 3;
 const senderAt = 4;
 const takerAt = 5;
 /** First and one past the last of its watched channels. */
@@ -90,7 +90,7 @@ export function createPipes(
     });
     const room = (channels.length - 1) * link + deliver;
     // A watched channel looks back further than both ends do.
-    const slots = room + inject + (watched.length > watch ? room : deliver);
+    const slots = 2 ** Math.ceil(Math.log2(room + inject + (watched.length > watch ? room : deliver)));
     at[i] = size;
     headers.push(room, channels.length, slots, sender, taker, watch, watched.length);
     size += headerSize + slotSize * slots;
@@ -102,7 +102,7 @@ export function createPipes(
     pipe[p + roomAt] = headers[h];
     pipe[p + lengthAt] = headers[h + 1];
     pipe[p + spanAt] = (headers[h + 1] - 1) * hop;
-    pipe[p + slotsAt] = headers[h + 2];
+    pipe[p + maskAt] = headers[h + 2] - 1;
     pipe[p + senderAt] = headers[h + 3];
     pipe[p + takerAt] = headers[h + 4];
     pipe[p + watchAt] = headers[h + 5];
@@ -111,7 +111,7 @@ export function createPipes(
     pipe[p + lastOutAt] = -1;
   }
 
-  const slotOf = (p: number, n: number): number => p + headerSize + slotSize * (n % pipe[p + slotsAt]);
+  const slotOf = (p: number, n: number): number => p + headerSize + slotSize * (n & pipe[p + maskAt]);
 
   /** Through the first router, as far as what that depends on is known. */
   function enter(p: number): void {

@@ -176,8 +176,10 @@ function createStreams(m: MachineState, timing: Timing): Engine {
     const isQuick = v.memoryReads === 0 || (v.memoryReads === 1 && (lanes === 1 || isDense(v.a, v.b, v.c)));
     let at = first;
     let worked = 0;
-    let isLast = false;
-    while (!isLast) {
+    const total = m.total[t];
+    const begun = m.done[t];
+    let done = begun;
+    while (done < total) {
       let begin = at;
       if (out >= 0) {
         const room = fabric.room(out);
@@ -199,8 +201,7 @@ function createStreams(m: MachineState, timing: Timing): Engine {
         if (there === unknown) break;
         if (there > begin) begin = there;
       }
-      const done = m.done[t];
-      const left = m.total[t] - done;
+      const left = total - done;
       const count = left < lanes ? left : lanes;
       const cycles = isQuick ? 1 : stepCycles(m, pe, v, done, count, timing);
       const a = inA >= 0 ? fabric.take(inA, begin) : 0;
@@ -211,14 +212,13 @@ function createStreams(m: MachineState, timing: Timing): Engine {
       if (out >= 0) fabric.put(out, bits, at + rampCycles);
       worked += cycles;
       counts.vectorSteps++;
-      isLast = advance(m, pe, thread, v, count);
+      done += count;
     }
-    if (worked > 0) {
-      freeAt[pe] = at;
-      busy[pe] += worked;
-      if (at > end) end = at;
-    }
-    return isLast;
+    if (done === begun) return false;
+    freeAt[pe] = at;
+    busy[pe] += worked;
+    if (at > end) end = at;
+    return advance(m, pe, thread, v, done - begun);
   }
 
   return {
