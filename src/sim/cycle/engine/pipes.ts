@@ -22,11 +22,10 @@ export interface Ends {
   take(at: number, cycle: number): number;
 }
 
-/** Channels of a pipe from first to last. */
-export interface PipeWay {
-  readonly channels: readonly number[];
-  readonly sender: number;
-  readonly taker: number;
+/** The ways of pipes: where each begins, and for every channel on one the FIFO behind it, which at the end is an input queue. */
+export interface PipeWays {
+  readonly begins: Int32Array;
+  readonly next: Int32Array;
 }
 
 // A pipe's record: constants,
@@ -62,51 +61,60 @@ export interface Pipes extends Ends {
   isEmpty(at: number): boolean;
 }
 
-/** @param shared port masks per PE of the outputs that several colors use */
+/**
+ * @param shared port masks per PE of the outputs that several colors use
+ * @returns with each pipe's number and the input queue (as a FIFO) at its end
+ */
 export function createPipes(
   resolved: ResolvedProgram,
-  ways: { readonly count: number; way(index: number): PipeWay },
+  { begins, next }: PipeWays,
   depths: Depths,
   timing: Timing,
   shared: Uint8Array,
   log: PortLog,
   wake: (pe: number) => void,
-): { readonly pipes: Pipes; readonly at: Int32Array } {
-  const { fifoPe, channelRoute, routeRule, rules } = resolved;
+): { readonly pipes: Pipes; readonly at: Int32Array; readonly ends: Int32Array } {
+  const { fifoPe, channels, channelRoute, routeRule, rules } = resolved;
   const { hop, ramp: rampCycles } = timing;
   const { inject, deliver, link } = depths;
-  const at = new Int32Array(ways.count);
+  const count = begins.length;
+  const at = new Int32Array(count + 1);
+  const ends = new Int32Array(count);
+  const lengths = new Int32Array(count);
+  const watchFirst = new Int32Array(count + 1);
   /** Of watched channels: routers from the first, number in the log, when the last wavelet left. */
   const watched: number[] = [];
-  let size = 0;
-  const headers: number[] = [];
-  for (let i = 0; i < ways.count; i++) {
-    const { channels, sender, taker } = ways.way(i);
-    const watch = watched.length;
-    channels.forEach((channel, index) => {
-      const pe = fifoPe[channel];
-      const port = 31 - Math.clz32(rules[routeRule[channelRoute[channel]]].tx[0]);
-      if ((shared[pe] >>> port) & 1) watched.push(index, log.watch(5 * pe + port), -1);
-    });
-    const room = (channels.length - 1) * link + deliver;
+  const slotsOf = (i: number): number => {
+    const room = (lengths[i] - 1) * link + deliver;
     // A watched channel looks back further than both ends do.
-    const slots = 2 ** Math.ceil(Math.log2(room + inject + (watched.length > watch ? room : deliver)));
-    at[i] = size;
-    headers.push(room, channels.length, slots, sender, taker, watch, watched.length);
-    size += headerSize + slotSize * slots;
+    const back = watchFirst[i + 1] > watchFirst[i] ? room : deliver;
+    return 2 ** Math.ceil(Math.log2(room + inject + back));
+  };
+  for (let i = 0; i < count; i++) {
+    let channel = begins[i];
+    for (; channel < channels; channel = next[channel]) {
+      const pe = fifoPe[channel];
+      if (shared[pe] !== 0) {
+        const port = 31 - Math.clz32(rules[routeRule[channelRoute[channel]]].tx[0]);
+        if ((shared[pe] >>> port) & 1) watched.push(lengths[i], log.watch(5 * pe + port), -1);
+      }
+      lengths[i]++;
+    }
+    ends[i] = channel;
+    watchFirst[i + 1] = watched.length;
+    at[i + 1] = at[i] + headerSize + slotSize * slotsOf(i);
   }
-  const pipe = new Int32Array(size);
-  for (let i = 0; i < ways.count; i++) {
+  const pipe = new Int32Array(at[count]);
+  for (let i = 0; i < count; i++) {
     const p = at[i];
-    const h = 7 * i;
-    pipe[p + roomAt] = headers[h];
-    pipe[p + lengthAt] = headers[h + 1];
-    pipe[p + spanAt] = (headers[h + 1] - 1) * hop;
-    pipe[p + maskAt] = headers[h + 2] - 1;
-    pipe[p + senderAt] = headers[h + 3];
-    pipe[p + takerAt] = headers[h + 4];
-    pipe[p + watchAt] = headers[h + 5];
-    pipe[p + watchEndAt] = headers[h + 6];
+    pipe[p + roomAt] = (lengths[i] - 1) * link + deliver;
+    pipe[p + lengthAt] = lengths[i];
+    pipe[p + spanAt] = (lengths[i] - 1) * hop;
+    pipe[p + maskAt] = slotsOf(i) - 1;
+    pipe[p + senderAt] = fifoPe[begins[i]];
+    pipe[p + takerAt] = fifoPe[ends[i]];
+    pipe[p + watchAt] = watchFirst[i];
+    pipe[p + watchEndAt] = watchFirst[i + 1];
     pipe[p + lastInAt] = -1;
     pipe[p + lastOutAt] = -1;
   }
@@ -200,7 +208,7 @@ export function createPipes(
     passed: (p) => pipe[p + takenAt],
     isEmpty: (p) => pipe[p + takenAt] === pipe[p + pushedAt],
   };
-  return { pipes, at };
+  return { pipes, at, ends };
 }
 
 /** The port of the ramp, as a bit. */

@@ -6,7 +6,7 @@ import type { Timing } from '../timing.ts';
 import { Refusal } from './engine.ts';
 import type { Counts } from './engine.ts';
 import { createPipes, rampBit, unknown } from './pipes.ts';
-import type { Ends, PipeWay } from './pipes.ts';
+import type { Ends } from './pipes.ts';
 import { createPortLog } from './port-log.ts';
 import { createTrees } from './trees.ts';
 import type { TreeWay } from './trees.ts';
@@ -34,28 +34,16 @@ export function createStreamFabric(
   const txOf = (channel: number): number => rules[routeRule[channelRoute[channel]]].tx[0];
   const behind = (channel: number, port: number): number => down[channelRoute[channel] * 5 + port];
 
-  /** Last channel of a way without branches, or -1 where it branches. */
-  function lastOf(output: number): number {
+  /** FIFO behind each channel; -1 behind one that branches. */
+  const next = Int32Array.from({ length: channels }, (_, channel) => {
+    const tx = txOf(channel);
+    return (tx & (tx - 1)) !== 0 ? -1 : behind(channel, 31 - Math.clz32(tx));
+  });
+  const branches = (output: number): boolean => {
     let channel = outputChannel[output];
-    for (;;) {
-      const tx = txOf(channel);
-      if ((tx & (tx - 1)) !== 0) return -1;
-      if (tx === rampBit) return channel;
-      channel = behind(channel, 31 - Math.clz32(tx));
-    }
-  }
-
-  function pipeWay(output: number): PipeWay {
-    const list: number[] = [];
-    let channel = outputChannel[output];
-    for (;;) {
-      list.push(channel);
-      const tx = txOf(channel);
-      if (tx === rampBit) break;
-      channel = behind(channel, 31 - Math.clz32(tx));
-    }
-    return { channels: list, sender: fifoPe[list[0]], taker: fifoPe[channel] };
-  }
+    while (channel >= 0 && channel < channels) channel = next[channel];
+    return channel < 0;
+  };
 
   function treeWay(output: number): TreeWay {
     const list = [outputChannel[output]];
@@ -70,16 +58,9 @@ export function createStreamFabric(
 
   const piped: number[] = [];
   const branched: number[] = [];
-  for (let o = 0; o < outputs; o++) (lastOf(o) < 0 ? branched : piped).push(o);
-  const { pipes, at } = createPipes(
-    resolved,
-    { count: piped.length, way: (i) => pipeWay(piped[i]) },
-    depths,
-    timing,
-    shared,
-    log,
-    wake,
-  );
+  for (let o = 0; o < outputs; o++) (branches(o) ? branched : piped).push(o);
+  const begins = Int32Array.from(piped, (output) => outputChannel[output]);
+  const { pipes, at, ends } = createPipes(resolved, { begins, next }, depths, timing, shared, log, wake);
   const treeWays = branched.map(treeWay);
   const { trees, leaves } = createTrees(resolved, treeWays, depths, timing, shared, log, wake);
 
@@ -88,7 +69,7 @@ export function createStreamFabric(
   const inAt = new Int32Array(fifos - channels).fill(nobody);
   piped.forEach((output, i) => {
     outAt[output] = at[i];
-    inAt[behind(lastOf(output), 4) - channels] = at[i];
+    inAt[ends[i] - channels] = at[i];
   });
   branched.forEach((output, i) => {
     outAt[output] = ~i;
@@ -124,12 +105,8 @@ export function createStreamFabric(
         if (!pipes.isEmpty(outAt[output])) throw new Refusal(neverTaken);
         const wavelets = pipes.passed(outAt[output]);
         if (wavelets === 0) continue;
-        for (let channel = outputChannel[output]; ; ) {
+        for (let channel = outputChannel[output]; channel < channels; channel = next[channel])
           carry(counts, carried, channel, wavelets);
-          const tx = txOf(channel);
-          if (tx === rampBit) break;
-          channel = behind(channel, 31 - Math.clz32(tx));
-        }
       }
       branched.forEach((_, i) => {
         if (!trees.isEmpty(i)) throw new Refusal(neverTaken);
