@@ -170,6 +170,7 @@ function measure(states: readonly NetworkState[]): void {
 }
 
 function prune(states: readonly NetworkState[]): void {
+  if (states.every(({ distance }) => distance < Infinity)) return;
   const leads = (state: number): boolean => states[state].distance < Infinity;
   for (const state of states) {
     const { edges, calls } = state;
