@@ -383,6 +383,16 @@ describe('engine', () => {
     idle(engine);
   });
 
+  it('computes a prompt once for all of its choices', async () => {
+    const { engine } = createTestEngine();
+    const prompt = Array.from({ length: 18 }, (_, i) => i % 7);
+    const { tokens, finished } = await collect(engine.submit(request(prompt, { choices: 5 })));
+    expect(new Set(tokens.map(String)).size).toBe(5);
+    expect(finished[0].cached).toBe(0);
+    // The prompt, what of it is in no whole block for the others, and the answers but their last tokens.
+    expect(engine.counts.computedTokens).toBe(18 + 4 * 2 + 5 * 5);
+  });
+
   it('preempts the last in the order, and goes on where it was', async () => {
     const { engine } = createTestEngine({ blocks: 12 });
     const outcomes = await Promise.all([1, 2, 3].map((t) => collect(engine.submit(request([t], { maxTokens: 40 })))));

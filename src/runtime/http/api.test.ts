@@ -77,7 +77,7 @@ describe('chat completions', () => {
   });
 
   it('tells real and simulated times apart, each adding up', async () => {
-    const { api } = createTestApi({}, {}, { tick: 1e-3 });
+    const { api } = createTestApi({}, { prefixCache: false }, { tick: 1e-3 });
     const { time_info } = jsonOf<ChatCompletion>(await call(api, CHAT, chat({ n: 2 })));
     const { simulated_wafer: wafer } = time_info;
     for (const t of [time_info, wafer]) {
@@ -473,7 +473,7 @@ describe('the rest', () => {
   });
 
   it('counts what it did, under names that Prometheus accepts', async () => {
-    const { api } = createTestApi();
+    const { api } = createTestApi({}, { prefixCache: false });
     await call(api, CHAT, chat({ n: 2 }));
     await call(api, '/nonsense');
     await call(api, '/metrics');

@@ -38,11 +38,18 @@ export function createScheduler<S extends Sequence>(options: SchedulerOptions): 
     return decoding;
   }
 
+  /** Another choice of the same prompt is at it: a step or two later its blocks can be shared. */
+  function isBeingComputed({ tokens, length }: S): boolean {
+    const whole = Math.floor((length - 1) / kv.blockTokens);
+    return whole > 0 && running.items.some((other) => other.tokens === tokens && other.sealed < whole);
+  }
+
   /** Strictly in order: letting a small request pass a large one could keep the large one waiting for ever. */
   function admitWaiting(): void {
     while (waiting.items.length > 0 && running.items.length < limits.maxRunning) {
       const [sequence] = waiting.items;
       if (refused?.sequence === sequence && refused.freed === kv.freed) return;
+      if (prefixCache && isBeingComputed(sequence)) return;
       const isFirst = sequence.found === undefined;
       if (!admit(kv, sequence, prefixCache, running.items.length)) {
         refused = { sequence, freed: kv.freed };
