@@ -3,8 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { createRng } from '../../core/index.ts';
-import type { AttentionOp, GluOp, Op } from '../graph.ts';
-import { definitionOf, ops, ropeInverseFrequencies, visibleKeys, type KvCache } from './index.ts';
+import type { AttentionOp, GluOp, MoeOp, Op } from '../graph.ts';
+import { chooseExperts, definitionOf, ops, ropeInverseFrequencies, visibleKeys, type KvCache } from './index.ts';
 
 const random = (length: number, seed: number): Float32Array => {
   const rng = createRng(seed);
@@ -305,6 +305,68 @@ describe('facets', () => {
       const { flops } = definitionOf(op);
       expect(flops(op, 4, 3) + flops(op, 5, 7)).toBe(flops(op, 9, 3));
     }
+  });
+  it('YaRN keeps fast pairs, divides slow ones, and goes from one to the other between', () => {
+    const scaling = {
+      kind: 'yarn',
+      factor: 32,
+      originalContext: 4096,
+      betaFast: 32,
+      betaSlow: 1,
+      attentionFactor: 1,
+      truncate: false,
+    } as const;
+    const plain = ropeInverseFrequencies({ theta: 150_000 }, 64);
+    const kept = ropeInverseFrequencies({ theta: 150_000, scaling }, 64).map((x, i) => x / plain[i]);
+    // A pair turns `beta` times in the original context at index 64 ln(4096 / (2π beta)) / (2 ln theta): 8.09 and 17.4.
+    expect([...kept.slice(0, 9)]).toEqual(Array.from({ length: 9 }, () => 1));
+    for (let i = 9; i <= 17; i++) expect(kept[i]).toBeCloseTo(1 - ((i - 8.0928) / (17.398 - 8.0928)) * (31 / 32), 3);
+    for (const share of kept.slice(18)) expect(share).toBeCloseTo(1 / 32, 12);
+    const whole = ropeInverseFrequencies({ theta: 150_000, scaling: { ...scaling, truncate: true } }, 64);
+    expect(whole[9] / plain[9]).toBeCloseTo(1 - (1 / 10) * (31 / 32), 12);
+  });
+  it('experts are chosen by score and bias, from the best groups, and weighted by score alone', () => {
+    const op: MoeOp = {
+      kind: 'moe',
+      input: 'x',
+      router: 'r',
+      routerBias: 'b',
+      routing: { score: 'sigmoid', normalize: true, scale: 3, bias: 'choice', groups: { count: 3, active: 2 } },
+      experts: 6,
+      activeExperts: 2,
+      gate: '{expert}.gate',
+      up: '{expert}.up',
+      down: '{expert}.down',
+      expertBias: true,
+      expertFfn: 1,
+      activation: 'silu',
+      width: 1,
+      out: 'y',
+    };
+    // Groups of two, sums 5, 6 and 5: the second and, of equals, the first.
+    expect(chooseExperts(op, Float32Array.of(5, 0, 3, 3, 4, 1))).toEqual([0, 2]);
+    expect(
+      chooseExperts(
+        { ...op, routing: { ...op.routing, groups: { count: 3, active: 1 } } },
+        Float32Array.of(5, 0, 3, 3, 4, 1),
+      ),
+    ).toEqual([2, 3]);
+    // Experts answer with their number, by the bias of the last projection; scores are 1/2, but for 3/4 of expert 4.
+    const none = ['gate', 'up', 'down'].flatMap((module) =>
+      [0, 1, 2, 3, 4, 5].flatMap((expert) => [
+        [`${expert}.${module}.weight`, Float32Array.of(0)] as const,
+        [`${expert}.${module}.bias`, Float32Array.of(module === 'down' ? expert : 0)] as const,
+      ]),
+    );
+    const weights = {
+      ...Object.fromEntries(none),
+      r: Float32Array.of(0, 0, 0, 0, Math.log(3), 0),
+      b: Float32Array.of(0, 9, 0, 0, 0, 0),
+    };
+    const values = { x: Float32Array.of(1) };
+    expectClose(evaluate(op, { values, weights }), [3 * ((0.5 / 1.25) * 1 + (0.75 / 1.25) * 4)]);
+    const plain = { ...op, routing: { score: 'softmax', normalize: false, scale: 1 } as const };
+    expectClose(evaluate(plain, { values, weights }), [(3 / 8) * 4 + (1 / 8) * 0]);
   });
   it('a mixture works as much as its active experts', () => {
     const moe = {

@@ -124,7 +124,11 @@ describe('program executor', () => {
   const program = tinyProgram(shape, mesh, 'bf16');
   const weights = randomWeights(shape, 3, 'bf16');
 
-  it('does not depend on chunks, on the rest of the batch, or on threads', async () => {
+  const mixtureShape = tinyShape(tinyMixtures[2]);
+  it.each([
+    ['a dense model', program, weights],
+    ['a mixture with sinks', tinyProgram(mixtureShape, mesh, 'bf16'), randomWeights(mixtureShape, 3, 'bf16')],
+  ])('does not depend on chunks, on the rest of the batch, or on threads: %s', async (_, program, weights) => {
     const prompts = [tokensOf(40, 1), tokensOf(33, 2), tokensOf(21, 3)];
     const expected = prompts.map((prompt) => interpret(program, weights).start().forward(prompt));
     // Per sequence the ends of its chunks; step i runs chunk i of every sequence that has one.
@@ -153,7 +157,7 @@ describe('program executor', () => {
               }
             }
           }),
-          { numRuns: 20 },
+          { numRuns: 12 },
         );
       });
     }

@@ -138,4 +138,46 @@ describe('makeRuns', () => {
     };
     return reduceInOrder(plan, partial, f32);
   }
+
+  it('put rows together by expert: every route has a place of its own, and only experts that are picked have any', () => {
+    const groupRows = (kernels as unknown as Record<string, (...addresses: number[]) => void>)['groupRows'];
+    const [groups, routes, places, sources, scratch] = [1, 2, 3, 4, 5].map((i) => i * 16_384);
+    const experts = 20;
+    const picks = fc.integer({ min: 1, max: 6 }).chain((active) =>
+      fc.array(fc.uniqueArray(fc.integer({ min: 0, max: experts - 1 }), { minLength: active, maxLength: active }), {
+        minLength: 1,
+        maxLength: 40,
+      }),
+    );
+    fc.assert(
+      fc.property(picks, (rows) => {
+        const active = rows[0].length;
+        const flat = rows.flat();
+        for (const [i, expert] of flat.entries()) words[(routes + i * layout.routeBytes) / 4] = expert;
+        groupRows(groups, routes, rows.length, active, experts, places, sources, scratch);
+        const [count, used] = words.subarray(groups / 4, groups / 4 + 2);
+        const expertAt = new Map<number, number>();
+        const seen: number[] = [];
+        for (let group = 0; group < count; group++) {
+          const at = (groups + layout.groupHeader + group * layout.groupBytes) / 4;
+          const [expert, first, size] = words.subarray(at, at + 3);
+          seen.push(expert);
+          expect(first % layout.tokenGroup).toBe(0);
+          for (let place = first; place < first + size; place++) expertAt.set(place, expert);
+        }
+        expect(seen).toEqual([...new Set(flat)].sort((a, b) => a - b));
+        expect(expertAt.size).toBe(flat.length);
+        for (const [i, expert] of flat.entries()) {
+          const place = words[places / 4 + i];
+          expect(expertAt.get(place)).toBe(expert);
+          expect(words[sources / 4 + place]).toBe(Math.floor(i / active));
+          expertAt.delete(place);
+        }
+        expect(expertAt.size).toBe(0);
+        const padding = [...words.subarray(sources / 4, sources / 4 + used)].filter((source) => source < 0);
+        expect(padding).toHaveLength(used - flat.length);
+      }),
+      { numRuns: 300 },
+    );
+  });
 });
