@@ -1,5 +1,6 @@
 // The model of the decode bench: a random llama of 124.67 M parameters in three files with the same weights, made
-// once into an ignored folder.
+// once into an ignored folder. With INGOT_BENCH_MODEL=moe it is a mixture of the form of qwen3_moe instead, of 92.8 M
+// parameters, 20.7 M of which a token passes.
 
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -11,7 +12,7 @@ import type { LlmShape } from '../src/spec/index.ts';
 import type { Numerics, Program } from '../src/wafer/index.ts';
 import { modelGguf } from '../test/oracle/model-gguf.ts';
 
-export const shape: LlmShape = {
+const dense: LlmShape = {
   arch: 'llama',
   hidden: 768,
   layers: 12,
@@ -25,9 +26,32 @@ export const shape: LlmShape = {
   mlp: { kind: 'dense', ffn: 2048 },
 };
 
+const mixture: LlmShape = {
+  ...dense,
+  arch: 'qwen3_moe',
+  hidden: 512,
+  layers: 4,
+  vocab: 16_000,
+  attention: { kind: 'gqa', heads: 8, kvHeads: 4, headDim: 64, qkvBias: false, outBias: false, qkNorm: true },
+  mlp: {
+    kind: 'moe',
+    experts: 32,
+    activeExperts: 4,
+    expertFfn: 384,
+    sharedExperts: 0,
+    sharedFfn: 0,
+    denseLayers: 0,
+    denseFfn: 0,
+    routing: { score: 'softmax', normalize: true, scale: 1 },
+    expertBias: false,
+  },
+};
+const isMixture = process.env['INGOT_BENCH_MODEL'] === 'moe';
+export const shape = isMixture ? mixture : dense;
+
 const seed = 125;
 
-export const folder = resolve(import.meta.dirname, '../build/bench-125m');
+export const folder = resolve(import.meta.dirname, isMixture ? '../build/bench-moe' : '../build/bench-125m');
 /** The checkpoint as bf16 safetensors lies in `folder`; these are its copies for llama.cpp. */
 export const gguf = { f16: join(folder, 'f16.gguf'), q8_0: join(folder, 'q8_0.gguf') };
 
@@ -36,7 +60,7 @@ export function ensureModel(): void {
   const checkpoint = join(folder, 'model.safetensors');
   const files = [checkpoint, ...Object.values(gguf)];
   if (files.every((file) => existsSync(file))) return;
-  process.stderr.write('making the 125M checkpoint (once) …\n');
+  process.stderr.write('making the checkpoint (once) …\n');
   mkdirSync(folder, { recursive: true });
   const weights = randomWeights(shape, seed, 'bf16');
   const write = (file: string, bytes: Uint8Array): void => {
@@ -59,7 +83,7 @@ export function benchProgram(weights: Numerics['weights']): Program {
   const wafer = resolveWafer(findWafer('wse3'));
   const graph = graphOf(shape);
   return compile({
-    model: 'bench-125m',
+    model: isMixture ? 'bench-moe' : 'bench-125m',
     graph,
     wafer,
     numerics: { weights, activations: 'fp32', kv: 'fp32' },
