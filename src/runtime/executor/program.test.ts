@@ -2,7 +2,7 @@
 
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { randomWeights } from '../../model/index.ts';
+import { kvWidth, randomWeights } from '../../model/index.ts';
 import type { WeightSource } from '../../model/index.ts';
 import { interpret, tinyMixtures, tinyProgram, tinyShape } from '../../wafer/index.ts';
 import type { Program, TinyShape } from '../../wafer/index.ts';
@@ -245,6 +245,14 @@ describe('program executor', () => {
     const { kv } = estimateExecutorMemory({ program, weights, kvTokens: 64 });
     // Keys, and values padded from 6 to 8 elements, of 2 KV heads in 2 layers.
     expect(kv).toBe(64 * 2 * 2 * (6 + 8) * 4);
+    const latent = tinyShape({ arch: 'deepseek_v3' });
+    const cached = estimateExecutorMemory({
+      program: tinyProgram(latent, mesh, 'bf16'),
+      weights: randomWeights(latent, 1),
+      kvTokens: 64,
+    });
+    // The latent and the rotated key, 9 + 4 elements, and nothing else.
+    expect(cached.kv).toBe(64 * 2 * kvWidth(latent) * 4);
     const small = estimateExecutorMemory({ program, weights, kvTokens: 64, maxStepTokens: 1 });
     expect(small.total).toBe(small.weights + small.kv + small.work);
   });
