@@ -1,4 +1,8 @@
-export { candidateMeshes, compile } from './compile.ts';
-export type { CompileOptions } from './compile.ts';
+export { compile } from './compile.ts';
 export { createMemoryModel } from './memory.ts';
-export type { MemoryModel, Mesh, StageContent } from './memory.ts';
+export type { MemoryModel, Mesh } from './memory.ts';
+export { passes, runPipeline } from './pipeline.ts';
+export type { Pass, Slots } from './pass/pass.ts';
+export type { CompileOptions, Detours, Objective, PlacementCost } from './request.ts';
+export type { Candidate, Search } from './search.ts';
+export { sectionsOf } from './sections.ts';

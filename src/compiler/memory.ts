@@ -1,11 +1,13 @@
-// Bytes on the fullest PE. Every tensor of a stage is tiled over the stage's whole region, so all PEs hold
-// nearly the same; the count takes full tiles, so it is an upper bound for each PE.
+// Bytes on the fullest PE of a region, by class. Every tensor of a stage is tiled over the stage's whole region, so all
+// PEs hold nearly the same; the count takes full tiles, so it is an upper bound for each PE.
 
 import { definitionOf } from '../model/index.ts';
 import type { Graph, Op } from '../model/index.ts';
 import type { Wafer } from '../spec/index.ts';
-import { inputAxes, outputAxisOf } from '../wafer/index.ts';
+import { columnPitch, inputAxes, kernelsOf, outputAxisOf } from '../wafer/index.ts';
 import type { Axis, MemoryPlan, Numerics, VectorType } from '../wafer/index.ts';
+import { codeSize } from './code-size.ts';
+import type { Sections, StageContent } from './sections.ts';
 
 export interface Mesh {
   readonly width: number;
@@ -19,6 +21,8 @@ const span = (axis: Axis, mesh: Mesh): number => (axis === 'x' ? mesh.width : me
 const other = (axis: Axis): Axis => (axis === 'x' ? 'y' : 'x');
 const tile = (rows: number, cols: number, rowAxis: Axis, mesh: Mesh): number =>
   Math.ceil(rows / span(rowAxis, mesh)) * Math.ceil(cols / span(other(rowAxis), mesh));
+
+type Axes = ReadonlyMap<Op, Axis>;
 
 /** Weight bytes of an op on one PE. Norms and biases are held as activations are; an int8 model's table keeps 16 bits. */
 function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics): number {
@@ -56,17 +60,44 @@ function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics): number
   }
 }
 
-export function sectionWeights(ops: readonly Op[], mesh: Mesh, numerics: Numerics): number {
-  const axes = inputAxes(ops, 'y');
+function weightsOf(ops: readonly Op[], axes: Axes, mesh: Mesh, numerics: Numerics): number {
   return ops.reduce((sum, op) => sum + weightsOnPe(op, axes.get(op) ?? 'y', mesh, numerics), 0);
+}
+
+/**
+ * Bytes between the columns of matrices, so that each begins in a bank where it meets no other operand. The matrices
+ * of one kernel lie side by side in each column. Experts are packed without: their columns are a few elements long.
+ */
+function paddingOf(ops: readonly Op[], axes: Axes, mesh: Mesh, numerics: Numerics): number {
+  const bytes = weightBytes(numerics);
+  const gap = (length: number): number => {
+    // Banks count bytes: columns of two int8 lie as columns of one fp16 do.
+    if (bytes === 1) return 2 * columnPitch(Math.ceil(length / 2), 'fp16') - length;
+    return columnPitch(length, bytes === 2 ? 'fp16' : 'fp32') - length;
+  };
+  let padding = 0;
+  for (const kernel of kernelsOf(ops)) {
+    const [first] = kernel;
+    const axis = axes.get(first) ?? 'y';
+    if (first.kind === 'linear') {
+      const column = kernel.reduce(
+        (sum, op) => sum + (op.kind === 'linear' ? Math.ceil(op.n / span(other(axis), mesh)) : 0),
+        0,
+      );
+      padding += Math.ceil(first.k / span(axis, mesh)) * gap(column) * bytes;
+    } else if (first.kind === 'embedding') {
+      const rows = Math.ceil(first.vocab / span(other(axis), mesh));
+      padding += rows * gap(Math.ceil(first.width / span(axis, mesh))) * Math.max(2, bytes);
+    }
+  }
+  return padding;
 }
 
 /**
  * Bytes of the values of a layer that are alive at once, where most are, and of one more of the largest to
  * receive into. A value lives from its op to its last reader; `x` enters the section alive.
  */
-function activationsPerToken(ops: readonly Op[], mesh: Mesh, numerics: Numerics): number {
-  const axes = inputAxes(ops, 'y');
+function activationsPerToken(ops: readonly Op[], axes: Axes, mesh: Mesh, numerics: Numerics): number {
   const lastRead = new Map<string, number>();
   ops.forEach((op, i) => {
     for (const { name } of definitionOf(op).inputs(op)) lastRead.set(name, i);
@@ -92,8 +123,12 @@ function activationsPerToken(ops: readonly Op[], mesh: Mesh, numerics: Numerics)
 }
 
 /** KV bytes of one cached token of one layer on each PE of its row, and the score it needs while attended to. */
-function kvOnPe(ops: readonly Op[], mesh: Mesh, numerics: Numerics): { cache: number; score: number } {
-  const axes = inputAxes(ops, 'y');
+function kvOnPe(
+  ops: readonly Op[],
+  axes: Axes,
+  mesh: Mesh,
+  numerics: Numerics,
+): { readonly cache: number; readonly score: number } {
   let cache = 0;
   let score = 0;
   for (const op of ops) {
@@ -114,21 +149,23 @@ function kvOnPe(ops: readonly Op[], mesh: Mesh, numerics: Numerics): { cache: nu
 function rowsOfKv(graph: Graph, mesh: Mesh): number {
   const layer = graph.layers[0] ?? [];
   const attention = layer.find((op) => op.kind === 'attention');
-  const axis = attention === undefined ? 'y' : (inputAxes(layer, 'y').get(attention) ?? 'y');
+  const axis = attention === undefined ? 'y' : (axesOf(layer).get(attention) ?? 'y');
   return span(other(axis), mesh);
 }
 
-/** What a stage holds: layers [from, to), and whether the embedding and the head besides. */
-export interface StageContent {
-  readonly from: number;
-  readonly to: number;
-  readonly embedding: boolean;
-  readonly head: boolean;
+const axesKnown = new WeakMap<readonly Op[], Axes>();
+
+/** Axes of a section's inputs, which no mesh changes. */
+function axesOf(ops: readonly Op[]): Axes {
+  let axes = axesKnown.get(ops);
+  if (axes === undefined) axesKnown.set(ops, (axes = inputAxes(ops, 'y')));
+  return axes;
 }
 
-/** Bytes of one layer on one PE. */
-interface LayerBytes {
+/** Bytes of one section on one PE. */
+interface SectionBytes {
   readonly weights: number;
+  readonly padding: number;
   /** KV of one cached token, and the score it needs while attended to. */
   readonly cache: number;
   readonly score: number;
@@ -136,85 +173,112 @@ interface LayerBytes {
   readonly activations: number;
 }
 
-/** Answers how a mesh would be filled; layers that are alike are sized once. */
+function sectionBytes(ops: readonly Op[], mesh: Mesh, numerics: Numerics): SectionBytes {
+  const axes = axesOf(ops);
+  return {
+    weights: weightsOf(ops, axes, mesh, numerics),
+    padding: paddingOf(ops, axes, mesh, numerics),
+    activations: activationsPerToken(ops, axes, mesh, numerics),
+    ...kvOnPe(ops, axes, mesh, numerics),
+  };
+}
+
+/** What a PE keeps before any tensor. */
+export interface Reserve {
+  readonly system: number;
+  readonly code: number;
+}
+
+/** Answers how regions of one shape would be filled. */
 export interface MemoryModel {
   readonly mesh: Mesh;
   /** Rows of PEs that share the cached tokens evenly. */
   readonly kvRows: number;
   /**
-   * The memory of a stage. `kv` is negative when weights and activations alone do not fit.
-   * @param chunk tokens that prefill processes together
+   * The memory of a stage. `kv` is negative when the rest alone does not fit.
+   * @param chunk tokens that pass the stage together
+   * @param pipelined whether the next chunk arrives while this one is worked on
+   * @param reserve by default the system's, and the code of the kernels of the stage
    */
-  stage(content: StageContent, chunk: number): MemoryPlan;
+  stage(content: StageContent, chunk: number, pipelined: boolean, reserve?: Reserve): MemoryPlan;
 }
 
-export function createMemoryModel(graph: Graph, mesh: Mesh, wafer: Wafer, numerics: Numerics): MemoryModel {
-  const known = new Map<string, LayerBytes>();
-  const layers = graph.layers.map((ops) => {
-    const key = signature(ops);
-    let layer = known.get(key);
-    if (layer === undefined) {
-      layer = {
-        weights: sectionWeights(ops, mesh, numerics),
-        activations: activationsPerToken(ops, mesh, numerics),
-        ...kvOnPe(ops, mesh, numerics),
-      };
-      known.set(key, layer);
+/** Reserves by the kinds of sections that a stage runs; no mesh changes them. */
+export function createReserves(sections: Sections, wafer: Wafer, numerics: Numerics): (c: StageContent) => Reserve {
+  const known = new Map<string, Reserve>();
+  return ({ layersOfKind, embedding, head }) => {
+    const key = `${embedding} ${head} ${layersOfKind.map((n) => n > 0).join()}`;
+    let reserve = known.get(key);
+    if (reserve === undefined) {
+      const { prologue, epilogue } = sections.graph;
+      const kinds = sections.kinds.filter((_, kind) => layersOfKind[kind] > 0);
+      const run = [...(embedding ? [prologue] : []), ...kinds, ...(head ? [epilogue] : [])];
+      reserve = { system: wafer.systemSram, code: codeSize(run, numerics.activations, wafer) };
+      known.set(key, reserve);
     }
-    return layer;
-  });
-  const embedding = sectionWeights(graph.prologue, mesh, numerics);
-  const head = sectionWeights(graph.epilogue, mesh, numerics);
+    return reserve;
+  };
+}
+
+export function createMemoryModel(
+  sections: Sections,
+  mesh: Mesh,
+  wafer: Wafer,
+  numerics: Numerics,
+  reserveOf: (content: StageContent) => Reserve = createReserves(sections, wafer, numerics),
+): MemoryModel {
+  const { graph } = sections;
+  const kinds = sections.kinds.map((ops) => sectionBytes(ops, mesh, numerics));
+  const rows = rowsOfKv(graph, mesh);
+  const value = bytesOf(numerics.activations);
+  const input = Math.ceil(graph.shape.hidden / mesh.height) * value;
+  const logits = Math.ceil(graph.shape.vocab / mesh.width) * value;
+  const ends = new Map<readonly Op[], SectionBytes>();
+  const end = (ops: readonly Op[]): SectionBytes => {
+    let bytes = ends.get(ops);
+    if (bytes === undefined) ends.set(ops, (bytes = sectionBytes(ops, mesh, numerics)));
+    return bytes;
+  };
   // A tied head reads the embedding's table where both are on one stage.
   const headBesideTable = graph.shape.tiedEmbeddings
-    ? sectionWeights(
-        graph.epilogue.filter((op) => op.kind !== 'linear'),
-        mesh,
-        numerics,
-      )
-    : head;
-  const rows = rowsOfKv(graph, mesh);
-  const logits = Math.ceil(graph.shape.vocab / mesh.width) * bytesOf(numerics.activations);
+    ? graph.epilogue.filter((op) => op.kind !== 'linear')
+    : graph.epilogue;
 
   return {
     mesh,
     kvRows: rows,
-    stage(content, chunk) {
-      let [weights, cache, score, activations] = [0, 0, 0, 0];
-      for (let i = content.from; i < content.to; i++) {
-        const layer = layers[i];
-        weights += layer.weights;
-        cache += layer.cache;
+    stage(content, chunk, pipelined, reserve = reserveOf(content)) {
+      let [weights, padding, cache, score, activations] = [0, 0, 0, 0, input];
+      for (const [kind, count] of content.layersOfKind.entries()) {
+        if (count === 0) continue;
+        const layer = kinds[kind];
+        weights += count * layer.weights;
+        padding += count * layer.padding;
+        cache += count * layer.cache;
         if (layer.score > score) score = layer.score;
         if (layer.activations > activations) activations = layer.activations;
       }
-      if (content.embedding) weights += embedding;
-      if (content.head) weights += content.embedding ? headBesideTable : head;
+      for (const ops of [
+        ...(content.embedding ? [graph.prologue] : []),
+        ...(content.head ? [content.embedding ? headBesideTable : graph.epilogue] : []),
+      ]) {
+        weights += end(ops).weights;
+        padding += end(ops).padding;
+      }
       // Logits are wanted for the last token of a chunk only.
-      const buffers = content.head ? Math.max(activations * chunk, activations + logits) : activations * chunk;
-      const { sramPerPe: capacity, reservedSram: reserved } = wafer;
-      const kv = capacity - reserved - weights - buffers;
+      const inUse = content.head ? Math.max(activations * chunk, activations + logits) : activations * chunk;
+      const buffers = inUse + (pipelined ? input * chunk : 0);
+      const capacity = wafer.sramPerPe;
+      const { system, code } = reserve;
+      const kv = capacity - system - code - weights - padding - buffers;
       const kvPerToken = cache + score;
-      const kvTokens = kv > 0 && kvPerToken > 0 ? Math.floor(kv / kvPerToken) * rows : 0;
-      const plan = { capacity, system: 0, code: reserved, weights, padding: 0, activations: buffers, kv, kvPerToken };
-      return kvPerToken > 0 ? { ...plan, kvTokens } : plan;
+      const plan = { capacity, system, code, weights, padding, activations: buffers, kv, kvPerToken };
+      if (kvPerToken === 0) return plan;
+      return { ...plan, kvTokens: kv > 0 ? Math.floor(kv / kvPerToken) * rows : 0 };
     },
   };
 }
 
-const signatures = new WeakMap<readonly Op[], string>();
-
-/** Layers with equal signatures have equal sizes and costs. */
-export function signature(ops: readonly Op[]): string {
-  let text = signatures.get(ops);
-  if (text === undefined) {
-    text = ops
-      .map((op) => {
-        const sizes = Object.entries(op).filter(([, value]) => typeof value === 'number' || typeof value === 'object');
-        return `${op.kind}:${op.out}:${'bias' in op}:${JSON.stringify(sizes)}`;
-      })
-      .join('|');
-    signatures.set(ops, text);
-  }
-  return text;
-}
+/** Bytes by which the fullest PE of a stage is over when so many tokens are cached; 0 or less fits. */
+export const overflowOf = (plan: MemoryPlan, kvRows: number, kvTokens: number): number =>
+  Math.ceil(kvTokens / kvRows) * plan.kvPerToken - plan.kv;

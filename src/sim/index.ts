@@ -1,8 +1,10 @@
 export { collectiveCycles, priceSequence } from './analytic/collective-cost.ts';
 export { price, priceAll, total } from './analytic/price.ts';
 export type { Breakdown } from './analytic/price.ts';
-export { createCostModel, createStepModel, kernelContext } from './analytic/program-cost.ts';
-export type { AnalyticStepModel, StepCost } from './analytic/program-cost.ts';
+export { createPlacementCost } from './analytic/placement-cost.ts';
+export { createSectionCost, kernelContext, layerCycles } from './analytic/section-cost.ts';
+export { createStepModel } from './analytic/step-model.ts';
+export type { AnalyticStepModel, StepCost, Throughput } from './analytic/step-model.ts';
 export { powerAt, stageEnergies, tokenRate } from './analytic/energy.ts';
 export type { PowerAt, StageEnergy } from './analytic/energy.ts';
 export { gemmSide, overOf, streamedDecode, streamingMemory, trainingStep } from './analytic/weight-streaming.ts';

@@ -6,8 +6,9 @@ import { kernels, matrix, shiftGemm, shiftGemmTransposed } from './kernel/index.
 import type { KernelContext } from './kernel/index.ts';
 import { allReduce } from './collective/index.ts';
 import { phase, waveletsOf } from './phase.ts';
+import type { Phase, VectorType } from './phase.ts';
+import type { Region } from './program.ts';
 import type { Axis } from './reduction.ts';
-import type { Phase } from './phase.ts';
 
 /** The phases of one op, or of several matrices that share their input. */
 export interface OpPhases {
@@ -16,22 +17,46 @@ export interface OpPhases {
 }
 
 /**
- * Phases of a section of a graph (a layer, or the head) with the activations cut along `axis` at its start.
- * Matrices with the same input run as one, so that they share an all-reduce.
+ * The ops of a section as kernels, in the order in which they run: matrices with the same input are one kernel, so
+ * that they share an all-reduce; any other op is one of its own.
  */
-export function sectionPhases(ops: readonly Op[], axis: Axis, context: KernelContext): OpPhases[] {
-  const axes = inputAxes(ops, axis);
+export function kernelsOf(ops: readonly Op[]): (readonly Op[])[] {
   const done = new Set<Op>();
-  const result: OpPhases[] = [];
+  const result: (readonly Op[])[] = [];
   for (const op of ops) {
     if (done.has(op)) continue;
+    const fused =
+      op.kind === 'linear' ? ops.filter((o) => o.kind === 'linear' && o.input === op.input && o.k === op.k) : [op];
+    for (const o of fused) done.add(o);
+    result.push(fused);
+  }
+  return result;
+}
+
+/** What a kernel is called: the values that it writes. */
+export const kernelName = (kernel: readonly Op[]): string => kernel.map(({ out }) => out).join('+');
+
+/**
+ * Phases of a section of a graph (a layer, or the head) with the activations cut along `axis` at its start.
+ * @param wanted leaves out the kernels of other ops
+ */
+export function sectionPhases(
+  ops: readonly Op[],
+  axis: Axis,
+  context: KernelContext,
+  wanted: (op: Op) => boolean = () => true,
+): OpPhases[] {
+  const axes = inputAxes(ops, axis);
+  const result: OpPhases[] = [];
+  for (const kernel of kernelsOf(ops)) {
+    const [op] = kernel;
+    if (!wanted(op)) continue;
     const inAxis = axes.get(op) ?? axis;
     if (op.kind === 'linear') {
-      const fused = ops.filter((o): o is LinearOp => o.kind === 'linear' && o.input === op.input && o.k === op.k);
-      for (const o of fused) done.add(o);
-      const bias = fused.some((o) => o.bias !== undefined);
-      const outputs = fused.map((o) => o.n);
-      result.push({ op: fused.map((o) => o.out).join('+'), phases: matrix(op.k, outputs, bias, inAxis, context) });
+      const linears = kernel.filter((o): o is LinearOp => o.kind === 'linear');
+      const bias = linears.some((o) => o.bias !== undefined);
+      const outputs = linears.map((o) => o.n);
+      result.push({ op: kernelName(kernel), phases: matrix(op.k, outputs, bias, inAxis, context) });
     } else {
       if (op.kind === 'add' && outputAxis(ops, axes, op.b, axis) !== inAxis) {
         result.push({ op: `${op.b} turned`, phases: turn(op.width, inAxis, context) });
@@ -85,6 +110,43 @@ function turn(width: number, to: Axis, context: KernelContext): Phase[] {
       tasks: 1,
       wavelets,
       vectors: [{ count: 1, length: 0, type: context.type }],
+    }),
+  ];
+}
+
+/**
+ * A vector, cut along y and repeated along x, goes from every row of one region to all columns of another. Where the
+ * rows are not the same ones it first goes north or south, each column carrying a share.
+ */
+export function movePhases(from: Region, to: Region, values: number, type: VectorType): Phase[] {
+  const east = to.x + to.width - (from.x + from.width);
+  const west = from.x - to.x;
+  const vertical = Math.max(Math.abs(to.y - from.y), Math.abs(to.y + to.height - from.y - from.height));
+  const start = { count: 1, length: 0, type };
+  const along = phase('to the next region', {
+    hops: Math.max(east, west, to.width),
+    ramps: 2,
+    tasks: 1,
+    wavelets: waveletsOf(Math.ceil(values / to.height), type),
+    vectors: [start],
+  });
+  if (vertical === 0) return [along];
+  const share = Math.ceil(values / Math.min(from.width, to.width));
+  return [
+    phase('to its rows', { hops: vertical, ramps: 2, tasks: 1, wavelets: waveletsOf(share, type), vectors: [start] }),
+    along,
+  ];
+}
+
+/** A vector from a region to the nearer of the east and west edges of a wafer, or from there to all of the region. */
+export function edgePhases(region: Region, waferWidth: number, values: number, type: VectorType): Phase[] {
+  return [
+    phase('edge', {
+      hops: Math.min(region.x, waferWidth - region.x - region.width) + region.width,
+      ramps: 2,
+      tasks: 1,
+      wavelets: waveletsOf(Math.ceil(values / region.height), type),
+      vectors: [{ count: 1, length: 0, type }],
     }),
   ];
 }

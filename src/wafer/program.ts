@@ -41,6 +41,8 @@ export interface Stage {
   readonly hasEmbedding: boolean;
   readonly hasHead: boolean;
   readonly memory: MemoryPlan;
+  /** Hops that an all-reduce takes more on the worst line of the region along either axis of a repaired wafer; 0 when absent. */
+  readonly detours?: Readonly<Record<Axis, number>>;
 }
 
 /** Bytes on the fullest PE of a stage's region, by class. The first six add up to `capacity`. */

@@ -41,8 +41,10 @@ export interface WaferFacts {
   readonly ioPerDirection: Fact;
   readonly ioLatency: Fact;
   readonly systemPower: Fact;
-  /** SRAM per PE that code, stack and communication buffers take before any tensor. */
+  /** SRAM per PE that code, stack and communication buffers take before any tensor, in kernels as others ship them. */
   readonly reservedSram: Fact;
+  /** SRAM per PE that the machine and its run-time system keep, whatever runs. */
+  readonly systemSram: Fact;
 }
 
 /** The same machine with names turned into typed numbers, for code that computes. */
@@ -77,6 +79,7 @@ export interface Wafer {
   readonly ioLatency: Seconds;
   readonly systemPower: Watts;
   readonly reservedSram: Bytes;
+  readonly systemSram: Bytes;
 }
 
 export function resolveWafer(facts: WaferFacts): Wafer {
@@ -109,5 +112,6 @@ export function resolveWafer(facts: WaferFacts): Wafer {
     ioLatency: seconds(facts.ioLatency.value),
     systemPower: watts(facts.systemPower.value),
     reservedSram: bytes(facts.reservedSram.value),
+    systemSram: bytes(facts.systemSram.value),
   };
 }

@@ -210,4 +210,11 @@ export const wse2: WaferFacts = {
     source: `${source.none}; range from inspecting published LLM kernels (${source.waferLlm})`,
     standing: 'assumed',
   },
+  systemSram: {
+    value: 1024,
+    unit: 'B',
+    basis: 'per PE: stack, task table and state of the host copy; a round allowance, fitted to nothing',
+    source: source.none,
+    standing: 'assumed',
+  },
 };

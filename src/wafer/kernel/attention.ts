@@ -21,10 +21,7 @@ export const attention: Kernel<AttentionOp> = {
     const channels = along(axis, context);
     const rows = across(axis, context);
     const tiles = tilesOf(op, axis, context);
-    const window = op.slidingWindow ?? Infinity;
-    // A chunk's queries see on average half of the chunk besides the cache.
-    const visible = Math.max(1, Math.min(context.cached + (tokens + 1) / 2, window));
-    const positions = Math.ceil(visible / rows);
+    const positions = positionsOnPe(op, rows, tokens, context.cached);
     const headParts = Math.max(1, Math.min(channels, Math.ceil(op.headDim / tiles.key)));
     const sums = tokens * tiles.lanes;
     const scores = sums * positions;
@@ -63,6 +60,15 @@ export const attention: Kernel<AttentionOp> = {
     ];
   },
 };
+
+/**
+ * Positions that a PE attends to when `tokens` new ones follow on `cached`, all that its cost depends on of either.
+ * A chunk's queries see on average half of the chunk besides the cache.
+ */
+export function positionsOnPe(op: AttentionOp, rows: number, tokens: number, cached: number): number {
+  const visible = Math.max(1, Math.min(cached + (tokens + 1) / 2, op.slidingWindow ?? Infinity));
+  return Math.ceil(visible / rows);
+}
 
 /** Channels that one PE caches of keys, those of a head's keys and values, and how many queries it works on. */
 interface Tiles {

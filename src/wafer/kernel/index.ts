@@ -25,7 +25,10 @@ export const kernels: { readonly [K in OpKind]: Kernel<Extract<Op, { kind: K }>>
   softcap,
 };
 
+export { positionsOnPe } from './attention.ts';
 export { matrix } from './linear.ts';
+export { columnPitch } from './lower/columns.ts';
+export { across, along } from './kernel.ts';
 export { cannonGemm, shiftGemm, shiftGemmTransposed } from './shift-gemm.ts';
 export type { Kernel, KernelContext } from './kernel.ts';
 export { lowerLinear, type LinearSpec } from './linear.lower.ts';

@@ -1,0 +1,414 @@
+// Which placements there are: shapes of region, layers to a region, strips for the ends, tokens to a chunk. Every
+// one that fits becomes a candidate with its figures; the objective picks one, and those that no other beats in
+// every figure are kept for people to see. Nothing here depends on chance or on time.
+
+import { assert, fail, formatSi } from '../core/index.ts';
+import { cellsOn, rowsLeft, wafersFor } from './grid.ts';
+import type { GridShape } from './grid.ts';
+import { createMemoryModel, createReserves, overflowOf } from './memory.ts';
+import type { MemoryModel, Mesh } from './memory.ts';
+import { contextOf } from './request.ts';
+import type { CompileOptions } from './request.ts';
+import { contentOf, distinctContents } from './sections.ts';
+import type { Sections, StageContent, StageRange } from './sections.ts';
+
+/** A placement that fits, without coordinates, and what it gives. */
+export interface Candidate extends GridShape {
+  readonly wafers: number;
+  /** Most layers that one region holds. */
+  readonly layersPerRegion: number;
+  /** Most tokens that pass a stage together. */
+  readonly chunk: number;
+  /** Seconds of one token of one user, at the context that placements are compared at. */
+  readonly decode: number;
+  /** Seconds that each token of a long prompt adds. */
+  readonly prefill: number;
+  /** Output tokens per second over all sequences of that context for which there is room. */
+  readonly throughput: number;
+  /** Cached tokens, over all sequences, for which there is room. */
+  readonly kvTokens: number;
+}
+
+export interface Search {
+  readonly chosen: Candidate;
+  /** Candidates that no other beats in wafers, in decode, in prefill and in throughput, fewest wafers and fastest first. */
+  readonly frontier: readonly Candidate[];
+  /** How many placements were looked at, and how many of them fit. */
+  readonly tried: number;
+  readonly fitting: number;
+}
+
+/** Tokens per chunk, most wanted first: sixteen already share most of what a step pays for its hops and tasks. */
+const chunks = [16, 8, 4, 2, 1];
+/** A bound on the search, far above the largest model that anyone serves. */
+const waferLimit = 1024;
+/** Longer regions than this have no cheaper sums, and less room for others beside them. */
+const longestAspect = 4;
+/** Regions of fewer PEs on a side have nearly all work on one PE. */
+const shortestSide = 8;
+/** Rows and columns of regions on a wafer. */
+const mostCells = 32;
+/** Placements of each number of wafers and regions that are priced in full. */
+const pricedInFull = 6;
+/** Heights of the head's strip that are tried, from the least that holds it to all rows left. */
+const headHeights = 8;
+
+/**
+ * All placements of a model and the best one.
+ * @throws IngotError PROGRAM_DOES_NOT_FIT, with what is short and how many wafers would do; OBJECTIVE_UNMET, with the
+ * best that there is
+ */
+export function search(options: CompileOptions, sections: Sections): Search {
+  const space = createSpace(options, sections);
+  const meshes = options.mesh === undefined ? candidateMeshes(space) : [checkMesh(options)];
+  const fitting: Fit[] = [];
+  let tried = 0;
+  for (const mesh of meshes) {
+    if (isTooSmall(space, mesh)) continue;
+    const memory = space.memoryOf(mesh);
+    for (const layersPerRegion of regionLoads(space, memory)) {
+      for (const withStrips of [false, true]) {
+        tried++;
+        const fit = fitOf(space, memory, layersPerRegion, withStrips);
+        if (fit !== undefined) fitting.push(fit);
+      }
+    }
+  }
+  const allowed = fitting.filter(({ wafers }) => wafers <= (options.maxWafers ?? waferLimit));
+  if (allowed.length === 0) doesNotFit(space, meshes, fitting);
+  const candidates = fastestOfEach(space, allowed).map((fit) => priced(space, fit));
+  return { chosen: best(candidates, options), frontier: frontierOf(candidates), tried, fitting: fitting.length };
+}
+
+/** Of the placements with as many wafers and regions, the few whose layers are fastest: the rest is not priced in full. */
+function fastestOfEach({ options, sections }: Space, fits: readonly Fit[]): Fit[] {
+  const { cost } = options;
+  const batch = { sequences: 1, tokens: 1, cached: contextOf(options) - 1 };
+  const known = new Map<Mesh, number>();
+  const secondsOf = (mesh: Mesh): number => {
+    let seconds = known.get(mesh);
+    if (seconds === undefined) {
+      const kinds = sections.kinds.map((ops) => cost.section(ops, mesh, batch));
+      seconds = sections.kindOf.reduce((sum, kind) => sum + kinds[kind], 0);
+      known.set(mesh, seconds);
+    }
+    return seconds;
+  };
+  const groups = new Map<string, Fit[]>();
+  for (const fit of fits) {
+    const key = `${fit.wafers} ${fit.regions} ${fit.headRows > 0}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [fit]);
+    else group.push(fit);
+  }
+  // The sort is stable, so equals stay in the order in which they were found.
+  return [...groups.values()].flatMap((group) =>
+    group.sort((a, b) => secondsOf(a.mesh) - secondsOf(b.mesh)).slice(0, pricedInFull),
+  );
+}
+
+interface Space {
+  readonly options: CompileOptions;
+  readonly sections: Sections;
+  /** The program rectangle of a wafer. */
+  readonly program: Mesh;
+  /** Bytes of the weights of a layer of each kind, all together. */
+  readonly untiled: readonly number[];
+  memoryOf(mesh: Mesh): MemoryModel;
+  /** Least rows of a strip across the wafer that holds the embedding, or the head, for a chunk. */
+  stripRows(end: 'embedding' | 'head', chunk: number): number | undefined;
+  /** What regions hold when layers are dealt evenly over so many. */
+  contentsOf(regions: number, withEnds: boolean): readonly StageContent[];
+}
+
+function createSpace(options: CompileOptions, sections: Sections): Space {
+  const { wafer, numerics } = options;
+  const program = { width: wafer.programWidth, height: wafer.programHeight };
+  const reserveOf = createReserves(sections, wafer, numerics);
+  const memoryOf = (mesh: Mesh): MemoryModel => createMemoryModel(sections, mesh, wafer, numerics, reserveOf);
+  const none = sections.kinds.map(() => 0);
+  const strips = new Map<string, number | undefined>();
+  const contents = new Map<string, readonly StageContent[]>();
+  return {
+    options,
+    sections,
+    program,
+    untiled: sections.kinds.map((_, kind) => {
+      const layersOfKind = sections.kinds.map((__, other) => (other === kind ? 1 : 0));
+      return memoryOf({ width: 1, height: 1 }).stage({ layersOfKind, embedding: false, head: false }, 1, false).weights;
+    }),
+    memoryOf,
+    stripRows(end, chunk) {
+      const key = `${end} ${chunk}`;
+      if (!strips.has(key)) {
+        const content = { layersOfKind: none, embedding: end === 'embedding', head: end === 'head' };
+        const fits = (rows: number): boolean =>
+          memoryOf({ width: program.width, height: rows }).stage(content, chunk, true).kv >= 0;
+        let rows = 1;
+        while (rows <= program.height && !fits(rows)) rows++;
+        strips.set(key, rows <= program.height ? rows : undefined);
+      }
+      return strips.get(key);
+    },
+    contentsOf(regions, withEnds) {
+      const key = `${regions} ${withEnds}`;
+      let known = contents.get(key);
+      if (known === undefined) {
+        known = distinctContents(sections, layerRanges(sections, regions, withEnds));
+        contents.set(key, known);
+      }
+      return known;
+    },
+  };
+}
+
+/** Layers over regions, as evenly as whole layers allow. */
+export function layerRanges(sections: Sections, regions: number, withEnds: boolean): StageRange[] {
+  const layers = sections.kindOf.length;
+  return Array.from({ length: regions }, (_, i) => ({
+    fromLayer: Math.floor((i * layers) / regions),
+    toLayer: Math.floor(((i + 1) * layers) / regions),
+    hasEmbedding: withEnds && i === 0,
+    hasHead: withEnds && i === regions - 1,
+  }));
+}
+
+/**
+ * Shapes worth trying, smallest first: sides that cut the residual width into equal tiles, where any longer side would
+ * only add padding, and sides of which a whole number fills the program rectangle, with or without strips.
+ */
+function candidateMeshes({ options, program, stripRows }: Space): Mesh[] {
+  const { hidden } = options.graph.shape;
+  const exact: number[] = [];
+  for (let tile = 1; tile <= hidden; tile++) exact.push(Math.ceil(hidden / tile));
+  const shares = (length: number): number[] =>
+    Array.from({ length: mostCells }, (_, i) => Math.floor(length / (i + 1)));
+  const [embedding, head] = [stripRows('embedding', 1) ?? 0, stripRows('head', 1) ?? 0];
+  const heights = [0, embedding, head, embedding + head].flatMap((rows) => shares(Math.max(0, program.height - rows)));
+  const upTo = (sides: readonly number[], limit: number): number[] =>
+    [...new Set(sides)].filter((side) => side >= Math.min(shortestSide, hidden) && side <= limit);
+  const meshes: Mesh[] = [];
+  for (const width of upTo([...exact, ...shares(program.width)], program.width))
+    for (const height of upTo([...exact, ...heights], program.height))
+      if (Math.max(width, height) <= longestAspect * Math.min(width, height)) meshes.push({ width, height });
+  return meshes.sort((a, b) => a.width * a.height - b.width * b.height || a.width - b.width);
+}
+
+function checkMesh({ mesh, wafer }: CompileOptions): Mesh {
+  assert(mesh !== undefined, 'there is a mesh to check');
+  const { width, height } = mesh;
+  const fits = (n: number, limit: number): boolean => Number.isInteger(n) && n >= 1 && n <= limit;
+  if (!fits(width, wafer.programWidth) || !fits(height, wafer.programHeight)) {
+    fail({
+      code: 'MESH_INVALID',
+      message: `the mesh ${width}x${height} is not a rectangle of ${wafer.name}`,
+      expected: `1x1 to ${wafer.programWidth}x${wafer.programHeight} PEs`,
+      found: `${width}x${height}`,
+      suggestion: 'leave the mesh out to let the compiler choose one',
+    });
+  }
+  return mesh;
+}
+
+/** Numbers of layers to a region that differ in how many regions they take; none that cannot fit. */
+function regionLoads({ sections, options }: Space, memory: MemoryModel): number[] {
+  const layers = sections.kindOf.length;
+  const least = Math.min(
+    ...sections.kinds.map((_, kind) => {
+      const layersOfKind = sections.kinds.map((__, other) => (other === kind ? 1 : 0));
+      const plan = memory.stage({ layersOfKind, embedding: false, head: false }, 1, false);
+      // Room that a layer of this kind leaves, and what it takes of it.
+      const takes = plan.weights + plan.padding + Math.ceil(options.kvTokens / memory.kvRows) * plan.kvPerToken;
+      return Math.floor((plan.capacity - plan.system - plan.code - plan.activations) / takes);
+    }),
+  );
+  const loads = new Set<number>();
+  for (let load = 1; load <= Math.min(layers, Math.max(0, least)); load++)
+    loads.add(Math.ceil(layers / Math.ceil(layers / load)));
+  return [...loads];
+}
+
+/** A region on which the weights of the smallest layer are more than the SRAM, however they are cut. */
+function isTooSmall({ options, sections, untiled }: Space, { width, height }: Mesh): boolean {
+  const room = options.wafer.sramPerPe - options.wafer.systemSram;
+  return sections.kinds.length > 0 && Math.min(...untiled) > room * width * height;
+}
+
+/** A placement that fits. */
+interface Fit extends GridShape {
+  readonly wafers: number;
+  readonly layersPerRegion: number;
+  readonly chunk: number;
+  readonly kvTokens: number;
+}
+
+function fitOf(space: Space, memory: MemoryModel, load: number, withStrips: boolean): Fit | undefined {
+  const { options, sections, program } = space;
+  const { mesh } = memory;
+  const layers = sections.kindOf.length;
+  const perWafer = cellsOn({ mesh, regions: 1, embeddingRows: 0, headRows: 0 }, program, false, false);
+  const regions = Math.ceil(layers / load);
+  // Ends share a region where it is the only one of its wafer.
+  if (!withStrips && perWafer > 1 && regions > 1) return undefined;
+  for (const chunk of chunks) {
+    const contents = space.contentsOf(regions, !withStrips);
+    const pipelined = withStrips || regions > 1;
+    const plans = contents.map((content) => memory.stage(content, chunk, pipelined));
+    if (plans.some((plan) => overflowOf(plan, memory.kvRows, options.kvTokens) > 0)) continue;
+    const kvTokens = plans.reduce((room, plan) => Math.min(room, plan.kvTokens ?? Infinity), Infinity);
+    const rows = (end: 'embedding' | 'head'): number | undefined => (withStrips ? space.stripRows(end, chunk) : 0);
+    const [embeddingRows, headRows] = [rows('embedding'), rows('head')];
+    if (embeddingRows === undefined || headRows === undefined) continue;
+    const shape = { mesh, regions, embeddingRows, headRows };
+    const wafers = wafersFor(shape, program);
+    if (wafers === undefined || wafers > waferLimit) continue;
+    return { ...shape, wafers, layersPerRegion: load, chunk, kvTokens };
+  }
+  return undefined;
+}
+
+/** The height of the head's strip at which it is fastest. */
+function headRowsOf({ options, program }: Space, shape: GridShape, wafers: number): number {
+  if (shape.headRows === 0) return 0;
+  const { cost, graph } = options;
+  const most = rowsLeft(shape, program, wafers);
+  const ratio = (most / shape.headRows) ** (1 / (headHeights - 1));
+  const heights = Array.from({ length: headHeights }, (_, i) => Math.floor(shape.headRows * ratio ** i + 1e-9));
+  const one = { sequences: 1, tokens: 1, cached: 0 };
+  const secondsAt = (height: number): number => cost.section(graph.epilogue, { width: program.width, height }, one);
+  return heights.reduce((best, next) => (secondsAt(next) < secondsAt(best) ? next : best));
+}
+
+function priced(space: Space, fit: Fit): Candidate {
+  const shape = { ...fit, headRows: headRowsOf(space, fit, fit.wafers) };
+  const { wafers, chunk, kvTokens } = shape;
+  const { options, sections, program } = space;
+  const { cost, graph } = options;
+  const context = contextOf(options);
+  const cached = context - 1;
+  const sequences = Math.max(1, Math.floor(kvTokens / context));
+  const together = Math.min(chunk, sequences);
+  const withStrips = shape.headRows > 0;
+  const stages = space.contentsOf(shape.regions, !withStrips);
+  const { mesh } = shape;
+  const strip = (height: number): Mesh => ({ width: program.width, height });
+  /** Seconds of the whole and of the slowest stage. */
+  const of = (batch: { sequences: number; tokens: number; cached: number }): { all: number; slowest: number } => {
+    const kinds = sections.kinds.map((ops) => cost.section(ops, mesh, batch));
+    const embedding = cost.section(graph.prologue, withStrips ? strip(shape.embeddingRows) : mesh, batch);
+    // A prompt's chunk wants the logits of its last token only.
+    const head = cost.section(graph.epilogue, withStrips ? strip(shape.headRows) : mesh, { ...batch, tokens: 1 });
+    const layers = sections.kindOf.reduce((sum, kind) => sum + kinds[kind], 0);
+    let slowest = withStrips ? Math.max(embedding, head) : 0;
+    for (const content of stages) {
+      let seconds = (content.embedding ? embedding : 0) + (content.head ? head : 0);
+      for (const [kind, count] of content.layersOfKind.entries()) seconds += count * kinds[kind];
+      if (seconds > slowest) slowest = seconds;
+    }
+    return { all: layers + embedding + head, slowest };
+  };
+  const moves = (tokens: number): number => {
+    const here = { x: 0, y: 0, ...mesh };
+    const east = { ...here, x: mesh.width };
+    const steps = shape.regions - wafers + (withStrips ? 2 : 0);
+    return Math.max(0, steps) * cost.move(here, east, tokens) + (wafers - 1) * cost.cross(here, here, tokens);
+  };
+  const one = of({ sequences: 1, tokens: 1, cached });
+  const prompt = chunk === 1 ? one : of({ sequences: 1, tokens: chunk, cached });
+  const decode = one.all + moves(1) + cost.host(1);
+  let throughput = Math.min(1 / one.slowest, sequences / decode);
+  if (together > 1) {
+    const batch = of({ sequences: together, tokens: 1, cached });
+    const latency = batch.all + moves(together) + cost.host(together);
+    throughput = Math.max(throughput, Math.min(together / batch.slowest, sequences / latency));
+  }
+  // One sequence's chunks follow one another through the stages.
+  const prefill = prompt.slowest / chunk;
+  return { ...shape, decode, prefill, throughput };
+}
+
+/** Lower is better; later entries decide where earlier ones are equal. */
+const scores = {
+  wafers: (c: Candidate): readonly number[] => [c.wafers, c.decode + c.prefill],
+  latency: (c: Candidate): readonly number[] => [c.decode + c.prefill, c.wafers],
+  throughput: (c: Candidate): readonly number[] => [-c.throughput / c.wafers, c.decode],
+};
+
+function best(candidates: readonly Candidate[], options: CompileOptions): Candidate {
+  const { objective = 'wafers', maxLatency = Infinity, model } = options;
+  const quick = candidates.filter(({ decode }) => decode <= maxLatency);
+  if (quick.length === 0) {
+    const fastest = candidates.reduce((a, b) => (b.decode < a.decode ? b : a));
+    fail({
+      code: 'OBJECTIVE_UNMET',
+      message: `no placement of ${model} makes a token in the time allowed`,
+      expected: `at most ${formatSi(maxLatency, 's')} a token of one user`,
+      found: `${formatSi(fastest.decode, 's')} at best, on ${fastest.wafers} wafer${fastest.wafers === 1 ? '' : 's'}, of ${candidates.length} placements that fit`,
+      suggestion: 'allow more time or more wafers, use smaller weights, or a shorter context',
+    });
+  }
+  const score = scores[objective];
+  return quick.reduce((a, b) => (isLess(score(b), score(a)) ? b : a));
+}
+
+function isLess(a: readonly number[], b: readonly number[]): boolean {
+  for (const [i, value] of a.entries()) if (value !== b[i]) return value < b[i];
+  return false;
+}
+
+function frontierOf(candidates: readonly Candidate[]): Candidate[] {
+  const sorted = [...candidates].sort((a, b) => (isLess(scores.wafers(a), scores.wafers(b)) ? -1 : 1));
+  const kept: Candidate[] = [];
+  for (const next of sorted) {
+    const isBeaten = kept.some(
+      (c) =>
+        c.wafers <= next.wafers &&
+        c.decode <= next.decode &&
+        c.prefill <= next.prefill &&
+        c.throughput >= next.throughput,
+    );
+    if (!isBeaten) kept.push(next);
+  }
+  return kept.filter(
+    (c) =>
+      !kept.some(
+        (o) =>
+          o !== c &&
+          o.wafers <= c.wafers &&
+          o.decode <= c.decode &&
+          o.prefill <= c.prefill &&
+          o.throughput >= c.throughput &&
+          (o.wafers < c.wafers || o.decode < c.decode || o.prefill < c.prefill || o.throughput > c.throughput),
+      ),
+  );
+}
+
+/** By how much the roomiest placement is over, and what would do. */
+function doesNotFit(space: Space, meshes: readonly Mesh[], fitting: readonly Fit[]): never {
+  const { options, sections } = space;
+  const { wafer, model, kvTokens } = options;
+  const allowed = Math.min(options.maxWafers ?? waferLimit, sections.kindOf.length);
+  const enough = fitting.reduce((least, { wafers }) => Math.min(least, wafers), Infinity);
+  const contents = distinctContents(sections, layerRanges(sections, allowed, true));
+  let nearest: { over: number; mesh: Mesh } = { over: Infinity, mesh: meshes[0] };
+  for (const mesh of meshes) {
+    const memory = space.memoryOf(mesh);
+    const over = Math.max(
+      ...contents.map((content) => overflowOf(memory.stage(content, 1, allowed > 1), memory.kvRows, kvTokens)),
+    );
+    if (over <= nearest.over) nearest = { over, mesh };
+  }
+  const { over, mesh } = nearest;
+  const whole = contentOf(sections, layerRanges(sections, 1, true)[0]);
+  const { system, code } = space.memoryOf(mesh).stage(whole, 1, false);
+  const splits =
+    'a layer is not split over wafers, so more of them do not help: use smaller weights or fewer cached tokens';
+  fail({
+    code: 'PROGRAM_DOES_NOT_FIT',
+    message: `${model} does not fit on ${allowed} ${wafer.name} wafer${allowed === 1 ? '' : 's'}`,
+    where: `the fullest PE of a ${mesh.width}x${mesh.height} region`,
+    expected: `at most ${wafer.sramPerPe} B, of which ${system + code} B are the system's and code`,
+    found: `${over} B per PE over, about ${formatSi(over * mesh.width * mesh.height, 'B')} a wafer, with room for ${kvTokens} cached tokens`,
+    suggestion: enough === Infinity ? splits : `use ${enough} wafers, smaller weights, or fewer cached tokens`,
+  });
+}

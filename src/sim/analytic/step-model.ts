@@ -1,0 +1,319 @@
+// Steps of a placed program in closed form. A token passes the stages one after another; different tokens are in
+// different stages at once. Everything inside a wafer is in cycles; the clock and the links between wafers turn them
+// into seconds.
+
+import { cycles, energy, scale, seconds } from '../../core/index.ts';
+import type { Cycles, Hertz, Joules, Seconds } from '../../core/index.ts';
+import type { Op } from '../../model/index.ts';
+import type { Wafer } from '../../spec/index.ts';
+import { kvTokensOf, wafersOf } from '../../wafer/index.ts';
+import type { Phase, Program, Stage } from '../../wafer/index.ts';
+import { priceSequence } from './collective-cost.ts';
+import { emptyBreakdown, price } from './price.ts';
+import type { Breakdown } from './price.ts';
+import { addTimes, createSectionCost } from './section-cost.ts';
+import type { SectionCost, StepItem } from './section-cost.ts';
+import { createTransfers } from './transfer.ts';
+
+/** A step of more chunks than this fills the pipeline with whole chunks; smaller micro-batches are not tried. */
+const manyChunks = 16;
+
+/** One token of one sequence through all stages. */
+export interface StepCost {
+  /** On the wafers. */
+  readonly cycles: Cycles;
+  /** Time between wafers and to the host: link latency and transfer. */
+  readonly io: Seconds;
+  readonly time: Seconds;
+}
+
+/** Many sequences in flight, as many as there is KV for. */
+export interface Throughput {
+  /** Output tokens over all sequences. */
+  readonly tokensPerSecond: number;
+  /** Sequences of this context for whose KV there is room. */
+  readonly sequences: number;
+  /** Sequences that pass a stage together. */
+  readonly together: number;
+  /** Of the slowest stage, with what it takes to hand on its values. */
+  readonly slowestStage: number;
+  readonly slowest: Seconds;
+  /** Share of stage time in which a stage has nothing to do. */
+  readonly idle: number;
+}
+
+/** Tokens that pass a stage together. */
+interface MicroBatch {
+  readonly items: readonly StepItem[];
+  readonly tokens: number;
+  /** Tokens that want logits. */
+  readonly logits: number;
+}
+
+/** Stages that hold alike on regions alike, and hand on alike, take equally long. */
+interface StageKind {
+  /** The first stage of the kind, and how many there are. */
+  readonly stage: number;
+  readonly count: number;
+  readonly layers: readonly { readonly cost: SectionCost; readonly times: number }[];
+  readonly embedding?: SectionCost;
+  readonly head?: SectionCost;
+}
+
+/** Simulated cost of a program's steps: cycles at a clock, links between wafers, energy at the rated power. */
+export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = wafer.clock) {
+  const { graph, numerics, prefillChunk, stages } = program;
+  const type = numerics.activations;
+  const wafers = wafersOf(program);
+  const transfers = createTransfers(graph.shape.hidden, graph.shape.vocab, type, wafer);
+  const { kinds, kindOf } = stageKinds(program, wafer);
+
+  /** What stages of a kind do to hand their values on. */
+  const handOn = ({ stage }: StageKind, tokens: number): readonly Phase[] => {
+    const [from, to] = [stages[stage], stages.at(stage + 1)];
+    if (to === undefined) return [];
+    const way = from.wafer === to.wafer ? transfers.move : transfers.edges;
+    return way(from.region, to.region, tokens);
+  };
+  const crosses = ({ stage }: StageKind): boolean =>
+    stage < stages.length - 1 && stages[stage + 1].wafer !== stages[stage].wafer;
+  /** Cycles of handing on, by tokens and kind. */
+  const handing: (readonly number[])[] = [];
+  const handingOf = (tokens: number): readonly number[] =>
+    (handing[tokens] ??= kinds.map((kind) => priceSequence(handOn(kind, tokens), wafer)));
+
+  const cyclesOf = (kind: StageKind, { items, tokens, logits }: MicroBatch): number => {
+    let sum = kind.embedding?.matrices(tokens) ?? 0;
+    for (const { cost, times } of kind.layers) {
+      let layer = cost.matrices(tokens);
+      for (const item of items) layer += cost.attention(item);
+      sum += times * layer;
+    }
+    if (kind.head !== undefined && logits > 0) sum += kind.head.matrices(logits);
+    return sum;
+  };
+  /** Seconds of a stage of each kind, handing on included. */
+  const secondsOf = (batch: MicroBatch): Float64Array => {
+    const handed = handingOf(batch.tokens);
+    return Float64Array.from(
+      kinds,
+      (kind, i) => (cyclesOf(kind, batch) + handed[i]) / clock + (crosses(kind) ? transfers.link(batch.tokens) : 0),
+    );
+  };
+  const sumOverStages = (byKind: Float64Array): number =>
+    byKind.reduce((sum, seconds, i) => sum + kinds[i].count * seconds, 0);
+
+  const one = (cached: number, logits: number): MicroBatch => ({ items: [{ tokens: 1, cached }], tokens: 1, logits });
+  const decode = (cached: number): StepCost => {
+    const batch = one(cached, 1);
+    const handed = handingOf(1);
+    let inside = 0;
+    for (const [i, kind] of kinds.entries()) inside += kind.count * (cyclesOf(kind, batch) + handed[i]);
+    const io = seconds((wafers - 1) * transfers.link(1) + transfers.host(1, 1));
+    return { cycles: cycles(inside), io, time: seconds(inside / clock + io) };
+  };
+
+  /** Time from the first stage's start on the first micro-batch to the last stage's end on the last. */
+  const makespan = (batches: readonly MicroBatch[]): number => {
+    const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
+    const logits = batches.reduce((sum, batch) => sum + batch.logits, 0);
+    return (
+      pipelineTime(
+        batches.map(secondsOf),
+        kinds.map(({ count }) => count),
+      ) + transfers.host(tokens, logits)
+    );
+  };
+
+  const sizes = microBatchSizes(prefillChunk);
+  const step = (shape: {
+    readonly items: readonly StepItem[];
+  }): { readonly time: Seconds; readonly energy: Joules } => {
+    const items = shape.items.filter((item) => item.tokens > 0);
+    let time = 0;
+    if (items.length === 1 && items[0].tokens === 1) time = decode(items[0].cached).time;
+    else if (items.length > 0) {
+      // Small micro-batches fill the pipeline, large ones share hops and task starts: the better one is taken.
+      const tokens = items.reduce((sum, item) => sum + item.tokens, 0);
+      const tried = tokens > manyChunks * prefillChunk ? [prefillChunk] : sizes;
+      time = tried.reduce((least, size) => Math.min(least, makespan(cutBatches(items, size))), Infinity);
+    }
+    return { time: seconds(time), energy: energy(scale(wafer.systemPower, wafers), seconds(time)) };
+  };
+
+  return {
+    basis: basisOf(program, wafer, clock),
+    clock,
+    /** One token of one sequence with `cached` tokens behind it, logits included. */
+    decode,
+    /** Where the cycles of `decode` go. */
+    breakdown(cached: number): Breakdown {
+      const sum = emptyBreakdown();
+      const item = { tokens: 1, cached };
+      for (const kind of kinds) {
+        const stage = emptyBreakdown();
+        for (const { cost, times } of kind.layers) addTimes(stage, cost.step([item]), times);
+        for (const end of [kind.embedding, kind.head]) if (end !== undefined) addTimes(stage, end.step([item]), 1);
+        for (const phase of handOn(kind, 1)) price(phase, wafer, stage);
+        addTimes(sum, stage, kind.count);
+      }
+      return sum;
+    },
+    /** Seconds that each stage is busy with one token of one sequence, handing it on included. */
+    stageSeconds(cached: number): readonly number[] {
+      const byKind = secondsOf(one(cached, 1));
+      return kindOf.map((kind) => byKind[kind]);
+    },
+    /** A prompt in chunks that follow one another through the stages; only the last chunk makes logits. */
+    prefill(tokens: number): { readonly time: Seconds } {
+      return { time: seconds(makespan(cutBatches([{ tokens, cached: 0 }], prefillChunk))) };
+    },
+    /** An engine step: its tokens in micro-batches that follow one another through the stages. */
+    step,
+    /** Tokens per second of many sequences that each have `cached` tokens behind them. */
+    throughput(cached: number): Throughput {
+      const sequences = Math.max(1, Math.floor(kvTokensOf(program) / (cached + 1)));
+      let best: Throughput | undefined;
+      for (const together of sizes.filter((size) => size <= sequences)) {
+        const items = Array.from({ length: together }, () => ({ tokens: 1, cached }));
+        const busy = secondsOf({ items, tokens: together, logits: together });
+        const slowest = busy.reduce((most, s) => Math.max(most, s), 0);
+        const latency = sumOverStages(busy) + transfers.host(together, together);
+        const tokensPerSecond = Math.min(together / slowest, sequences / latency);
+        if (best !== undefined && tokensPerSecond <= best.tokensPerSecond) continue;
+        const used = (tokensPerSecond / together) * sumOverStages(busy);
+        const slowestStage = kinds[busy.indexOf(slowest)].stage;
+        const idle = 1 - used / stages.length;
+        best = { tokensPerSecond, sequences, together, slowestStage, slowest: seconds(slowest), idle };
+      }
+      if (best === undefined) throw new Error('assertion failed: one sequence passes alone');
+      return best;
+    },
+  };
+}
+
+export type AnalyticStepModel = ReturnType<typeof createStepModel>;
+
+function basisOf({ stages }: Program, { name }: Wafer, clock: Hertz): string {
+  const wafers = wafersOf({ stages });
+  const shapes = [
+    ...new Set(stages.filter((s) => s.toLayer > s.fromLayer).map(({ region }) => `${region.width}x${region.height}`)),
+  ];
+  const regions = `${stages.length} region${stages.length === 1 ? '' : 's'}`;
+  return (
+    `simulated: closed form on ${name}, ${regions} on ${wafers} wafer${wafers === 1 ? '' : 's'}, ` +
+    `${shapes.join(' and ')} PEs for layers, ${(clock / 1e9).toFixed(3)} GHz`
+  );
+}
+
+/** The kinds of stages, and which each is of. */
+function stageKinds(program: Program, wafer: Wafer): { kinds: readonly StageKind[]; kindOf: readonly number[] } {
+  const { graph, numerics, stages } = program;
+  const costs = new Map<string, SectionCost>();
+  const costOf = (ops: readonly Op[], { region, detours }: Stage): SectionCost => {
+    const key = [region.width, region.height, detours?.x, detours?.y, sizesOf(ops)].join();
+    let cost = costs.get(key);
+    if (cost === undefined)
+      costs.set(key, (cost = createSectionCost(ops, region, numerics.activations, wafer, detours)));
+    return cost;
+  };
+  const places = new Map<string, number>();
+  const kinds: StageKind[] = [];
+  const kindOf = stages.map((stage, i) => {
+    const held = graph.layers.slice(stage.fromLayer, stage.toLayer);
+    const { x, y, width, height } = stage.region;
+    const next = stages.at(i + 1);
+    const way =
+      next === undefined
+        ? []
+        : next.wafer === stage.wafer
+          ? [next.region.x - x, next.region.y - y, next.region.width, next.region.height]
+          : ['to another wafer', x, next.region.x, next.region.width, next.region.height];
+    const ends = [stage.hasEmbedding, stage.hasHead, stage.detours?.x, stage.detours?.y];
+    const key = [width, height, ...ends, ...way, ...held.map(sizesOf).sort()].join();
+    let place = places.get(key);
+    if (place === undefined) {
+      const times = new Map<SectionCost, number>();
+      for (const ops of held) times.set(costOf(ops, stage), (times.get(costOf(ops, stage)) ?? 0) + 1);
+      const kind = {
+        stage: i,
+        count: 0,
+        layers: [...times].map(([cost, n]) => ({ cost, times: n })),
+        ...(stage.hasEmbedding ? { embedding: costOf(graph.prologue, stage) } : {}),
+        ...(stage.hasHead ? { head: costOf(graph.epilogue, stage) } : {}),
+      };
+      place = kinds.push(kind) - 1;
+      places.set(key, place);
+    }
+    kinds[place] = { ...kinds[place], count: kinds[place].count + 1 };
+    return place;
+  });
+  return { kinds, kindOf };
+}
+
+const knownSizes = new WeakMap<readonly Op[], string>();
+
+/** Equal for sections that cost the same: which names their weights have does not count. */
+function sizesOf(ops: readonly Op[]): string {
+  let text = knownSizes.get(ops);
+  if (text === undefined) {
+    text = ops
+      .map((op) => [op.kind, 'bias' in op, ...Object.values(op).filter((v) => typeof v === 'number')].join())
+      .join(';');
+    knownSizes.set(ops, text);
+  }
+  return text;
+}
+
+/** Tokens of a micro-batch that are worth trying: powers of two up to the chunk, and the chunk. */
+function microBatchSizes(chunk: number): number[] {
+  const sizes: number[] = [];
+  for (let size = 1; size < chunk; size *= 2) sizes.push(size);
+  return [...sizes, chunk];
+}
+
+/** Items cut into micro-batches of at most `size` tokens, in order; the last piece of an item makes its logits. */
+function cutBatches(items: readonly StepItem[], size: number): MicroBatch[] {
+  const batches: MicroBatch[] = [];
+  let pieces: StepItem[] = [];
+  let [tokens, logits] = [0, 0];
+  const close = (): void => {
+    if (tokens > 0) batches.push({ items: pieces, tokens, logits });
+    pieces = [];
+    [tokens, logits] = [0, 0];
+  };
+  for (const item of items) {
+    for (let done = 0; done < item.tokens; ) {
+      const take = Math.min(size - tokens, item.tokens - done);
+      pieces.push({ tokens: take, cached: item.cached + done });
+      tokens += take;
+      done += take;
+      if (done === item.tokens) logits++;
+      if (tokens === size) close();
+    }
+  }
+  close();
+  return batches;
+}
+
+/**
+ * Batches through stages in order: the longest way through the grid of (batch, stage), bounded from above by the sum
+ * over stages of their slowest batch and, for each batch but one, its slowest stage. Exact where batches are alike.
+ * @param seconds by batch and kind of stage
+ * @param counts stages of each kind
+ */
+export function pipelineTime(seconds: readonly Float64Array[], counts: readonly number[]): number {
+  const slowest = new Float64Array(counts.length);
+  let following = 0;
+  let largest = 0;
+  for (const batch of seconds) {
+    let most = 0;
+    for (let kind = 0; kind < counts.length; kind++) {
+      if (batch[kind] > slowest[kind]) slowest[kind] = batch[kind];
+      if (batch[kind] > most) most = batch[kind];
+    }
+    following += most;
+    if (most > largest) largest = most;
+  }
+  return slowest.reduce((sum, s, kind) => sum + counts[kind] * s, 0) + following - largest;
+}
