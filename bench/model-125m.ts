@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { compile } from '../src/compiler/index.ts';
 import { encodeSafetensors, graphOf, randomWeights } from '../src/model/index.ts';
-import { createCostModel, total } from '../src/sim/index.ts';
+import { createPlacementCost } from '../src/sim/index.ts';
 import { findWafer, resolveWafer } from '../src/spec/index.ts';
 import type { LlmShape } from '../src/spec/index.ts';
 import type { Numerics, Program } from '../src/wafer/index.ts';
@@ -82,12 +82,13 @@ export function ensureModel(): void {
 export function benchProgram(weights: Numerics['weights']): Program {
   const wafer = resolveWafer(findWafer('wse3'));
   const graph = graphOf(shape);
+  const numerics = { weights, activations: 'fp32', kv: 'fp32' } as const;
   return compile({
     model: isMixture ? 'bench-moe' : 'bench-125m',
     graph,
     wafer,
-    numerics: { weights, activations: 'fp32', kv: 'fp32' },
+    numerics,
     kvTokens: shape.maxContext,
-    cost: (mesh) => total(createCostModel(graph, mesh, 'fp32', wafer).layer(1, shape.maxContext)),
+    cost: createPlacementCost(graph, numerics, wafer),
   });
 }

@@ -5,12 +5,12 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import { fail, hertz, nearest, type Hertz } from '../core/index.ts';
-import { compile } from '../compiler/index.ts';
+import { runPipeline, type Detours, type Objective, type Pass, type Search, type Slots } from '../compiler/index.ts';
 import { openCheckpoint, type Checkpoint } from '../model/index.node.ts';
 import { graphOf, parameterCount, weightSpecs, type DType, type Graph, type WeightSource } from '../model/index.ts';
-import { createCostModel, createStepModel, total, type AnalyticStepModel } from '../sim/index.ts';
+import { createPlacementCost, createStepModel, type AnalyticStepModel } from '../sim/index.ts';
 import { findLlm, findWafer, llms, resolveWafer, type Wafer, type WaferFacts } from '../spec/index.ts';
-import type { Numerics, Program } from '../wafer/index.ts';
+import type { Numerics, Program, Region } from '../wafer/index.ts';
 
 /** A model to place: of a folder, with weights, or of `spec/llm`, with its shape only. */
 export interface OpenModel {
@@ -93,8 +93,16 @@ export interface PlaceOptions {
   readonly numerics?: Partial<Numerics>;
   readonly maxWafers?: number;
   readonly mesh?: { readonly width: number; readonly height: number };
+  /** Default: 'wafers'. */
+  readonly objective?: Objective;
+  /** Seconds that one output token of one user may take. */
+  readonly maxLatency?: number;
   /** Replaces the wafer's clock. */
   readonly clockGHz?: number;
+  /** Detours of a region on the repaired wafers that the program runs on; none when absent. */
+  readonly detours?: (region: Region) => Detours;
+  /** Is told of each pass that has run. */
+  readonly watch?: (pass: Pass, slots: Partial<Slots>) => void;
 }
 
 /** The longest context of one sequence with room for this many cached tokens. */
@@ -106,28 +114,22 @@ export interface PlacedModel {
   readonly facts: WaferFacts;
   readonly clock: Hertz;
   readonly stepModel: AnalyticStepModel;
+  /** The placements that were looked at. */
+  readonly search: Search;
 }
 
 /**
- * Compile a model and give it a step model. The placer minimises the cycles of one layer's decode at the longest context.
- * @throws IngotError WAFER_UNKNOWN, MESH_INVALID, PROGRAM_DOES_NOT_FIT
+ * Compile a model and give it a step model. Placements are compared at the longest context, by the closed form.
+ * @throws IngotError WAFER_UNKNOWN; of compile
  */
 export function placeModel(model: Pick<OpenModel, 'id' | 'graph' | 'numerics'>, options: PlaceOptions): PlacedModel {
   const { id, graph } = model;
-  const facts = findWafer(options.wafer);
+  const { wafer: target, numerics: changes, clockGHz, watch, ...wanted } = options;
+  const facts = findWafer(target);
   const wafer = resolveWafer(facts);
-  const numerics = { ...model.numerics, ...options.numerics };
-  const context = contextOf(graph, options.kvTokens);
-  const program = compile({
-    model: id,
-    graph,
-    wafer,
-    numerics,
-    kvTokens: options.kvTokens,
-    cost: (mesh) => total(createCostModel(graph, mesh, numerics.activations, wafer).layer(1, context)),
-    ...(options.maxWafers === undefined ? {} : { maxWafers: options.maxWafers }),
-    ...(options.mesh === undefined ? {} : { mesh: options.mesh }),
-  });
-  const clock = options.clockGHz === undefined ? wafer.clock : hertz(options.clockGHz * 1e9);
-  return { program, wafer, facts, clock, stepModel: createStepModel(program, wafer, clock) };
+  const numerics = { ...model.numerics, ...changes };
+  const clock = clockGHz === undefined ? wafer.clock : hertz(clockGHz * 1e9);
+  const cost = createPlacementCost(graph, numerics, wafer, clock);
+  const { program, search } = runPipeline({ ...wanted, model: id, graph, wafer, numerics, cost }, watch);
+  return { program, wafer, facts, clock, stepModel: createStepModel(program, wafer, clock), search };
 }

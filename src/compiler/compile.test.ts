@@ -4,22 +4,33 @@ import { IngotError } from '../core/index.ts';
 import { graphOf, parameterCount } from '../model/index.ts';
 import { findLlm, findWafer, resolveWafer } from '../spec/index.ts';
 import type { LlmShape } from '../spec/index.ts';
-import { kvTokensOf } from '../wafer/index.ts';
-import { compile } from './index.ts';
-import type { CompileOptions } from './index.ts';
+import { kvTokensOf, wafersOf } from '../wafer/index.ts';
+import type { Region } from '../wafer/index.ts';
+import { compile, mostLayers, runPipeline } from './index.ts';
+import type { CompileOptions, PlacementCost } from './index.ts';
 
 const wafer = resolveWafer(findWafer('wse3'));
 const fp16 = { weights: 'f16', activations: 'fp16', kv: 'fp16' } as const;
 const area = ({ width, height }: { width: number; height: number }): number => width * height;
+/** Seconds that grow with the PEs of a region, so that small regions are liked best. */
+const costOf = (pesCost: (pes: number) => number): PlacementCost => ({
+  section: (ops, mesh, { sequences, tokens }) => ops.length * sequences * tokens * pesCost(area(mesh)),
+  move: () => 1e-9,
+  cross: () => 1e-6,
+  host: () => 1e-6,
+});
+const cost = costOf((pes) => pes * 1e-9);
 const options = (id: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
   model: id,
   graph: graphOf(findLlm(id).shape),
   wafer,
   numerics: fp16,
   kvTokens: 4096,
-  cost: area,
+  cost,
   ...more,
 });
+const overlap = (a: Region, b: Region): boolean =>
+  a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 const codeOf = (run: () => unknown): string => {
   try {
     run();
@@ -67,7 +78,7 @@ describe('compile', () => {
   it('places every layer once, in order, within the program rectangle and the SRAM', () => {
     fc.assert(
       fc.property(shapes, (shape) => {
-        const program = compile({ model: 'm', graph: graphOf(shape), wafer, numerics: fp16, kvTokens: 64, cost: area });
+        const program = compile({ model: 'm', graph: graphOf(shape), wafer, numerics: fp16, kvTokens: 64, cost });
         expect(
           program.stages.flatMap((s) => Array.from({ length: s.toLayer - s.fromLayer }, (_, i) => s.fromLayer + i)),
         ).toEqual(Array.from({ length: shape.layers }, (_, i) => i));
@@ -75,19 +86,22 @@ describe('compile', () => {
         expect(program.stages.map((s) => s.hasHead)).toEqual(
           program.stages.map((_, i) => i === program.stages.length - 1),
         );
+        for (const [i, a] of program.stages.entries())
+          for (const b of program.stages.slice(i + 1))
+            expect(a.wafer === b.wafer && overlap(a.region, b.region)).toBe(false);
         for (const { region, memory } of program.stages) {
           expect(region.x + region.width).toBeLessThanOrEqual(wafer.programWidth);
           expect(region.y + region.height).toBeLessThanOrEqual(wafer.programHeight);
           expect(memory.kv).toBeGreaterThanOrEqual(0);
           const { system, code, weights, padding, activations, kv, capacity } = memory;
           expect(system + code + weights + padding + activations + kv).toBe(capacity);
-          expect(memory.kvTokens).toBeGreaterThanOrEqual(64);
+          expect(memory.kvTokens ?? 64).toBeGreaterThanOrEqual(64);
         }
         // Tiles are rounded up, so the PEs together hold at least every parameter.
         const held = program.stages.reduce((sum, s) => sum + s.memory.weights * area(s.region), 0);
         expect(held).toBeGreaterThanOrEqual(parameterCount(shape) * 2);
       }),
-      { numRuns: 25 },
+      { numRuns: 12 },
     );
   });
 
@@ -119,18 +133,50 @@ describe('compile', () => {
   });
 
   it('takes the mesh that the cost function likes best', () => {
-    const small = compile(options('qwen3-0.6b'));
-    const large = compile(options('qwen3-0.6b', { cost: (mesh) => -area(mesh) }));
-    expect(area(small.stages[0].region)).toBeLessThan(area(large.stages[0].region));
-    expect(compile(options('qwen3-0.6b', { mesh: { width: 400, height: 500 } })).stages[0].region).toMatchObject({
-      width: 400,
-      height: 500,
-    });
+    const layerRegion = (more: Partial<CompileOptions>): Region => {
+      const held = compile(options('qwen3-0.6b', more)).stages.find((stage) => stage.toLayer > stage.fromLayer);
+      if (held === undefined) throw new Error('some stage holds layers');
+      return held.region;
+    };
+    expect(area(layerRegion({}))).toBeLessThan(area(layerRegion({ cost: costOf((pes) => 1 / pes) })));
+    expect(layerRegion({ mesh: { width: 400, height: 500 } })).toMatchObject({ width: 400, height: 500 });
+  });
+
+  it('gives each objective what no other placement of the frontier beats', () => {
+    const of = (objective: CompileOptions['objective']) =>
+      runPipeline(options('llama-3.1-8b', { objective, cost: costOf((pes) => 1e-6 + 1 / pes) })).search;
+    const [wafers, latency, throughput] = [of('wafers'), of('latency'), of('throughput')];
+    for (const other of wafers.frontier) {
+      expect(wafers.chosen.wafers).toBeLessThanOrEqual(other.wafers);
+      expect(latency.chosen.decode + latency.chosen.prefill).toBeLessThanOrEqual(other.decode + other.prefill);
+      expect(throughput.chosen.throughput / throughput.chosen.wafers).toBeGreaterThanOrEqual(
+        other.throughput / other.wafers,
+      );
+    }
+  });
+
+  it('says what is the best where a latency cannot be met', () => {
+    const { search } = runPipeline(options('qwen3-0.6b', { objective: 'throughput' }));
+    const fastest = Math.min(...search.frontier.map(({ decode }) => decode));
+    expect(codeOf(() => compile(options('qwen3-0.6b', { maxLatency: fastest / 2 })))).toBe('OBJECTIVE_UNMET');
+    const bounded = runPipeline(options('qwen3-0.6b', { objective: 'throughput', maxLatency: 2 * fastest })).search
+      .chosen;
+    expect(bounded.decode).toBeLessThanOrEqual(2 * fastest);
+    expect(bounded.throughput).toBeLessThanOrEqual(search.chosen.throughput);
+  });
+
+  it('finds the most layers that fit: one more does not', () => {
+    const { shape } = findLlm('llama-3.1-8b');
+    const at = (layers: number): CompileOptions =>
+      options('llama-3.1-8b', { graph: graphOf({ ...shape, layers }), maxWafers: 1 });
+    const most = mostLayers(at(1));
+    expect(codeOf(() => compile(at(most)))).toBe('no error');
+    expect(codeOf(() => compile(at(most + 1)))).toBe('PROGRAM_DOES_NOT_FIT');
   });
 
   it('needs fewer wafers for smaller weights', () => {
     const wafers = (weights: 'f32' | 'f16' | 'int8'): number =>
-      compile(options('llama-3.1-70b', { numerics: { ...fp16, weights } })).stages.length;
+      wafersOf(compile(options('llama-3.1-70b', { numerics: { ...fp16, weights } })));
     const [f32, f16, int8] = [wafers('f32'), wafers('f16'), wafers('int8')];
     expect(f32).toBeGreaterThan(f16);
     expect(f16).toBeGreaterThan(int8);
@@ -144,7 +190,7 @@ describe('compile', () => {
       const [d] = (error as IngotError).diagnostics;
       message = `${d.code} ${d.found} ${d.suggestion}`;
     }
-    const enough = compile(options('llama-3.1-70b')).stages.length;
+    const enough = wafersOf(compile(options('llama-3.1-70b')));
     expect(message).toMatch(/^PROGRAM_DOES_NOT_FIT \d+ B per PE over/);
     expect(message).toContain(`use ${enough} wafers`);
     expect(codeOf(() => compile(options('llama-3.1-70b', { maxWafers: enough - 1 })))).toBe('PROGRAM_DOES_NOT_FIT');

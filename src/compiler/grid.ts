@@ -68,8 +68,8 @@ export function placeGrid(shape: GridShape, program: Mesh, wafers: number): Plac
   return placed;
 }
 
-/** Rows of the last wafer that its regions and the embedding leave to the head. */
-export function rowsLeft(shape: GridShape, program: Mesh, wafers: number): number {
-  const last = placeGrid({ ...shape, headRows: 0 }, program, wafers).filter(({ wafer }) => wafer === wafers - 1);
-  return program.height - last.reduce((south, { region }) => Math.max(south, region.y + region.height), 0);
+/** Rows of a wafer that its regions and strips leave. */
+export function rowsLeft(shape: GridShape, program: Mesh, wafers: number, wafer: number): number {
+  const here = placeGrid(shape, program, wafers).filter((placed) => placed.wafer === wafer);
+  return program.height - here.reduce((south, { region }) => Math.max(south, region.y + region.height), 0);
 }

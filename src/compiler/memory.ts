@@ -149,17 +149,8 @@ function kvOnPe(
 function rowsOfKv(graph: Graph, mesh: Mesh): number {
   const layer = graph.layers[0] ?? [];
   const attention = layer.find((op) => op.kind === 'attention');
-  const axis = attention === undefined ? 'y' : (axesOf(layer).get(attention) ?? 'y');
+  const axis = attention === undefined ? 'y' : (inputAxes(layer, 'y').get(attention) ?? 'y');
   return span(other(axis), mesh);
-}
-
-const axesKnown = new WeakMap<readonly Op[], Axes>();
-
-/** Axes of a section's inputs, which no mesh changes. */
-function axesOf(ops: readonly Op[]): Axes {
-  let axes = axesKnown.get(ops);
-  if (axes === undefined) axesKnown.set(ops, (axes = inputAxes(ops, 'y')));
-  return axes;
 }
 
 /** Bytes of one section on one PE. */
@@ -174,7 +165,7 @@ interface SectionBytes {
 }
 
 function sectionBytes(ops: readonly Op[], mesh: Mesh, numerics: Numerics): SectionBytes {
-  const axes = axesOf(ops);
+  const axes = inputAxes(ops, 'y');
   return {
     weights: weightsOf(ops, axes, mesh, numerics),
     padding: paddingOf(ops, axes, mesh, numerics),

@@ -3,13 +3,15 @@
 // every figure are kept for people to see. Nothing here depends on chance or on time.
 
 import { assert, fail, formatSi } from '../core/index.ts';
-import { cellsOn, rowsLeft, wafersFor } from './grid.ts';
+import type { Op } from '../model/index.ts';
+import { cellsOn, placeGrid, rowsLeft, wafersFor } from './grid.ts';
 import type { GridShape } from './grid.ts';
 import { createMemoryModel, createReserves, overflowOf } from './memory.ts';
 import type { MemoryModel, Mesh } from './memory.ts';
 import { contextOf } from './request.ts';
-import type { CompileOptions } from './request.ts';
-import { contentOf, distinctContents } from './sections.ts';
+import type { MemoryPlan } from '../wafer/index.ts';
+import type { Batch, CompileOptions } from './request.ts';
+import { contentOf, distinctContents, sectionsOf } from './sections.ts';
 import type { Sections, StageContent, StageRange } from './sections.ts';
 
 /** A placement that fits, without coordinates, and what it gives. */
@@ -50,8 +52,8 @@ const shortestSide = 8;
 const mostCells = 32;
 /** Placements of each number of wafers and regions that are priced in full. */
 const pricedInFull = 6;
-/** Heights of the head's strip that are tried, from the least that holds it to all rows left. */
-const headHeights = 8;
+/** Heights of a strip that are tried, from the least that holds its section to all rows left. */
+const stripHeights = 8;
 
 /**
  * All placements of a model and the best one.
@@ -105,6 +107,32 @@ function fastestOfEach({ options, sections }: Space, fits: readonly Fit[]): Fit[
   return [...groups.values()].flatMap((group) =>
     group.sort((a, b) => secondsOf(a.mesh) - secondsOf(b.mesh)).slice(0, pricedInFull),
   );
+}
+
+/**
+ * The most layers like the first of a graph that its `maxWafers` (1 when absent) hold, with the embedding and the head:
+ * how large a model of this shape may be.
+ */
+export function mostLayers(options: CompileOptions): number {
+  const { graph, maxWafers = 1 } = options;
+  // Two, so that the plan has buffers between regions.
+  const layers = [graph.layers[0], graph.layers[0]];
+  const space = createSpace(options, sectionsOf({ ...graph, layers }));
+  const ends = { embeddingRows: space.stripRows('embedding', 1), headRows: space.stripRows('head', 1) };
+  const { embeddingRows, headRows } = ends;
+  if (embeddingRows === undefined || headRows === undefined) return 0;
+  let most = 0;
+  for (const mesh of candidateMeshes(space)) {
+    if (isTooSmall(space, mesh)) continue;
+    const shape = { mesh, regions: 1, embeddingRows, headRows };
+    const cells = (isFirst: boolean, isLast: boolean): number => cellsOn(shape, space.program, isFirst, isLast);
+    const regions =
+      maxWafers === 1
+        ? cells(true, true)
+        : cells(true, false) + (maxWafers - 2) * cells(false, false) + cells(false, true);
+    most = Math.max(most, regions * layersOf(space, space.memoryOf(mesh)));
+  }
+  return most;
 }
 
 interface Space {
@@ -211,21 +239,28 @@ function checkMesh({ mesh, wafer }: CompileOptions): Mesh {
 }
 
 /** Numbers of layers to a region that differ in how many regions they take; none that cannot fit. */
-function regionLoads({ sections, options }: Space, memory: MemoryModel): number[] {
-  const layers = sections.kindOf.length;
-  const least = Math.min(
-    ...sections.kinds.map((_, kind) => {
-      const layersOfKind = sections.kinds.map((__, other) => (other === kind ? 1 : 0));
-      const plan = memory.stage({ layersOfKind, embedding: false, head: false }, 1, false);
-      // Room that a layer of this kind leaves, and what it takes of it.
-      const takes = plan.weights + plan.padding + Math.ceil(options.kvTokens / memory.kvRows) * plan.kvPerToken;
-      return Math.floor((plan.capacity - plan.system - plan.code - plan.activations) / takes);
-    }),
-  );
+function regionLoads(space: Space, memory: MemoryModel): number[] {
+  const layers = space.sections.kindOf.length;
+  const most = Math.min(layers, layersOf(space, memory));
   const loads = new Set<number>();
-  for (let load = 1; load <= Math.min(layers, Math.max(0, least)); load++)
-    loads.add(Math.ceil(layers / Math.ceil(layers / load)));
+  for (let load = 1; load <= most; load++) loads.add(Math.ceil(layers / Math.ceil(layers / load)));
   return [...loads];
+}
+
+/** Layers that fit on one region, whichever they are, with the least of buffers. */
+function layersOf({ sections, options }: Space, memory: MemoryModel): number {
+  const rows = Math.ceil(options.kvTokens / memory.kvRows);
+  const fit = sections.kinds.map((_, kind) => {
+    const plan = (layers: number): MemoryPlan => {
+      const layersOfKind = sections.kinds.map((__, other) => (other === kind ? layers : 0));
+      return memory.stage({ layersOfKind, embedding: false, head: false }, 1, sections.kindOf.length > 1);
+    };
+    // The first takes the code, the values and the scores of all; each one more its weights and its cache.
+    const [one, two] = [plan(1), plan(2)];
+    const more = one.kv - two.kv + rows * (two.kvPerToken - one.kvPerToken);
+    return 1 + Math.floor((one.kv - rows * one.kvPerToken) / more);
+  });
+  return Math.max(0, Math.min(...fit));
 }
 
 /** A region on which the weights of the smallest layer are more than the SRAM, however they are cut. */
@@ -267,20 +302,25 @@ function fitOf(space: Space, memory: MemoryModel, load: number, withStrips: bool
   return undefined;
 }
 
-/** The height of the head's strip at which it is fastest. */
-function headRowsOf({ options, program }: Space, shape: GridShape, wafers: number): number {
-  if (shape.headRows === 0) return 0;
+/** The strips as tall as they are fastest, in the rows that the regions leave: first the head's, then the embedding's. */
+function withStripRows({ options, program }: Space, fit: Fit): Fit {
+  if (fit.headRows === 0) return fit;
   const { cost, graph } = options;
-  const most = rowsLeft(shape, program, wafers);
-  const ratio = (most / shape.headRows) ** (1 / (headHeights - 1));
-  const heights = Array.from({ length: headHeights }, (_, i) => Math.floor(shape.headRows * ratio ** i + 1e-9));
   const one = { sequences: 1, tokens: 1, cached: 0 };
-  const secondsAt = (height: number): number => cost.section(graph.epilogue, { width: program.width, height }, one);
-  return heights.reduce((best, next) => (secondsAt(next) < secondsAt(best) ? next : best));
+  const fastest = (ops: readonly Op[], least: number, left: number): number => {
+    const ratio = ((least + left) / least) ** (1 / (stripHeights - 1));
+    const heights = Array.from({ length: stripHeights }, (_, i) => Math.floor(least * ratio ** i + 1e-9));
+    const secondsAt = (height: number): number => cost.section(ops, { width: program.width, height }, one);
+    return heights.reduce((best, next) => (secondsAt(next) < secondsAt(best) ? next : best));
+  };
+  const leftOn = (shape: GridShape, wafer: number): number => rowsLeft(shape, program, fit.wafers, wafer);
+  const headRows = fastest(graph.epilogue, fit.headRows, leftOn(fit, fit.wafers - 1));
+  const shape = { ...fit, headRows };
+  return { ...shape, embeddingRows: fastest(graph.prologue, fit.embeddingRows, leftOn(shape, 0)) };
 }
 
 function priced(space: Space, fit: Fit): Candidate {
-  const shape = { ...fit, headRows: headRowsOf(space, fit, fit.wafers) };
+  const shape = withStripRows(space, fit);
   const { wafers, chunk, kvTokens } = shape;
   const { options, sections, program } = space;
   const { cost, graph } = options;
@@ -289,37 +329,42 @@ function priced(space: Space, fit: Fit): Candidate {
   const sequences = Math.max(1, Math.floor(kvTokens / context));
   const together = Math.min(chunk, sequences);
   const withStrips = shape.headRows > 0;
-  const stages = space.contentsOf(shape.regions, !withStrips);
-  const { mesh } = shape;
-  const strip = (height: number): Mesh => ({ width: program.width, height });
-  /** Seconds of the whole and of the slowest stage. */
-  const of = (batch: { sequences: number; tokens: number; cached: number }): { all: number; slowest: number } => {
-    const kinds = sections.kinds.map((ops) => cost.section(ops, mesh, batch));
-    const embedding = cost.section(graph.prologue, withStrips ? strip(shape.embeddingRows) : mesh, batch);
-    // A prompt's chunk wants the logits of its last token only.
-    const head = cost.section(graph.epilogue, withStrips ? strip(shape.headRows) : mesh, { ...batch, tokens: 1 });
-    const layers = sections.kindOf.reduce((sum, kind) => sum + kinds[kind], 0);
-    let slowest = withStrips ? Math.max(embedding, head) : 0;
-    for (const content of stages) {
-      let seconds = (content.embedding ? embedding : 0) + (content.head ? head : 0);
+  const layers = layerRanges(sections, shape.regions, !withStrips).map((range) => contentOf(sections, range));
+  const none = sections.kinds.map(() => 0);
+  const contents = withStrips
+    ? [
+        { layersOfKind: none, embedding: true, head: false },
+        ...layers,
+        { layersOfKind: none, embedding: false, head: true },
+      ]
+    : layers;
+  const places = placeGrid(shape, program, wafers);
+  /** Seconds of all stages and of the slowest one, handing on included. */
+  const of = (batch: Batch): { readonly all: number; readonly slowest: number } => {
+    const kinds = sections.kinds.map((ops) => cost.section(ops, shape.mesh, batch));
+    const tokens = batch.sequences * batch.tokens;
+    let [all, slowest] = [0, 0];
+    for (const [i, content] of contents.entries()) {
+      const { wafer, region } = places[i];
+      const next = places.at(i + 1);
+      let seconds =
+        next === undefined ? 0 : (next.wafer === wafer ? cost.move : cost.cross)(region, next.region, tokens);
       for (const [kind, count] of content.layersOfKind.entries()) seconds += count * kinds[kind];
+      if (content.embedding) seconds += cost.section(graph.prologue, region, batch);
+      // A prompt's chunk wants the logits of its last token only.
+      if (content.head) seconds += cost.section(graph.epilogue, region, { ...batch, tokens: 1 });
+      all += seconds;
       if (seconds > slowest) slowest = seconds;
     }
-    return { all: layers + embedding + head, slowest };
-  };
-  const moves = (tokens: number): number => {
-    const here = { x: 0, y: 0, ...mesh };
-    const east = { ...here, x: mesh.width };
-    const steps = shape.regions - wafers + (withStrips ? 2 : 0);
-    return Math.max(0, steps) * cost.move(here, east, tokens) + (wafers - 1) * cost.cross(here, here, tokens);
+    return { all, slowest };
   };
   const one = of({ sequences: 1, tokens: 1, cached });
   const prompt = chunk === 1 ? one : of({ sequences: 1, tokens: chunk, cached });
-  const decode = one.all + moves(1) + cost.host(1);
+  const decode = one.all + cost.host(1);
   let throughput = Math.min(1 / one.slowest, sequences / decode);
   if (together > 1) {
     const batch = of({ sequences: together, tokens: 1, cached });
-    const latency = batch.all + moves(together) + cost.host(together);
+    const latency = batch.all + cost.host(together);
     throughput = Math.max(throughput, Math.min(together / batch.slowest, sequences / latency));
   }
   // One sequence's chunks follow one another through the stages.

@@ -16,21 +16,26 @@ export interface OpPhases {
   readonly phases: readonly Phase[];
 }
 
+const knownKernels = new WeakMap<readonly Op[], readonly (readonly Op[])[]>();
+
 /**
  * The ops of a section as kernels, in the order in which they run: matrices with the same input are one kernel, so
  * that they share an all-reduce; any other op is one of its own.
  */
-export function kernelsOf(ops: readonly Op[]): (readonly Op[])[] {
+export function kernelsOf(ops: readonly Op[]): readonly (readonly Op[])[] {
+  const known = knownKernels.get(ops);
+  if (known !== undefined) return known;
   const done = new Set<Op>();
-  const result: (readonly Op[])[] = [];
+  const kernels: (readonly Op[])[] = [];
   for (const op of ops) {
     if (done.has(op)) continue;
     const fused =
       op.kind === 'linear' ? ops.filter((o) => o.kind === 'linear' && o.input === op.input && o.k === op.k) : [op];
     for (const o of fused) done.add(o);
-    result.push(fused);
+    kernels.push(fused);
   }
-  return result;
+  knownKernels.set(ops, kernels);
+  return kernels;
 }
 
 /** What a kernel is called: the values that it writes. */
@@ -71,7 +76,9 @@ export function sectionPhases(
  * The axis along which each op's input lies, when the section's input lies along `axis`. A matrix leaves its
  * output along the other axis; everything else leaves it where it was.
  */
-export function inputAxes(ops: readonly Op[], axis: Axis): Map<Op, Axis> {
+export function inputAxes(ops: readonly Op[], axis: Axis): ReadonlyMap<Op, Axis> {
+  const known = knownAxes[axis].get(ops);
+  if (known !== undefined) return known;
   const axisOf = new Map<string, Axis>();
   const result = new Map<Op, Axis>();
   for (const op of ops) {
@@ -79,8 +86,15 @@ export function inputAxes(ops: readonly Op[], axis: Axis): Map<Op, Axis> {
     result.set(op, inAxis);
     axisOf.set(op.out, outputAxisOf(op, inAxis));
   }
+  knownAxes[axis].set(ops, result);
   return result;
 }
+
+/** Graphs are never changed, and a placer asks for the same section on thousands of meshes. */
+const knownAxes: Readonly<Record<Axis, WeakMap<readonly Op[], ReadonlyMap<Op, Axis>>>> = {
+  x: new WeakMap(),
+  y: new WeakMap(),
+};
 
 const flip = (axis: Axis): Axis => (axis === 'x' ? 'y' : 'x');
 
@@ -88,7 +102,7 @@ const flip = (axis: Axis): Axis => (axis === 'x' ? 'y' : 'x');
 export const outputAxisOf = (op: Op, inAxis: Axis): Axis =>
   op.kind === 'linear' || op.kind === 'head-linear' ? flip(inAxis) : inAxis;
 
-function outputAxis(ops: readonly Op[], axes: Map<Op, Axis>, value: string, axis: Axis): Axis {
+function outputAxis(ops: readonly Op[], axes: ReadonlyMap<Op, Axis>, value: string, axis: Axis): Axis {
   const writer = ops.findLast((op) => op.out === value);
   if (writer === undefined) return axis;
   const inAxis = axes.get(writer) ?? axis;

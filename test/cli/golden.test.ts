@@ -59,7 +59,7 @@ describe('docs/cli.md', () => {
 describe('reports', () => {
   it.each([
     ['compile-one-wafer', ['compile', 'qwen3-0.6b']],
-    ['compile-two-wafers', ['compile', 'llama-3.1-8b', '--prompt-tokens', '256', '--clock', '1.1']],
+    ['compile-two-wafers', ['compile', 'codellama-34b', '--prompt-tokens', '256', '--clock', '1.1']],
     ['compile-mixture', ['compile', 'mixtral-8x7b', '--weights', 'int8', '--wafer', 'wse2']],
     ['compile-sizing-only', ['compile', 'glm-4.6', '--weights', 'int8']],
     ['compile-folder', ['compile', tiny]],
@@ -90,7 +90,7 @@ describe('errors', () => {
     ['argument-unexpected', ['compile', 'qwen3-0.6b', 'wse3']],
     ['model-unknown', ['compile', 'qwen3-0.6']],
     ['mesh-too-large', ['compile', 'qwen3-0.6b', '--mesh', '800x800']],
-    ['does-not-fit', ['compile', 'llama-3.1-8b', '--wafers', '1']],
+    ['does-not-fit', ['compile', 'codellama-34b', '--wafers', '1']],
     ['rows-file-missing', ['validate', '--rows', path('none.json')]],
     ['rows-file-too-large', ['validate', '--rows', path('huge.json')]],
     ['rows-file-not-json', ['validate', '--rows', path('text.json')]],

@@ -22,9 +22,17 @@ describe('--json', () => {
   it('of compile holds figures that fit together', async () => {
     interface Report {
       readonly placement: {
+        readonly wafers: number;
         readonly pesUsed: number;
-        readonly region: { readonly width: number; readonly height: number };
-        readonly stages: readonly { readonly fromLayer: number; readonly toLayer: number; readonly memory: Memory }[];
+        readonly pesUsable: number;
+        readonly stages: readonly {
+          readonly region: { readonly width: number; readonly height: number };
+          readonly fromLayer: number;
+          readonly toLayer: number;
+          readonly memory: Memory;
+        }[];
+        readonly histogram: readonly { readonly pes: number }[];
+        readonly search: { readonly frontier: readonly { readonly isChosen: boolean }[] };
       };
       readonly model: { readonly layers: number };
       readonly decode: {
@@ -40,12 +48,16 @@ describe('--json', () => {
         readonly systemPower: { readonly value: number };
       };
     }
-    type Memory = Readonly<Record<'capacity' | 'reserved' | 'weights' | 'activations' | 'kv' | 'free', number>>;
+    type Memory = Readonly<
+      Record<'capacity' | 'system' | 'code' | 'weights' | 'padding' | 'activations' | 'kv' | 'free', number>
+    >;
 
     const { code, document } = await documentOf<Report>('compile', 'llama-3.1-8b', '--clock', '0.85');
     const { placement, decode, restsOn, model } = document;
     expect(code).toBe(0);
-    expect(placement.pesUsed).toBe(placement.region.width * placement.region.height);
+    expect(placement.pesUsed).toBe(placement.stages.reduce((sum, { region }) => sum + region.width * region.height, 0));
+    expect(placement.histogram.reduce((sum, { pes }) => sum + pes, 0)).toBe(placement.pesUsable);
+    expect(placement.search.frontier.filter(({ isChosen }) => isChosen)).toHaveLength(1);
     expect(placement.stages[0].fromLayer).toBe(0);
     expect(placement.stages.at(-1)?.toLayer).toBe(model.layers);
     for (const { memory } of placement.stages) {
@@ -57,7 +69,7 @@ describe('--json', () => {
     expect(restsOn.clock.hertz).toBe(0.85e9);
     expect(decode.secondsPerToken).toBeCloseTo(decode.cycles / 0.85e9 + decode.ioSeconds, 12);
     expect(decode.tokensPerSecond).toBeCloseTo(1 / decode.secondsPerToken, 6);
-    const watts = restsOn.systemPower.value * placement.stages.length;
+    const watts = restsOn.systemPower.value * placement.wafers;
     expect(decode.joulesPerToken).toBeCloseTo(decode.secondsPerToken * watts, 9);
   });
 

@@ -101,7 +101,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
         kvTokens,
         promptTokens: options.promptTokens,
         clockGiven: options.clock !== undefined,
-        validation: ['decode', 'capacity', 'service'],
+        validation: ['decode'],
       });
       if (options.json === true) printJson(io, report);
       else io.out(renderPlacement(report, io.paint));

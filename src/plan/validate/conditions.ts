@@ -5,6 +5,7 @@ import { graphOf } from '../../model/index.ts';
 import type { Graph } from '../../model/index.ts';
 import { findLlm, findWafer, resolveWafer } from '../../spec/index.ts';
 import type { LlmShape, PublishedRow, Wafer } from '../../spec/index.ts';
+import type { Numerics } from '../../wafer/index.ts';
 
 function bad(row: PublishedRow, key: string, expected: string): never {
   fail({
@@ -67,6 +68,22 @@ export function is(row: PublishedRow, key: string, expected: RegExp): boolean {
 export function elementType(row: PublishedRow): 'fp16' | 'fp32' {
   const value = row.conditions['dtype'] ?? 'fp16';
   return value === 'fp16' || value === 'fp32' ? value : bad(row, 'dtype', 'fp16 or fp32');
+}
+
+/** Element types by what a row calls the precision of its weights. Where they take a byte or less, activations stay fp16. */
+const precisions: Readonly<Record<string, Numerics>> = {
+  fp16: { weights: 'f16', activations: 'fp16', kv: 'fp16' },
+  bf16: { weights: 'bf16', activations: 'fp16', kv: 'fp16' },
+  fp32: { weights: 'f32', activations: 'fp32', kv: 'fp32' },
+  int8: { weights: 'int8', activations: 'fp16', kv: 'fp16' },
+};
+
+/** The precision that a row states; fp16 where it states none. */
+export function numerics(row: PublishedRow): Numerics {
+  const value = row.conditions['dtype'] ?? 'fp16';
+  return typeof value === 'string' && Object.hasOwn(precisions, value)
+    ? precisions[value]
+    : bad(row, 'dtype', Object.keys(precisions).join(', '));
 }
 
 export const wafer = (row: PublishedRow): Wafer => resolveWafer(findWafer(text(row, 'machine')));

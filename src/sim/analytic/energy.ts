@@ -7,7 +7,7 @@ import type { Graph, Op } from '../../model/index.ts';
 import type { HeatFacts, Wafer } from '../../spec/index.ts';
 import { sectionWork, sumOfWork } from '../../wafer/index.ts';
 import type { Program, Stage, Work } from '../../wafer/index.ts';
-import { createCostModel, kernelContext } from './program-cost.ts';
+import { createSectionCost, kernelContext } from './section-cost.ts';
 import { total } from './price.ts';
 
 /** Joules of one decoded token, beyond idle power. */
@@ -66,12 +66,14 @@ export function stageEnergies(program: Program, wafer: Wafer, heat: HeatFacts, c
     const key = JSON.stringify([region.width, region.height, shapesOf([part.prologue, ...part.layers, part.epilogue])]);
     let found = known.get(key);
     if (found === undefined) {
+      const sections = [part.prologue, ...part.layers, part.epilogue];
       const context = kernelContext(region, 1, cached, numerics.activations);
-      const work = sumOfWork(
-        [part.prologue, ...part.layers, part.epilogue].map((ops) => [sectionWork(ops, 'y', context), 1] as const),
-      );
-      const step = createCostModel(part, region, numerics.activations, wafer).step([{ tokens: 1, cached }], 1);
-      found = { energy: workEnergy(work, wafer, heat), cycles: total(step) };
+      const work = sumOfWork(sections.map((ops) => [sectionWork(ops, 'y', context), 1] as const));
+      const cycles = sections.reduce((sum, ops) => {
+        const cost = createSectionCost(ops, region, numerics.activations, wafer, stage.detours);
+        return sum + total(cost.step([{ tokens: 1, cached }]));
+      }, 0);
+      found = { energy: workEnergy(work, wafer, heat), cycles };
       known.set(key, found);
     }
     return { stage, ...found.energy, cycles: found.cycles };

@@ -126,19 +126,13 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
   };
 
   const sizes = microBatchSizes(prefillChunk);
-  const step = (shape: {
-    readonly items: readonly StepItem[];
-  }): { readonly time: Seconds; readonly energy: Joules } => {
-    const items = shape.items.filter((item) => item.tokens > 0);
-    let time = 0;
-    if (items.length === 1 && items[0].tokens === 1) time = decode(items[0].cached).time;
-    else if (items.length > 0) {
-      // Small micro-batches fill the pipeline, large ones share hops and task starts: the better one is taken.
-      const tokens = items.reduce((sum, item) => sum + item.tokens, 0);
-      const tried = tokens > manyChunks * prefillChunk ? [prefillChunk] : sizes;
-      time = tried.reduce((least, size) => Math.min(least, makespan(cutBatches(items, size))), Infinity);
-    }
-    return { time: seconds(time), energy: energy(scale(wafer.systemPower, wafers), seconds(time)) };
+  /** Small micro-batches fill the pipeline, large ones share hops and task starts: the better one is taken. */
+  const fastest = (items: readonly StepItem[]): Seconds => {
+    if (items.length === 0) return seconds(0);
+    if (items.length === 1 && items[0].tokens === 1) return decode(items[0].cached).time;
+    const tokens = items.reduce((sum, item) => sum + item.tokens, 0);
+    const tried = tokens > manyChunks * prefillChunk ? [prefillChunk] : sizes;
+    return seconds(tried.reduce((least, size) => Math.min(least, makespan(cutBatches(items, size))), Infinity));
   };
 
   return {
@@ -165,11 +159,12 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
       return kindOf.map((kind) => byKind[kind]);
     },
     /** A prompt in chunks that follow one another through the stages; only the last chunk makes logits. */
-    prefill(tokens: number): { readonly time: Seconds } {
-      return { time: seconds(makespan(cutBatches([{ tokens, cached: 0 }], prefillChunk))) };
-    },
+    prefill: (tokens: number): { readonly time: Seconds } => ({ time: fastest([{ tokens, cached: 0 }]) }),
     /** An engine step: its tokens in micro-batches that follow one another through the stages. */
-    step,
+    step(shape: { readonly items: readonly StepItem[] }): { readonly time: Seconds; readonly energy: Joules } {
+      const time = fastest(shape.items.filter((item) => item.tokens > 0));
+      return { time, energy: energy(scale(wafer.systemPower, wafers), time) };
+    },
     /** Tokens per second of many sequences that each have `cached` tokens behind them. */
     throughput(cached: number): Throughput {
       const sequences = Math.max(1, Math.floor(kvTokensOf(program) / (cached + 1)));

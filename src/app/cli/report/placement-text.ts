@@ -13,8 +13,10 @@ const BAR = 36;
 const CYCLE_BAR = 20;
 
 const memoryClasses: readonly { readonly key: keyof PeMemory; readonly name: string; readonly short: string }[] = [
-  { key: 'reserved', name: 'code and buffers', short: 'code' },
+  { key: 'system', name: 'system', short: 'system' },
+  { key: 'code', name: 'code', short: 'code' },
   { key: 'weights', name: 'weights', short: 'weights' },
+  { key: 'padding', name: 'padding of columns', short: 'padding' },
   { key: 'activations', name: 'activations', short: 'activations' },
   { key: 'kv', name: 'KV cache', short: 'KV' },
   { key: 'free', name: 'free', short: 'free' },
@@ -42,6 +44,9 @@ export function renderPlacement(report: PlacementReport, paint: Paint): string {
     '',
     ...outline(report),
     '',
+    heading('Regions in the order of a token, bytes of a PE, time of a token'),
+    ...regionTable(placement.stages),
+    '',
     ...memory(placement, heading),
     '',
     heading(`Decode, one token at context ${formatCount(decode.context)}: ${cycleCount(decode.cycles)}`),
@@ -49,6 +54,9 @@ export function renderPlacement(report: PlacementReport, paint: Paint): string {
     '',
     heading('Speed and energy (simulated)'),
     ...speed(report).map((line) => `  ${line}`),
+    '',
+    heading('Placements that no other beats in everything, of those that fit'),
+    ...frontierTable(placement),
     '',
     heading('What this rests on'),
     ...basis(report).map((text) => wrap(text, '    ', '  - ')),
@@ -78,15 +86,25 @@ export function renderPlacementShort(report: PlacementReport, paint: Paint): str
 /** Width of the first column where a line is a name and a text. */
 const LABEL = 14;
 
+const meshText = ({ width, height }: { readonly width: number; readonly height: number }): string =>
+  `${width} x ${height}`;
+
+const objectiveText: Readonly<Record<PlacementReport['placement']['objective'], string>> = {
+  wafers: 'the fewest wafers, then the shortest request of one user',
+  latency: 'the shortest request of one user',
+  throughput: 'the most tokens/s for each wafer, over many users',
+};
+
 function outline({ model, numerics, placement }: PlacementReport): string[] {
-  const { wafers, region, pesUsed, pesUsable, stages } = placement;
+  const { wafers, pesUsed, pesUsable, stages, objective, maxLatency, search } = placement;
   const { weights, activations, kv } = numerics;
-  const layers = stages.map(({ fromLayer, toLayer }) => toLayer - fromLayer);
-  const [fewest, most] = [Math.min(...layers), Math.max(...layers)];
-  const each = fewest === most ? `${most}` : `${fewest} or ${most}`;
-  const spread =
-    wafers === 1 ? `all ${model.layers} layers on it` : `${each} of ${model.layers} layers on each, one after another`;
   const same = activations === kv ? `${activations} activations and KV cache` : `${activations} activations, ${kv} KV`;
+  const holding = stages.filter(({ fromLayer, toLayer }) => toLayer > fromLayer);
+  const layers = holding.map(({ fromLayer, toLayer }) => toLayer - fromLayer);
+  const [fewest, most] = [Math.min(...layers), Math.max(...layers)];
+  const each = fewest === most ? `${most} ${plural(most, 'layer')}` : `${fewest} or ${most} layers`;
+  const shape = meshText(holding[0].region);
+  const bound = maxLatency === undefined ? '' : `, at most ${formatSi(maxLatency, 's')} a token`;
   return [
     label(
       'model',
@@ -94,12 +112,16 @@ function outline({ model, numerics, placement }: PlacementReport): string[] {
       LABEL,
     ),
     label('precision', `${weights} weights, ${same}`, LABEL),
-    label('wafers', `${wafers}: ${spread}`, LABEL),
     label(
-      'region',
-      `${region.width} x ${region.height} = ${formatCount(pesUsed)} of ${formatCount(pesUsable)} PEs ` +
-        `(${percent(pesUsed / pesUsable)})${wafers === 1 ? '' : ' of each wafer'}`,
+      'wafers',
+      `${wafers}, ${formatCount(pesUsed)} of ${formatCount(pesUsable)} PEs in use (${percent(pesUsed / pesUsable)})`,
       LABEL,
+    ),
+    label('layers', `${each} on each of ${holding.length} ${plural(holding.length, 'region')} of ${shape} PEs`, LABEL),
+    wrap(
+      `${objectiveText[objective]}${bound}; ${formatCount(search.fitting)} of ${formatCount(search.tried)} placements fit`,
+      ' '.repeat(LABEL),
+      label('objective', '', LABEL),
     ),
   ];
 }
@@ -109,52 +131,124 @@ const cycleCount = (cycles: number): string => `${formatCount(Math.round(cycles)
 const fullestStage = (stages: readonly StageReport[]): StageReport =>
   stages.reduce((fullest, next) => (next.memory.free < fullest.memory.free ? next : fullest));
 
+const holds = ({ fromLayer, toLayer, hasEmbedding, hasHead }: StageReport): string =>
+  [
+    ...(hasEmbedding ? ['embedding'] : []),
+    ...(toLayer - fromLayer === 1 ? [`layer ${fromLayer}`] : []),
+    ...(toLayer - fromLayer > 1 ? [`layers ${fromLayer}-${toLayer - 1}`] : []),
+    ...(hasHead ? ['head'] : []),
+  ].join(', ');
+
 function memory(placement: PlacementReport['placement'], heading: (text: string) => string): string[] {
-  const { stages, kvTokens, kvTokensRoom } = placement;
-  const { wafer, memory: fullest } = fullestStage(stages);
-  const of = stages.length === 1 ? '' : `, wafer ${wafer + 1} of ${stages.length}`;
+  const { stages, kvTokens, kvTokensRoom, histogram, pesUsable } = placement;
+  const fullest = fullestStage(stages);
+  const where = stages.length === 1 ? '' : ` (${holds(fullest)})`;
   const rows = memoryClasses.map(({ key, name }) => {
-    const share = fullest[key] / fullest.capacity;
-    return barLine(name, `${formatCount(fullest[key])} B`, share);
+    const share = fullest.memory[key] / fullest.memory.capacity;
+    return barLine(name, `${formatCount(fullest.memory[key])} B`, share);
+  });
+  const most = Math.max(...histogram.map(({ pes }) => pes));
+  const bins = histogram.map(({ from, to, pes }) => {
+    const name = to === 0 ? 'in no region' : `${from / 1024} to ${to / 1024} KiB`;
+    const amount = formatCount(pes).padStart(13);
+    return `  ${name.padEnd(16)}${amount}${percent(pes / pesUsable).padStart(9)}  ${bar(pes / most, BAR)}`.trimEnd();
   });
   return [
-    heading(`SRAM of the fullest PE${of}: ${formatCount(fullest.capacity)} B`),
+    heading(`SRAM of the fullest PE${where}: ${formatCount(fullest.memory.capacity)} B`),
     ...rows,
     `  KV cache of ${formatCount(kvTokens)} tokens over all sequences; room for ${formatCount(kvTokensRoom)}`,
-    ...(stages.length === 1 ? [] : ['', ...stageTable(stages, heading)]),
+    '',
+    heading('PEs by SRAM in use'),
+    ...bins,
   ];
 }
 
 const barLine = (name: string, amount: string, share: number): string =>
   `  ${name.padEnd(18)}${amount.padStart(11)}${percent(share).padStart(9)}  ${bar(share, BAR)}`.trimEnd();
 
-/** One line for each run of wafers that are filled alike. */
-function stageTable(stages: readonly StageReport[], heading: (text: string) => string): string[] {
-  const runs: { from: number; to: number; stage: StageReport; layers: number }[] = [];
-  for (const [i, stage] of stages.entries()) {
-    const layers = stage.toLayer - stage.fromLayer;
-    const last = runs.at(-1);
-    if (last !== undefined && last.layers === layers && sameMemory(last.stage.memory, stage.memory)) last.to = i;
-    else runs.push({ from: i, to: i, stage, layers });
+/** One line for each run of regions that are alike on one wafer or on several. */
+function regionTable(stages: readonly StageReport[]): string[] {
+  const runs: { first: StageReport; last: StageReport; regions: number }[] = [];
+  for (const stage of stages) {
+    const run = runs.at(-1);
+    if (run === undefined || !isAlike(run.last, stage)) {
+      runs.push({ first: stage, last: stage, regions: 1 });
+      continue;
+    }
+    run.last = stage;
+    run.regions++;
   }
   // Layers that do not divide evenly alternate; a long list of near-equal lines tells nothing.
   const shown = runs.length <= MAX_RUNS ? runs : [...runs.slice(0, MAX_RUNS - 1), runs[runs.length - 1]];
-  const head = ['wafers', 'layers', 'weights', 'activations', 'KV', 'free'];
-  const cells = shown.map(({ from, to, stage, layers }) => [
-    from === to ? `${from + 1}` : `${from + 1}-${to + 1}`,
-    `${layers}`,
-    ...[stage.memory.weights, stage.memory.activations, stage.memory.kv, stage.memory.free].map(formatCount),
+  const cells = shown.map(({ first, last, regions }) => [
+    first.wafer === last.wafer ? `${first.wafer + 1}` : `${first.wafer + 1}-${last.wafer + 1}`,
+    `${regions}`,
+    meshText(first.region),
+    holds({ ...first, toLayer: last.toLayer }),
+    formatCount(first.memory.weights),
+    formatCount(first.memory.free),
+    (first.secondsPerToken * 1e6).toFixed(1),
   ]);
-  const line = (row: readonly string[]): string =>
-    `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(10) : cell.padStart(13))).join('')}`;
-  const body = cells.map(line);
-  if (shown.length < runs.length) body.splice(-1, 0, `  (${runs.length - shown.length} more kinds of fill)`);
-  return [heading('Bytes of the fullest PE by wafer'), line(head), ...body];
+  const body = columns(
+    ['wafer', 'regions', 'PEs of each', 'holds', 'weights', 'free', 'µs'],
+    cells,
+    (column) => column === 3,
+  );
+  if (shown.length < runs.length) body.splice(-1, 0, `  (${runs.length - shown.length} more kinds of region)`);
+  return body;
 }
 
-const MAX_RUNS = 6;
+const MAX_RUNS = 8;
 
-const sameMemory = (a: PeMemory, b: PeMemory): boolean => memoryClasses.every(({ key }) => a[key] === b[key]);
+const isAlike = (a: StageReport, b: StageReport): boolean =>
+  meshText(a.region) === meshText(b.region) &&
+  a.toLayer - a.fromLayer === b.toLayer - b.fromLayer &&
+  a.hasEmbedding === b.hasEmbedding &&
+  a.hasHead === b.hasHead &&
+  memoryClasses.every(({ key }) => a.memory[key] === b.memory[key]);
+
+/** Rows of cells in columns as wide as need be; numbers stand to the right. */
+function columns(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  isText: (i: number) => boolean,
+): string[] {
+  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));
+  return [head, ...rows].map((row) =>
+    `  ${row.map((cell, i) => (isText(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')}`.trimEnd(),
+  );
+}
+
+/** Rows of the table: the chosen placement, and of the others some from end to end. */
+const MAX_CHOICES = 10;
+
+function frontierTable({ search }: PlacementReport['placement']): string[] {
+  const { frontier } = search;
+  const step = Math.max(1, (frontier.length - 1) / (MAX_CHOICES - 1));
+  const picked = new Set(Array.from({ length: MAX_CHOICES }, (_, i) => Math.round(i * step)));
+  const shown = frontier.filter((choice, i) => choice.isChosen || picked.has(i));
+  const rows = shown.map((choice) => [
+    choice.isChosen ? '*' : '',
+    `${choice.wafers}`,
+    meshText(choice.region),
+    `${choice.layersPerRegion}`,
+    `${choice.prefillChunk}`,
+    (choice.secondsPerToken * 1e6).toFixed(0),
+    (choice.secondsPerPromptToken * 1e6).toFixed(1),
+    formatCount(Math.round(choice.tokensPerSecond)),
+    formatCount(choice.kvTokensRoom),
+  ]);
+  const head = ['', 'wafers', 'region', 'layers', 'chunk', 'µs/token', 'µs/prompt', 'all, /s', 'KV tokens'];
+  const more = frontier.length - shown.length;
+  return [
+    ...columns(head, rows, (column) => column === 0),
+    wrap(
+      `* chosen; layers: to a region; chunk: tokens that pass together; µs/token: of one user; µs/prompt: for each token of ` +
+        `a prompt; all: output tokens of as many users as there is KV for${more > 0 ? `; ${formatCount(more)} more with --json` : ''}`,
+      '  ',
+    ),
+  ];
+}
 
 function cycleBars(breakdown: Breakdown, total: number): string[] {
   const most = Math.max(...Object.values(breakdown));
@@ -167,7 +261,7 @@ function cycleBars(breakdown: Breakdown, total: number): string[] {
     });
 }
 
-function speed({ placement, decode, prefill, restsOn }: PlacementReport): string[] {
+function speed({ placement, decode, prefill, throughput, restsOn }: PlacementReport): string[] {
   const { wafers } = placement;
   const rate = (tokens: number): string => formatCount(tokens < 100 ? Number(tokens.toFixed(1)) : Math.round(tokens));
   const others = decode.others.map((o) => `${rate(o.tokensPerSecond)} at ${formatCount(o.context)}`);
@@ -182,6 +276,15 @@ function speed({ placement, decode, prefill, restsOn }: PlacementReport): string
       'tokens/s',
       `${rate(decode.tokensPerSecond)} at context ${formatCount(decode.context)}${others.length > 0 ? ` (${others.join(', ')})` : ''}, one user`,
       LABEL,
+    ),
+    wrap(
+      `${rate(throughput.tokensPerSecond)} tokens/s over ${formatCount(throughput.sequences)} ` +
+        `${plural(throughput.sequences, 'sequence')} of that context, as many as there is KV for` +
+        (placement.stages.length === 1
+          ? ''
+          : `; the slowest stage takes ${formatSi(throughput.slowest, 's')}, stages wait ${percent(throughput.idle)} of the time`),
+      ' '.repeat(LABEL),
+      label('many users', '', LABEL),
     ),
     label(
       'first token',
@@ -215,8 +318,6 @@ const clockText = ({ restsOn: { clock } }: PlacementReport): string => {
 const validationText = ({ group, mean, worst, predictedRows, chosenRows, kinds }: ValidationReport): string => {
   const what: Record<string, string> = {
     decode: 'Decode, cycles per layer',
-    capacity: 'Capacity, tokens, wafers and parameters',
-    service: 'Service, tokens/s per user',
   };
   const chosen = chosenRows.length === 0 ? '' : `; constants were chosen from ${chosenRows.join(', ')}`;
   return (
@@ -227,7 +328,7 @@ const validationText = ({ group, mean, worst, predictedRows, chosenRows, kinds }
 
 function basis(report: PlacementReport): string[] {
   const { restsOn, decode } = report;
-  const { reservedSram, systemPower, assumed } = restsOn;
+  const { systemSram, bytesPerInstruction, systemPower, assumed } = restsOn;
   const others = (systemPower.disputed ?? []).map(({ value }) => formatSi(value, 'W')).join(', ');
   return [
     `${capital(restsOn.basis)}.`,
@@ -237,7 +338,8 @@ function basis(report: PlacementReport): string[] {
       ? []
       : ['Those rows are fp16; this program computes in fp32, for which no row was published.']),
     'Prefill through the decode placement: closed form only, no row was published.',
-    `Reserve of ${formatCount(reservedSram.value)} B (${reservedSram.standing}): ${reservedSram.basis}.`,
+    `Code: own kernels' estimate, each kernel of a region once, ${bytesPerInstruction.value} B an instruction (${bytesPerInstruction.standing}). System: ${formatCount(systemSram.value)} B (${systemSram.standing}).`,
+    'Capacity and service against published rows: ingot validate.',
     `Rated power ${formatSi(systemPower.value, 'W')} per system (${systemPower.standing}${others === '' ? '' : `; others say ${others}`}), drawn all the time by every system for one user at context ${formatCount(decode.context)}.`,
     ...(assumed.length === 0 ? [] : [assumedText(report)]),
   ];
@@ -252,13 +354,13 @@ const assumedText = ({ placement, restsOn }: PlacementReport): string => {
 };
 
 function basisShort({ restsOn }: PlacementReport): string[] {
-  const { clock, validation, reservedSram } = restsOn;
+  const { clock, validation } = restsOn;
   const off = validation
     .map(({ group, mean, worst }) => `${group} off by ${percent(mean)} on average, ${percent(worst)} at worst`)
     .join('; ');
   return [
     `closed form at ${gigahertz(clock.hertz)} (${clock.given ? 'set by --clock' : clock.fact.standing}, disputed); ` +
-      `${formatCount(reservedSram.value)} B per PE reserved (${reservedSram.standing})`,
+      "code by the own kernels' estimate",
     `published rows: ${off} (ingot validate); prefill has none`,
   ];
 }

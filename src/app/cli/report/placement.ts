@@ -3,16 +3,19 @@
 
 import type { Hertz } from '../../../core/index.ts';
 import { groupErrors, validate, type GroupError } from '../../../plan/index.ts';
-import type { Breakdown } from '../../../sim/index.ts';
-import { publishedRows, type Fact, type WaferFacts } from '../../../spec/index.ts';
-import { kvTokensOf, type MemoryPlan, type Numerics, type Stage } from '../../../wafer/index.ts';
+import type { Candidate, Objective } from '../../../compiler/index.ts';
+import type { Breakdown, Throughput } from '../../../sim/index.ts';
+import { peLimits, publishedRows, type Fact, type WaferFacts } from '../../../spec/index.ts';
+import { kvTokensOf, wafersOf, type MemoryPlan, type Numerics, type Region, type Stage } from '../../../wafer/index.ts';
 import { contextOf, type OpenModel, type PlacedModel } from '../../place.ts';
 
-/** Bytes on the fullest PE of a wafer; the parts add up to the capacity. */
+/** Bytes on the fullest PE of a region; the parts add up to the capacity. */
 export interface PeMemory {
   readonly capacity: number;
-  readonly reserved: number;
+  readonly system: number;
+  readonly code: number;
   readonly weights: number;
+  readonly padding: number;
   readonly activations: number;
   /** For the cached tokens that were asked for. */
   readonly kv: number;
@@ -21,6 +24,7 @@ export interface PeMemory {
 
 export interface StageReport {
   readonly wafer: number;
+  readonly region: Region;
   /** Layers [fromLayer, toLayer). */
   readonly fromLayer: number;
   readonly toLayer: number;
@@ -28,6 +32,30 @@ export interface StageReport {
   readonly hasHead: boolean;
   /** Bytes. */
   readonly memory: PeMemory;
+  /** Of one token of one sequence at the stated context, handing it on included. */
+  readonly secondsPerToken: number;
+}
+
+/** PEs whose fullest neighbour in the region uses [from, to) bytes. */
+export interface MemoryBin {
+  readonly from: number;
+  readonly to: number;
+  readonly pes: number;
+}
+
+/** A placement that was looked at. */
+export interface PlacementChoice {
+  readonly isChosen: boolean;
+  readonly wafers: number;
+  readonly region: { readonly width: number; readonly height: number };
+  readonly regions: number;
+  readonly layersPerRegion: number;
+  readonly prefillChunk: number;
+  readonly secondsPerToken: number;
+  readonly secondsPerPromptToken: number;
+  /** Over all sequences of the context for which there is room. */
+  readonly tokensPerSecond: number;
+  readonly kvTokensRoom: number;
 }
 
 export interface DecodePoint {
@@ -60,8 +88,10 @@ export interface PlacementReport {
   readonly placement: {
     readonly target: string;
     readonly wafers: number;
-    readonly region: { readonly width: number; readonly height: number };
-    /** Per wafer. */
+    readonly objective: Objective;
+    /** Seconds that a token may take, where that was asked for. */
+    readonly maxLatency?: number;
+    /** Of all wafers. */
     readonly pesUsed: number;
     readonly pesUsable: number;
     readonly prefillChunk: number;
@@ -69,6 +99,12 @@ export interface PlacementReport {
     readonly kvTokens: number;
     readonly kvTokensRoom: number;
     readonly stages: readonly StageReport[];
+    readonly histogram: readonly MemoryBin[];
+    readonly search: {
+      readonly tried: number;
+      readonly fitting: number;
+      readonly frontier: readonly PlacementChoice[];
+    };
   };
   readonly decode: DecodePoint & {
     readonly cycles: number;
@@ -80,9 +116,10 @@ export interface PlacementReport {
     /** The same at other contexts. */
     readonly others: readonly DecodePoint[];
   };
+  /** Many users at the same context. */
+  readonly throughput: Throughput;
   readonly prefill: {
     readonly promptTokens: number;
-    readonly cycles: number;
     /** Prompt and first output token on idle wafers, no queue and no network. */
     readonly timeToFirstToken: number;
   };
@@ -97,7 +134,8 @@ export interface PlacementReport {
       readonly slowest: DecodePoint & { readonly hertz: number };
       readonly fastest: DecodePoint & { readonly hertz: number };
     };
-    readonly reservedSram: Fact;
+    readonly systemSram: Fact;
+    readonly bytesPerInstruction: Fact;
     readonly systemPower: Fact;
     /** Facts that the figures depend on and for which this wafer has no source of its own. */
     readonly assumed: readonly ({ readonly name: string } & Fact)[];
@@ -111,6 +149,9 @@ export interface ReportOptions {
   /** Prompt that the time to first token is stated for; by default 1,024 or what the model takes. */
   readonly promptTokens?: number | undefined;
   readonly clockGiven: boolean;
+  /** Default: 'wafers'. */
+  readonly objective?: Objective | undefined;
+  readonly maxLatency?: number | undefined;
   /** Groups of published rows to compare with; each is predicted anew. */
   readonly validation: readonly string[];
 }
@@ -119,13 +160,16 @@ const PROMPT_TOKENS = 1024;
 
 export function reportPlacement(
   model: OpenModel,
-  { program, wafer, facts, clock, stepModel }: PlacedModel,
+  { program, wafer, facts, clock, stepModel, search }: PlacedModel,
   options: ReportOptions,
 ): PlacementReport {
   const { graph, stages } = program;
-  const mesh = stages[0].region;
-  const { kvTokens, clockGiven, validation } = options;
+  const { kvTokens, clockGiven, validation, maxLatency } = options;
+  const wafers = wafersOf(program);
   const context = contextOf(graph, kvTokens);
+  const busy = stepModel.stageSeconds(context - 1);
+  const reports = stages.map((stage, i) => reportStage(stage, kvTokens, busy[i]));
+  const pesUsable = wafers * wafer.programWidth * wafer.programHeight;
   const promptTokens = options.promptTokens ?? Math.min(PROMPT_TOKENS, context);
   const { layers, hidden, vocab, maxContext } = graph.shape;
   // The new token is the last of the context.
@@ -154,26 +198,34 @@ export function reportPlacement(
     numerics: program.numerics,
     placement: {
       target: wafer.name,
-      wafers: stages.length,
-      region: { width: mesh.width, height: mesh.height },
-      pesUsed: mesh.width * mesh.height,
-      pesUsable: wafer.programWidth * wafer.programHeight,
+      wafers,
+      objective: options.objective ?? 'wafers',
+      ...(maxLatency === undefined ? {} : { maxLatency }),
+      pesUsed: stages.reduce((sum, { region }) => sum + region.width * region.height, 0),
+      pesUsable,
       prefillChunk: program.prefillChunk,
       kvTokens,
       kvTokensRoom: kvTokensOf(program),
-      stages: stages.map((stage) => reportStage(stage, kvTokens)),
+      stages: reports,
+      histogram: histogramOf(reports, pesUsable),
+      search: {
+        tried: search.tried,
+        fitting: search.fitting,
+        frontier: search.frontier.map((candidate) => choiceOf(candidate, candidate === search.chosen)),
+      },
     },
     decode: {
       context,
       cycles: decode.cycles,
-      breakdown: decode.breakdown,
+      breakdown: stepModel.breakdown(context - 1),
       ioSeconds: decode.io,
       secondsPerToken: decode.time,
       tokensPerSecond: 1 / decode.time,
-      joulesPerToken: decode.time * wafer.systemPower * stages.length,
+      joulesPerToken: decode.time * wafer.systemPower * wafers,
       others: [...new Set([1, Math.ceil(context / 2)])].filter((tokens) => tokens < context).map(point),
     },
-    prefill: { promptTokens, cycles: prefill.cycles, timeToFirstToken: prefill.time },
+    throughput: stepModel.throughput(context - 1),
+    prefill: { promptTokens, timeToFirstToken: prefill.time },
     restsOn: {
       basis: stepModel.basis,
       clock: {
@@ -183,7 +235,8 @@ export function reportPlacement(
         slowest: atClock(Math.min(...clocks)),
         fastest: atClock(Math.max(...clocks)),
       },
-      reservedSram: facts.reservedSram,
+      systemSram: facts.systemSram,
+      bytesPerInstruction: peLimits[facts.id].bytesPerInstruction,
       systemPower: facts.systemPower,
       assumed: assumedFacts(facts),
       validation: distanceToPublished(validation),
@@ -191,17 +244,48 @@ export function reportPlacement(
   };
 }
 
-function reportStage({ wafer, fromLayer, toLayer, hasEmbedding, hasHead, memory }: Stage, kvTokens: number) {
-  return { wafer, fromLayer, toLayer, hasEmbedding, hasHead, memory: peMemory(memory, kvTokens) };
+function reportStage(stage: Stage, kvTokens: number, secondsPerToken: number): StageReport {
+  const { wafer, region, fromLayer, toLayer, hasEmbedding, hasHead, memory } = stage;
+  const held = { wafer, region, fromLayer, toLayer, hasEmbedding, hasHead };
+  return { ...held, memory: peMemory(memory, kvTokens), secondsPerToken };
 }
 
 function peMemory(plan: MemoryPlan, kvTokens: number): PeMemory {
-  const { capacity, code: reserved, weights, activations } = plan;
+  const { capacity, system, code, weights, padding, activations } = plan;
   const tokensPerRow = plan.kvPerToken > 0 ? Math.floor(plan.kv / plan.kvPerToken) : 0;
   const rows = tokensPerRow > 0 ? (plan.kvTokens ?? 0) / tokensPerRow : 1;
   const kv = Math.ceil(kvTokens / rows) * plan.kvPerToken;
-  return { capacity, reserved, weights, activations, kv, free: plan.kv - kv };
+  return { capacity, system, code, weights, padding, activations, kv, free: plan.kv - kv };
 }
+
+/** Bytes of one bin. */
+const BIN = 4096;
+
+/** PEs by bytes in use; those in no region use none. */
+function histogramOf(stages: readonly StageReport[], pesUsable: number): MemoryBin[] {
+  const pes = new Map<number, number>();
+  let idle = pesUsable;
+  for (const { region, memory } of stages) {
+    const bin = Math.floor(Math.min(memory.capacity - memory.free, memory.capacity - 1) / BIN);
+    pes.set(bin, (pes.get(bin) ?? 0) + region.width * region.height);
+    idle -= region.width * region.height;
+  }
+  const used = [...pes].sort(([a], [b]) => a - b).map(([bin, n]) => ({ from: bin * BIN, to: (bin + 1) * BIN, pes: n }));
+  return [...(idle > 0 ? [{ from: 0, to: 0, pes: idle }] : []), ...used];
+}
+
+const choiceOf = (candidate: Candidate, isChosen: boolean): PlacementChoice => ({
+  isChosen,
+  wafers: candidate.wafers,
+  region: candidate.mesh,
+  regions: candidate.regions,
+  layersPerRegion: candidate.layersPerRegion,
+  prefillChunk: candidate.chunk,
+  secondsPerToken: candidate.decode,
+  secondsPerPromptToken: candidate.prefill,
+  tokensPerSecond: candidate.throughput,
+  kvTokensRoom: candidate.kvTokens,
+});
 
 /** What the closed form prices with; the reserve and the power are reported by themselves. */
 const pricedFacts = [
