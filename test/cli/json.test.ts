@@ -96,7 +96,7 @@ describe('--json', () => {
     const { document } = await documentOf<{ models: { id: string; executable: boolean }[] }>('models');
     const uses = new Map(document.models.map(({ id, executable }) => [id, executable]));
     expect(uses.get('llama-3.1-8b')).toBe(true);
-    expect(uses.get('mixtral-8x7b')).toBe(false);
+    expect(uses.get('glm-4.6')).toBe(false);
   });
 
   it('of run has text, usage and both times', async () => {

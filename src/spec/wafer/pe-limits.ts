@@ -77,5 +77,5 @@ const wse3: PeLimits = {
   controlTaskIds: { value: 64, unit: 'ids', basis: 'per PE, 0 to 63', source: digest, standing: 'published' },
 };
 
-/** Limits by wafer id. WSE-1 has no public programming interface; it is taken to be like WSE-2. */
-export const peLimits: Readonly<Record<string, PeLimits>> = { wse1: wse2, wse2, wse3 };
+/** Limits by wafer id. WSE-1 has no public programming interface; it is taken to be like WSE-2. The WSE-3 Turbo is a WSE-3. */
+export const peLimits: Readonly<Record<string, PeLimits>> = { wse1: wse2, wse2, wse3, 'wse3-turbo': wse3 };

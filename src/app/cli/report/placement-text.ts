@@ -277,15 +277,21 @@ function speed({ placement, decode, prefill, throughput, restsOn }: PlacementRep
       `${rate(decode.tokensPerSecond)} at context ${formatCount(decode.context)}${others.length > 0 ? ` (${others.join(', ')})` : ''}, one user`,
       LABEL,
     ),
-    wrap(
+    label(
+      'many users',
       `${rate(throughput.tokensPerSecond)} tokens/s over ${formatCount(throughput.sequences)} ` +
-        `${plural(throughput.sequences, 'sequence')} of that context, as many as there is KV for` +
-        (placement.stages.length === 1
-          ? ''
-          : `; the slowest stage takes ${formatSi(throughput.slowest, 's')}, stages wait ${percent(throughput.idle)} of the time`),
-      ' '.repeat(LABEL),
-      label('many users', '', LABEL),
+        `${plural(throughput.sequences, 'sequence')} like it, as KV allows`,
+      LABEL,
     ),
+    ...(placement.stages.length === 1
+      ? []
+      : [
+          label(
+            '',
+            `slowest region ${formatSi(throughput.slowest, 's')}; regions wait ${percent(throughput.idle)} of the time`,
+            LABEL,
+          ),
+        ]),
     label(
       'first token',
       `${formatSi(prefill.timeToFirstToken, 's')} after a prompt of ${formatCount(prefill.promptTokens)} tokens, no queue`,
