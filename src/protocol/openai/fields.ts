@@ -81,7 +81,7 @@ export const sharedFields = {
   presence_penalty: Type.Optional(penalty),
   /** Not OpenAI's; divides the logits of tokens that the prompt or the answer has. */
   repetition_penalty: Type.Optional(
-    Type.Number({ exclusiveMinimum: 0, maximum: 10, description: 'a number above 0 and at most 10' }),
+    Type.Number({ minimum: 0.01, maximum: 10, description: 'a number from 0.01 to 10' }),
   ),
   logit_bias: Type.Optional(
     Type.Record(Type.String({ pattern: '^[0-9]{1,9}$' }), Type.Number({ minimum: -100, maximum: 100 }), {

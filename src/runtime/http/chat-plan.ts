@@ -18,6 +18,7 @@ export interface ChatPlan {
 export async function planChat(body: ChatRequest, model: PreparedModel, context: EndpointContext): Promise<ChatPlan> {
   const { tokenizer, toolFormat } = model;
   const offersTools = body.toolChoice.kind !== 'none';
+  const knowsDeveloper = (tokenizer.chatTemplate ?? '').includes('developer');
   const messages = toolFormat.isNative ? body.messages : tellTools(body.messages, offersTools ? body.tools : []);
   const most = mostCharacters(model);
   // Each message takes a token at least, if only for its role.
@@ -30,7 +31,7 @@ export async function planChat(body: ChatRequest, model: PreparedModel, context:
   const { tokens, end } = await model.prompts.encode(
     {
       kind: 'chat',
-      messages: messages.map(templateMessage),
+      messages: messages.map((message) => templateMessage(message, knowsDeveloper)),
       options: {
         addGenerationPrompt: true,
         now: context.received,
@@ -74,9 +75,16 @@ export async function planChat(body: ChatRequest, model: PreparedModel, context:
   };
 }
 
-/** Templates are written for the message of transformers: arguments as an object, thoughts as `reasoning_content`. */
-function templateMessage({ tool_calls, reasoning, ...message }: ChatMessage): { readonly role: string } {
+/**
+ * Templates are written for the message of transformers: arguments as an object, thoughts as `reasoning_content`, and of a
+ * developer, which is OpenAI's newer name for the system, few have heard.
+ */
+function templateMessage(
+  { role, tool_calls, reasoning, ...message }: ChatMessage,
+  knowsDeveloper: boolean,
+): { readonly role: string } {
   return {
+    role: role === 'developer' && !knowsDeveloper ? 'system' : role,
     ...message,
     ...(reasoning === undefined ? {} : { reasoning_content: reasoning }),
     ...(tool_calls === undefined

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 import { seconds } from '../../core/index.ts';
 import type { ChatCompletion, ErrorBody, TimeInfo } from '../../protocol/index.ts';
+import { createNgramDrafter } from '../speculation/index.ts';
 import { chatTemplates } from '../testing/chat-templates.ts';
 import { call, createTestApi, TEST_MODEL, type TestApi } from '../testing/test-api.ts';
 
@@ -197,6 +198,9 @@ describe('tools', () => {
     expect(prompt).toContain('<|user|>done<|end|>');
     await ask(api, { tools, max_tokens: 5, tool_choice: 'none' });
     expect(seen.at(-1)).not.toContain('"description"');
+    // A template that does not speak of developers takes them for the system.
+    await ask(api, { messages: [{ role: 'developer', content: 'Be brief.' }], max_tokens: 1 });
+    expect(seen.at(-1)).toContain('<|system|>Be brief.');
   });
 
   it('that are strict hold a call to the schema even where none is asked for', async () => {
@@ -374,16 +378,20 @@ describe('beside the body', () => {
     expect((await send(api, threshold('50'), { service_tier: 'flex' })).status).toBe(200);
   });
 
-  it('predicted text is read, and drafts from it are counted', async () => {
-    const { api } = createTestApi();
-    const { usage } = await ask(api, {
-      max_tokens: 4,
-      prediction: { type: 'content', content: [{ type: 'text', text: 'x' }] },
-    });
-    expect(usage.completion_tokens_details).toMatchObject({
-      accepted_prediction_tokens: 0,
-      rejected_prediction_tokens: 0,
-    });
+  it('predicted text is drafted from, changes no answer, and is counted', async () => {
+    const drafting = createTestApi(roomy, { drafter: createNgramDrafter(), draftTokens: 4 });
+    const response_format = { type: 'json_schema', json_schema: { name: 'x', schema } };
+    const plain = await ask(createTestApi(roomy).api, { response_format });
+    const content = plain.choices[0].message.content ?? '';
+    for (const predicted of [content, content.replace('"count"', '"amount"')]) {
+      const prediction = { type: 'content', content: [{ type: 'text', text: predicted }] };
+      const { choices, usage } = await ask(drafting.api, { response_format, prediction });
+      expect(choices).toEqual(plain.choices);
+      expect(usage.completion_tokens).toBe(plain.usage.completion_tokens);
+      const { accepted_prediction_tokens: accepted } = usage.completion_tokens_details;
+      expect(accepted).toBeGreaterThan(10);
+      expect(accepted).toBeLessThanOrEqual(usage.completion_tokens);
+    }
   });
 
   it('embeddings are refused by the model that has none', async () => {
