@@ -44,3 +44,4 @@ export { lowerShiftGemm, type ShiftGemmSpec } from './shift-gemm.lower.ts';
 export { lowerTopK, topK, type TopKSpec } from './top-k.ts';
 export { lowerEmbedding, type EmbeddingSpec } from './embedding.lower.ts';
 export { lowerTiledGemm, tiledGemm, type TiledGemmSpec } from './tiled-gemm.ts';
+export { lowerSumma, summa, type SummaSpec } from './summa.ts';

@@ -1,7 +1,9 @@
 // Products of matrices: GEMV, and GEMM by cyclic shift.
 
 import { fail } from '../../../core/index.ts';
-import { groupSize, lowerLinear, lowerShiftGemm, lowerTiledGemm } from '../../../wafer/index.ts';
+import type { Wafer } from '../../../spec/index.ts';
+import { groupSize, lowerLinear, lowerShiftGemm, lowerSumma, lowerTiledGemm } from '../../../wafer/index.ts';
+import type { LoweredKernel, ShiftGemmSpec } from '../../../wafer/index.ts';
 import type { Size } from '../target.ts';
 import { reduceOf, relativeError, sums, tensor, type KernelEntry } from './kernel-case.ts';
 
@@ -42,7 +44,13 @@ export const gemv: KernelEntry = {
   },
 };
 
-const shiftGemm = (id: string, about: string, ring: 'interleaved' | 'plain'): KernelEntry => ({
+type SquareGemm = Omit<ShiftGemmSpec, 'ring'>;
+
+const squareGemm = (
+  id: string,
+  about: string,
+  lower: (spec: SquareGemm, wafer: Wafer) => LoweredKernel,
+): KernelEntry => ({
   id,
   about,
   sizes: { m: dimension('rows of A'), k: dimension('columns of A'), n: dimension('columns of B') },
@@ -56,7 +64,7 @@ const shiftGemm = (id: string, about: string, ring: 'interleaved' | 'plain'): Ke
     if (side !== height)
       fail({
         code: 'MESH_NOT_SQUARE',
-        message: `${id} shifts on a square mesh`,
+        message: `${id} runs on a square mesh`,
         found: `${side} x ${height}`,
         suggestion: `try --mesh ${side}x${side}`,
       });
@@ -64,7 +72,7 @@ const shiftGemm = (id: string, about: string, ring: 'interleaved' | 'plain'): Ke
     const b = tensor(k * n, point, 'b');
     const relative = relativeError(k, type);
     return {
-      kernel: lowerShiftGemm({ ring, side, type, m, k, n }, wafer),
+      kernel: lower({ side, type, m, k, n }, wafer),
       tensors: { a, b },
       outcomes: m * n,
       expected: (at) => {
@@ -75,11 +83,20 @@ const shiftGemm = (id: string, about: string, ring: 'interleaved' | 'plain'): Ke
   },
 });
 
-export const gemm = shiftGemm('gemm', 'C = A B by interleaved cyclic shift on a square mesh (MeshGEMM)', 'interleaved');
-export const cannon = shiftGemm(
+export const gemm = squareGemm(
+  'gemm',
+  'C = A B by interleaved cyclic shift on a square mesh (MeshGEMM)',
+  (spec, wafer) => lowerShiftGemm({ ...spec, ring: 'interleaved' }, wafer),
+);
+export const cannon = squareGemm(
   'gemm-cannon',
   'C = A B by Cannon on a square mesh: the last PE of a line passes its tile to the first',
-  'plain',
+  (spec, wafer) => lowerShiftGemm({ ...spec, ring: 'plain' }, wafer),
+);
+export const summa = squareGemm(
+  'gemm-summa',
+  'C = A B by SUMMA on a square mesh: in turn a column broadcasts its tiles of A and a row those of B',
+  lowerSumma,
 );
 
 export const tiled: KernelEntry = {

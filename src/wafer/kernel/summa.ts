@@ -1,0 +1,206 @@
+import { fail } from '../../core/index.ts';
+import type { Wafer } from '../../spec/index.ts';
+import { allocate, encodeControl } from '../machine/index.ts';
+import type { Dsd, Instruction, RoutePosition, RouteRule } from '../machine/index.ts';
+import { phase, waveletsOf } from '../phase.ts';
+import type { Phase, VectorType } from '../phase.ts';
+import { columnPitch, weightBank } from './lower/columns.ts';
+import { pesOfMesh } from './lower/lowering.ts';
+import type { LoweredKernel } from './lower/lowering.ts';
+
+export interface SummaSpec {
+  /** PEs of each side of the mesh. */
+  readonly side: number;
+  readonly type: VectorType;
+  readonly m: number;
+  readonly k: number;
+  readonly n: number;
+}
+
+const tilesOf = ({ side, m, k, n }: SummaSpec): number[] => [m, k, n].map((size) => Math.ceil(size / side));
+
+/**
+ * SUMMA (van de Geijn and Watts, 1997): in step s column s of the mesh broadcasts its tiles of A along the rows and row
+ * s its tiles of B along the columns; every PE multiplies what it got. As in the vendor's GEMM example (csl-examples,
+ * benchmarks/gemm-collectives_2d) a PE receives both tiles, then multiplies: nothing goes on beside the work.
+ */
+export function summa(spec: SummaSpec): Phase[] {
+  const { side, type } = spec;
+  const [mTile, kTile, nTile] = tilesOf(spec);
+  const [a, b] = [mTile * kTile, kTile * nTile];
+  return [
+    phase('broadcast and multiply', {
+      repeat: side,
+      // A sender of A sends its tile, turns the switches and copies it to where it is multiplied; then B comes from a
+      // sender that has done the same. Whoever comes next has to multiply before it sends.
+      hops: 1,
+      ramps: 2,
+      steps: 6,
+      wavelets: waveletsOf(a, type) + waveletsOf(b, type),
+      vectors: [
+        { count: 2, length: 0, type },
+        { count: 1, length: a, type },
+        { count: 1, length: b, type },
+        { count: kTile * nTile, length: mTile, type, looped: true },
+      ],
+    }),
+    phase('the last tiles', { hops: 1, ramps: 2, vectors: [{ count: 1, length: 0, type }] }),
+  ];
+}
+
+/** The PE in step s sends while its row (or column) listens: one color, whose switches follow the sender. */
+function routesOf(color: number, axis: 'x' | 'y', side: number): RouteRule[] {
+  const [ahead, behind] = axis === 'x' ? (['E', 'W'] as const) : (['S', 'N'] as const);
+  const before: RoutePosition = { rx: [behind], tx: ['R', ahead] };
+  const sends: RoutePosition = { rx: ['R'], tx: [ahead, behind] };
+  const after: RoutePosition = { rx: [ahead], tx: ['R', behind] };
+  const rule = (first: number, count: number, positions: readonly RoutePosition[]): RouteRule[] =>
+    count < 1
+      ? []
+      : [
+          {
+            on:
+              axis === 'x'
+                ? { x: first, y: 0, width: count, height: side }
+                : { x: 0, y: first, width: side, height: count },
+            color,
+            positions,
+            pop: 'always',
+          },
+        ];
+  return [
+    ...rule(0, 1, [
+      { rx: ['R'], tx: [ahead] },
+      { rx: [ahead], tx: ['R'] },
+    ]),
+    ...rule(1, side - 2, [before, sends, after]),
+    ...rule(side - 1, 1, [
+      { rx: [behind], tx: ['R'] },
+      { rx: ['R'], tx: [behind] },
+    ]),
+  ];
+}
+
+/**
+ * C = A · B on a square mesh. Behind its tile a sender's control wavelet turns its own router, which then lets the
+ * later senders pass, and the next PE's, which then sends: its two commands are obeyed by one router each.
+ */
+export function lowerSumma(spec: SummaSpec, wafer: Wafer): LoweredKernel {
+  const { side, type, m, k, n } = spec;
+  if (side < 2) fail({ code: 'KERNEL_SHAPE', message: `no SUMMA on a mesh of side ${side}`, expected: 'at least 2' });
+  const mesh = { width: side, height: side };
+  const [mTile, kTile, nTile] = tilesOf(spec);
+  const pitch = columnPitch(mTile, type);
+  const memory = allocate(
+    [
+      { name: 'c', dtype: type, length: nTile * pitch, bank: 0 },
+      ...['a', 'a now'].map((name) => ({ name, dtype: type, length: kTile * pitch, bank: weightBank[type] })),
+      ...['b', 'b now'].map((name) => ({ name, dtype: type, length: kTile * nTile })),
+      { name: 'place', dtype: 'i32', length: 2 },
+    ],
+    wafer,
+  );
+  const columns = (object: string, count: number): [string, Dsd][] =>
+    Array.from({ length: count }, (_, i) => [
+      `${object} ${i}`,
+      { kind: 'memory', object, offset: i * pitch, extents: [mTile] },
+    ]);
+  const tileA = (object: string): Dsd => ({ kind: 'memory', object, extents: [kTile, mTile], strides: [pitch, 1] });
+  const tileB = (object: string): Dsd => ({ kind: 'memory', object, extents: [kTile * nTile] });
+  const colors = { a: 0, b: 1 } as const;
+  const lengths = { a: kTile * mTile, b: kTile * nTile } as const;
+  const dsds: Record<string, Dsd> = {
+    ...Object.fromEntries([...columns('c', nTile), ...columns('a now', kTile)]),
+    a: tileA('a'),
+    'a now': tileA('a now'),
+    b: tileB('b'),
+    'b now': tileB('b now'),
+  };
+  for (const name of ['a', 'b'] as const) {
+    dsds[`${name} out`] = { kind: 'fabricOut', color: colors[name], length: lengths[name] };
+    dsds[`${name} in`] = { kind: 'fabricIn', color: colors[name], length: lengths[name] };
+    dsds[`${name} turn`] = { kind: 'fabricOut', color: colors[name], length: 1, control: true };
+  }
+  const [factor, step, x, y] = [{ register: 0 }, { register: 1 }, { register: 2 }, { register: 3 }];
+  const move = (dst: string, src: string): Instruction => ({ kind: 'vector', op: 'mov', dtype: type, dst, src: [src] });
+  const turn = encodeControl({ commands: ['advance', 'advance'] });
+  const obtain = (name: 'a' | 'b', sender: { readonly register: number }): Instruction[] => [
+    { kind: 'branch', when: '!=', left: sender, right: step, to: `take ${name}` },
+    move(`${name} out`, name),
+    { kind: 'vector', op: 'mov', dtype: 'i32', dst: `${name} turn`, src: [turn] },
+    move(`${name} now`, name),
+    { kind: 'jump', to: `has ${name}` },
+    { kind: 'label', name: `take ${name}` },
+    move(`${name} now`, `${name} in`),
+    { kind: 'label', name: `has ${name}` },
+  ];
+  const code: Instruction[] = [
+    { kind: 'load', object: 'place', index: 0, dst: x },
+    { kind: 'load', object: 'place', index: 1, dst: y },
+    { kind: 'label', name: 'step' },
+    ...obtain('a', x),
+    ...obtain('b', y),
+    ...Array.from({ length: kTile * nTile }, (_, i): Instruction[] => [
+      { kind: 'load', object: 'b now', index: i, dst: factor },
+      {
+        kind: 'vector',
+        op: 'mac',
+        dtype: type,
+        dst: `c ${i % nTile}`,
+        src: [`c ${i % nTile}`, `a now ${Math.floor(i / nTile)}`, factor],
+      },
+    ]).flat(),
+    { kind: 'scalar', op: 'add', dtype: 'i32', dst: step, src: [step, 1] },
+    { kind: 'branch', when: '<', left: step, right: side, to: 'step' },
+  ];
+  const queues = [
+    { queue: 0, color: colors.a },
+    { queue: 1, color: colors.b },
+  ];
+  return {
+    program: {
+      format: 'ingot-machine',
+      version: 1,
+      target: wafer.id,
+      ...mesh,
+      routes: [...routesOf(colors.a, 'x', side), ...routesOf(colors.b, 'y', side)],
+      roles: {
+        all: {
+          memory,
+          inputs: queues,
+          outputs: queues,
+          dsds,
+          tasks: [{ name: 'main', kind: 'local', id: 8, code }],
+          start: ['main'],
+        },
+      },
+      tiles: [{ on: { x: 0, y: 0, ...mesh }, role: 'all' }],
+    },
+    phases: summa(spec),
+    *inputs({ a, b }) {
+      for (const [px, py] of pesOfMesh(mesh)) {
+        const aTile = new Float64Array(kTile * pitch);
+        for (let column = 0; column < kTile && px * kTile + column < k; column++)
+          for (let row = 0; row < mTile && py * mTile + row < m; row++)
+            aTile[column * pitch + row] = a[(py * mTile + row) * k + px * kTile + column];
+        const bTile = new Float64Array(kTile * nTile);
+        for (let row = 0; row < kTile && py * kTile + row < k; row++)
+          for (let column = 0; column < nTile && px * nTile + column < n; column++)
+            bTile[row * nTile + column] = b[(py * kTile + row) * n + px * nTile + column];
+        yield { x: px, y: py, object: 'a', values: aTile };
+        yield { x: px, y: py, object: 'b', values: bTile };
+        yield { x: px, y: py, object: 'place', values: [px, py] };
+      }
+    },
+    readback(reader) {
+      const c = new Float64Array(m * n);
+      for (const [px, py] of pesOfMesh(mesh)) {
+        const tile = reader.read(px, py, 'c');
+        for (let column = 0; column < nTile && px * nTile + column < n; column++)
+          for (let row = 0; row < mTile && py * mTile + row < m; row++)
+            c[(py * mTile + row) * n + px * nTile + column] = tile[column * pitch + row];
+      }
+      return c;
+    },
+  };
+}
