@@ -32,7 +32,13 @@ export function decodeLayerCycles(
     group: grouping(row, groupSize),
     expVectors: standInExponential,
   };
-  return total(priceAll(sectionPhases(fullWidthGraph(layer).layers[0], 'y', context), target));
+  const { excludes } = row.conditions;
+  const appends = !(Array.isArray(excludes) && excludes.includes('KV append'));
+  const ops = sectionPhases(fullWidthGraph(layer).layers[0], 'y', context).map(({ op, phases }) => ({
+    op,
+    phases: appends ? phases : phases.filter(({ name }) => name !== 'append'),
+  }));
+  return total(priceAll(ops, target));
 }
 
 /** Cycles per layer of decode on a square mesh, or tokens per second as the benchmark derives them from it. */

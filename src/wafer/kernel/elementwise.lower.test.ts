@@ -103,6 +103,35 @@ describe('gated unit', () => {
   });
 });
 
+describe('gated unit with GELU', () => {
+  it('is the tanh form of GELU of gate, times up; cycles are the closed form and three for each division', () => {
+    fc.assert(
+      fc.property(shapes, (shape) => {
+        const outer = 2 * Math.sqrt(2 / Math.PI);
+        const argument = (x: number): number => outer * (x + 0.044715 * x ** 3);
+        // Below -2.9 the exponential is beyond what fp16 holds; see below.
+        const gate = vector(shape, 1).map((v) => held(Math.max(-2.9, 1.5 * v), shape.type));
+        const up = vector(shape, 2);
+        const { values, cycles, priced } = runLowered(lowerGlu({ ...shape, activation: 'gelu-tanh' }, wse2), {
+          gate,
+          up,
+        });
+        expect(values).toHaveLength(shape.size);
+        values.forEach((v, i) => {
+          const expected = (0.5 * gate[i] * (1 + Math.tanh(argument(gate[i]) / 2)) + 0) * up[i];
+          // The argument errs by three units, which is that many times the argument in its exponential.
+          const units = 16 + 4 * Math.abs(argument(gate[i]));
+          const scale = Math.max(Math.abs(expected), smallest[shape.type] * (1 + Math.abs(up[i])));
+          expect(Math.abs(v - expected)).toBeLessThanOrEqual(units * unit[shape.type] * scale);
+        });
+        const divisions = Math.ceil(shape.size / along(shape.axis, shape));
+        expect(cycles - priced).toBe(wse2.taskStart + 3 * divisions);
+      }),
+      runs,
+    );
+  });
+});
+
 describe('gated unit far from zero', () => {
   it('goes to 0 and to gate · up', () => {
     const spec = { width: 1, height: 1, axis: 'x', type: 'fp16', size: 3 } as const;
@@ -111,6 +140,13 @@ describe('gated unit far from zero', () => {
     expect(values[0]).toBeCloseTo(0, 3);
     expect(values[1]).toBeCloseTo(0, 1);
     expect(values[2]).toBe(1000);
+    const gelu = runLowered(lowerGlu({ ...spec, activation: 'gelu-tanh' }, wse2), {
+      gate: [-12, -500, 500],
+      up: [1, 1, 2],
+    });
+    expect(gelu.values[0]).toBeCloseTo(0, 3);
+    expect(gelu.values[1]).toBeCloseTo(0, 1);
+    expect(gelu.values[2]).toBe(1000);
   });
 });
 

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { priceSequence, simulate } from '../../sim/index.ts';
 import { definitionOf, graphOf } from '../../model/index.ts';
 import type { Op } from '../../model/index.ts';
+import { groupSize } from '../index.ts';
 import { held } from '../kernel/lower/exponential.ts';
 import type { Tensors } from '../kernel/lower/lowering.ts';
 import { normals, runLowered, wse2 } from '../kernel/testing/run-lowered.ts';
@@ -105,7 +107,46 @@ describe('decode layer', () => {
         values.forEach((v, i) => expect(Math.abs(v - expected[i])).toBeLessThanOrEqual(64 * unit[spec.type] * largest));
         expect(Math.abs(cycles / priced - 1)).toBeLessThan(0.05);
       }),
-      { numRuns: 10 },
+      { numRuns: 8 },
     );
+  });
+
+  it.each([
+    [16, 12, 'fp16', 2, false],
+    [8, 20, 'fp16', 1, true],
+    [12, 12, 'fp32', 4, true],
+  ] as const)('on %i x %i PEs, %s, %i heads of keys and values', (width, height, type, kvHeads, append) => {
+    const shape: Shape = { hidden: 120, ffn: 240, heads: 2 * kvHeads, kvHeads, headDim: (4 * width) / kvHeads };
+    const spec: LayerSpec = {
+      ops: opsOf(shape),
+      width,
+      height,
+      type,
+      context: 3 * height + 1,
+      append,
+      group: groupSize,
+    };
+    const { program, phases } = lowerLayer(spec, wse2);
+    expect(Math.abs(simulate(program, wse2).cycles / priceSequence(phases, wse2) - 1)).toBeLessThan(0.05);
+    expect(new Set(program.routes.map(({ color }) => color)).size).toBeLessThanOrEqual(
+      wse2.colors - wse2.reservedColors,
+    );
+  });
+
+  it('refuses what it has no stages for, and contexts that leave rows empty', () => {
+    const shape: Shape = { hidden: 16, ffn: 16, heads: 2, kvHeads: 2, headDim: 8 };
+    const spec: LayerSpec = {
+      ops: opsOf(shape),
+      width: 4,
+      height: 4,
+      type: 'fp32',
+      context: 4,
+      append: false,
+      group: groupSize,
+    };
+    expect(() => lowerLayer({ ...spec, context: 3 }, wse2)).toThrow(/LAYER_SHAPE/);
+    const windowed = spec.ops.map((op) => (op.kind === 'attention' ? { ...op, slidingWindow: 2 } : op));
+    expect(() => lowerLayer({ ...spec, ops: windowed }, wse2)).toThrow(/OP_NOT_LOWERED/);
+    expect(() => lowerLayer({ ...spec, ops: spec.ops.slice(1) }, wse2)).toThrow(/OP_NOT_LOWERED/);
   });
 });
