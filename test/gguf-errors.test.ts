@@ -124,11 +124,6 @@ const damages: readonly Damage[] = [
     file: () => withMetadata({ 'general.architecture': text('lama') }),
   },
   {
-    name: 'architecture-for-sizing',
-    done: 'general.architecture was set to glm4moe',
-    file: () => withMetadata({ 'general.architecture': text('glm4moe') }),
-  },
-  {
     name: 'missing-keys',
     done: 'llama.block_count was removed, and llama.embedding_length set to a text',
     file: () => withMetadata({ 'llama.block_count': undefined, 'llama.embedding_length': text('16') }),

@@ -61,7 +61,6 @@ describe('reports', () => {
     ['compile-one-wafer', ['compile', 'qwen3-0.6b']],
     ['compile-two-wafers', ['compile', 'codellama-34b', '--prompt-tokens', '256', '--clock', '1.1']],
     ['compile-mixture', ['compile', 'mixtral-8x7b', '--weights', 'int8', '--wafer', 'wse2']],
-    ['compile-sizing-only', ['compile', 'glm-4.6', '--weights', 'int8']],
     ['compile-folder', ['compile', tiny]],
     ['energy', ['energy', 'qwen3-0.6b']],
     ['energy-hot', ['energy', 'qwen3-0.6b', '--wafer', 'wse3-turbo', '--resistance', '2.25']],

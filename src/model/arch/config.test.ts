@@ -308,7 +308,6 @@ describe('refusals', () => {
     ['null', null, 'CONFIG_INVALID', 'config.json'],
     ['no model_type', without(llama31, 'model_type'), 'CONFIG_INVALID', 'model_type'],
     ['unknown model_type', { ...llama31, model_type: 'lama' }, 'ARCH_UNKNOWN', 'model_type'],
-    ['known by shape only', { ...llama31, model_type: 'glm4_moe' }, 'ARCH_UNSUPPORTED', 'model_type'],
     [
       'another head',
       { ...llama31, architectures: ['LlamaForSequenceClassification'] },

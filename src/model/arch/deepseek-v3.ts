@@ -3,7 +3,7 @@ import type { Arch } from './arch.ts';
 import { dimensionLimits, type ConfigReader } from './config-reader.ts';
 import { decoderGraph } from './decoder.ts';
 import { parseStack } from './decoder-config.ts';
-import { parseMoe } from './moe-config.ts';
+import { parseMoe, parseSigmoidRouting } from './moe-config.ts';
 
 /** DeepSeek-V2-Lite and V3 (arXiv 2405.04434, 2412.19437), and Kimi K2, which has the same architecture. */
 export const deepseekV3: Arch = {
@@ -32,9 +32,6 @@ export const deepseekV3: Arch = {
       { experts: 'n_routed_experts', expertFfn: 'moe_intermediate_size' },
       { routing: parseRouting(config), expertBias: false, denseLayers, denseFfn: denseLayers > 0 ? denseFfn : 0 },
     );
-    const { groups } = mlp.routing;
-    if (config.sound && groups !== undefined && mlp.experts % groups.count !== 0)
-      config.invalid('n_group', `a divisor of ${mlp.experts} experts`, groups.count);
     return { ...stack, attention, mlp: { ...mlp, sharedExperts, sharedFfn: sharedExperts > 0 ? mlp.expertFfn : 0 } };
   },
   graph: (shape) => decoderGraph(shape),
@@ -64,13 +61,10 @@ function parseRouting(config: ConfigReader): RoutingShape {
   const isV3 = config.isOneOf('model_type', ['deepseek_v3', 'kimi_k2']);
   config.only('scoring_func', [isV3 ? 'sigmoid' : 'softmax'], 'this scoring of experts is not supported');
   config.only('topk_method', [isV3 ? 'noaux_tc' : 'greedy'], 'this choice of experts is not supported');
-  const normalize = config.flag('norm_topk_prob', isV3);
-  const scale = config.positive('routed_scaling_factor', 1);
-  const count = config.count('n_group', dimensionLimits.experts, 1);
-  const active = config.count('topk_group', dimensionLimits.experts, 1);
-  if (config.sound && active > count) config.invalid('topk_group', `at most ${count}, the number of groups`, active);
+  const routing = parseSigmoidRouting(config, isV3);
+  if (isV3) return routing;
+  const { normalize, scale } = routing;
   // Its reference implementation scales only what it does not normalize.
-  if (!isV3 && normalize) config.only('routed_scaling_factor', [1], 'scaling normalized weights is not supported');
-  if (!isV3) return { score: 'softmax', normalize, scale };
-  return { score: 'sigmoid', normalize, scale, bias: 'choice', ...(count === 1 ? {} : { groups: { count, active } }) };
+  if (normalize) config.only('routed_scaling_factor', [1], 'scaling normalized weights is not supported');
+  return { score: 'softmax', normalize, scale };
 }

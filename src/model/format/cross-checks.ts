@@ -26,7 +26,7 @@ export interface FormatTerms {
 
 /**
  * Tensors that some releases carry and no model of ours reads: rotary frequencies follow from the configuration, a tied
- * head is the embedding, and DeepSeek's last layer predicts a second token, which decoding does without.
+ * head is the embedding, and the last layer of DeepSeek and GLM predicts a second token, which decoding does without.
  */
 const inertTensors: readonly {
   readonly pattern: RegExp;
@@ -35,7 +35,7 @@ const inertTensors: readonly {
   { pattern: /^model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq$/, when: () => true },
   {
     pattern: /^model\.layers\.(\d+)\./,
-    when: (shape, layer) => shape.attention.kind === 'mla' && layer === shape.layers,
+    when: ({ mlp, layers }, layer) => mlp.kind === 'moe' && mlp.routing.bias === 'choice' && layer === layers,
   },
   { pattern: /^lm_head\.weight$/, when: (shape) => shape.tiedEmbeddings },
 ];

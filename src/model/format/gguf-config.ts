@@ -29,6 +29,8 @@ const modelTypes: Readonly<Record<string, string>> = {
 const offsetNormFamilies: ReadonlySet<unknown> = new Set(['gemma2']);
 /** Layers by which llama.cpp knows Gemma 2 27B, whose score scale the file does not state. */
 const gemma27bLayers = 46;
+/** Value of `expert_gating_func` for scores by sigmoid. */
+const gatedBySigmoid = 2;
 /** Rotary pairs of these are neighbours, so the converter reordered rows of query and key. */
 const interleavedFamilies: ReadonlySet<unknown> = new Set(['llama']);
 
@@ -55,6 +57,18 @@ const moeKeys: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     expert_count: 'num_experts',
     expert_used_count: 'num_experts_per_tok',
     expert_feed_forward_length: 'moe_intermediate_size',
+  },
+  glm4_moe: {
+    expert_count: 'n_routed_experts',
+    expert_used_count: 'num_experts_per_tok',
+    expert_feed_forward_length: 'moe_intermediate_size',
+    expert_shared_count: 'n_shared_experts',
+    expert_weights_scale: 'routed_scaling_factor',
+    expert_weights_norm: 'norm_topk_prob',
+    expert_group_count: 'n_group',
+    expert_group_used_count: 'topk_group',
+    leading_dense_block_count: 'first_k_dense_replace',
+    nextn_predict_layers: 'num_nextn_predict_layers',
   },
   gpt_oss: {
     expert_count: 'num_local_experts',
@@ -132,6 +146,14 @@ export function ggufConfig(
   if (['llama', 'qwen3', 'qwen3_moe'].includes(String(config['model_type'])))
     config['attention_bias'] = shapes.has('model.layers.0.self_attn.q_proj.bias');
 
+  if (config['model_type'] === 'glm4_moe') {
+    config['attention_bias'] = shapes.has('model.layers.0.self_attn.q_proj.bias');
+    config['use_qk_norm'] = shapes.has('model.layers.0.self_attn.q_norm.weight');
+    config['partial_rotary_factor'] = 1;
+    // Layers that predict further tokens are counted with the others.
+    config['num_hidden_layers'] = Number(config['num_hidden_layers']) - Number(config['num_nextn_predict_layers'] ?? 0);
+    if (get('expert_gating_func') === gatedBySigmoid) delete config[`${prefix}expert_gating_func`];
+  }
   // llama.cpp normalizes the weights of qwen3moe whatever its configuration said.
   if (config['model_type'] === 'qwen3_moe') config['norm_topk_prob'] = true;
 

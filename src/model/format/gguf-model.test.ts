@@ -304,7 +304,6 @@ describe('metadata', () => {
     expect(codesWith({})).toEqual(['accepted']);
     const refused: readonly (readonly [string, NonNullable<GgufModelChanges['metadata']>[string], string])[] = [
       ['general.architecture', text('lama'), 'ARCH_UNKNOWN'],
-      ['general.architecture', text('glm4moe'), 'ARCH_UNSUPPORTED'],
       ['general.architecture', undefined, 'CONFIG_INVALID'],
       ['general.type', text('adapter'), 'GGUF_UNSUPPORTED'],
       ['split.count', { type: 'u16', value: 3 }, 'GGUF_UNSUPPORTED'],

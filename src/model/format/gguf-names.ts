@@ -60,6 +60,7 @@ const ownModules: Readonly<Record<string, readonly (readonly [string, string])[]
     ['attn_k_b', 'self_attn.k_b_proj'],
     ['attn_v_b', 'self_attn.v_b_proj'],
   ],
+  glm4moe: [['post_attention_norm', 'post_attention_layernorm']],
   'gpt-oss': [
     ['post_attention_norm', 'post_attention_layernorm'],
     ['ffn_gate_inp', 'mlp.router'],

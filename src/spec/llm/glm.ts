@@ -15,7 +15,16 @@ export const glm46: LlmFacts = {
     layerNorms: 2,
     rope: { theta: 1_000_000 },
     tiedEmbeddings: false,
-    attention: { kind: 'gqa', heads: 96, kvHeads: 8, headDim: 128, qkvBias: true, outBias: false, qkNorm: true },
+    attention: {
+      kind: 'gqa',
+      heads: 96,
+      kvHeads: 8,
+      headDim: 128,
+      ropeHeadDim: 64,
+      qkvBias: true,
+      outBias: false,
+      qkNorm: true,
+    },
     mlp: {
       kind: 'moe',
       experts: 160,
