@@ -201,6 +201,18 @@ const deepseekLite: LlmShape = {
   mlp: { ...sigmoidMixture, expertFfn: 16, sharedFfn: 16, routing: { score: 'softmax', normalize: false, scale: 1 } },
 };
 
+const glmAttention: GqaShape = { ...attention, qkvBias: true, qkNorm: true, ropeHeadDim: 8 };
+const glm: LlmShape = {
+  ...tiny,
+  arch: 'glm4_moe',
+  attention: glmAttention,
+  mlp: {
+    ...sigmoidMixture,
+    sharedExperts: 1,
+    routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice' },
+  },
+};
+
 interface Without {
   readonly feature: string;
   readonly shape: LlmShape;
@@ -319,6 +331,25 @@ const cases: readonly Case[] = [
         } as LlmShape,
       },
       { feature: 'the fifth expert', shape: { ...qwen3Moe, mlp: { ...qwen3Moe.mlp, activeExperts: 4 } } as LlmShape },
+    ],
+  },
+  {
+    name: 'glm4_moe: half of each head rotated, experts chosen by sigmoid, a shared expert',
+    shape: glm,
+    without: [
+      { feature: 'the part that is not rotated', shape: { ...glm, attention: { ...glmAttention, ropeHeadDim: 16 } } },
+      {
+        feature: 'the bias of the choice',
+        shape: routed(glm, { score: 'sigmoid', scale: 2.5 }, { ...sigmoidMixture, sharedExperts: 1 }),
+      },
+      {
+        feature: 'the scale',
+        shape: routed(glm, { score: 'sigmoid', bias: 'choice' }, { ...sigmoidMixture, sharedExperts: 1 }),
+      },
+      {
+        feature: 'the shared expert',
+        shape: routed(glm, { score: 'sigmoid', bias: 'choice', scale: 2.5 }, { ...sigmoidMixture, sharedExperts: 0 }),
+      },
     ],
   },
   {

@@ -11,8 +11,6 @@ export const latentNames: readonly (readonly [RegExp, string])[] = [
   [/^model\.layers\.(\d+)\.self_attn\.kv_a_proj_with_mqa\./, 'blk.$1.attn_kv_a_mqa.'],
   [/^model\.layers\.(\d+)\.self_attn\.kv_a_layernorm\./, 'blk.$1.attn_kv_a_norm.'],
   [/^model\.layers\.(\d+)\.self_attn\.kv_b_proj\./, 'blk.$1.attn_kv_b.'],
-  [/^model\.layers\.(\d+)\.mlp\.gate\.e_score_correction_bias$/, 'blk.$1.exp_probs_b.bias'],
-  [/^model\.layers\.(\d+)\.mlp\.shared_experts\.(gate|up|down)_proj\./, 'blk.$1.ffn_$2_shexp.'],
 ];
 
 export function latentKeys(a: MlaShape, architecture: string): Record<string, GgufValue> {
@@ -35,7 +33,8 @@ export function latentKeys(a: MlaShape, architecture: string): Record<string, Gg
   return Object.fromEntries(Object.entries(keys).map(([key, u32]) => [`${architecture}.${key}`, { u32 }]));
 }
 
-export const latentMixtureKeys = (mlp: MoeShape, architecture: string): Record<string, GgufValue> => ({
+/** Keys of mixtures with a choice of routings. */
+export const routingKeys = (mlp: MoeShape, architecture: string): Record<string, GgufValue> => ({
   [`${architecture}.leading_dense_block_count`]: { u32: mlp.denseLayers },
   [`${architecture}.expert_shared_count`]: { u32: mlp.sharedExperts },
   [`${architecture}.expert_weights_scale`]: { f32: mlp.routing.scale },

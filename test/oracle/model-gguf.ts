@@ -2,7 +2,7 @@
 
 import type { GqaShape, LlmShape, MoeShape, YarnScaling } from '../../src/spec/index.ts';
 import type { WeightSource } from '../../src/model/index.ts';
-import { cutUpProjections, latentKeys, latentMixtureKeys, latentNames } from './latent-gguf.ts';
+import { cutUpProjections, latentKeys, latentNames, routingKeys } from './latent-gguf.ts';
 import { encodeGguf, type GgufTensor, type GgufType, type GgufValue } from './gguf-writer.ts';
 
 /** How llama.cpp runs an architecture of ours. */
@@ -20,6 +20,7 @@ export function targetOf({ arch, attention }: LlmShape): Target {
   if (['qwen2', 'qwen3', 'gemma2', 'phi3'].includes(arch)) return { architecture: arch, interleaved: false };
   if (arch === 'qwen3_moe') return { architecture: 'qwen3moe', interleaved: false };
   if (arch === 'deepseek_v3') return { architecture: 'deepseek2', interleaved: false };
+  if (arch === 'glm4_moe') return { architecture: 'glm4moe', interleaved: false };
   if (arch === 'gpt_oss') return { architecture: 'gpt-oss', interleaved: false };
   const windowed = attention.kind === 'gqa' && attention.slidingWindow !== undefined;
   return { architecture: windowed ? 'granite_swa' : 'llama', interleaved: true };
@@ -37,12 +38,17 @@ const tensorNames: readonly (readonly [RegExp, string])[] = [
   [/^model\.layers\.(\d+)\.mlp\.(gate|up|down)_proj\./, 'blk.$1.ffn_$2.'],
 ];
 
+/** Architectures of GGUF that leave the routing to the file. */
+const statesRouting: ReadonlySet<string> = new Set(['deepseek2', 'glm4moe']);
+
 /** Experts are one tensor in GGUF; `stackExperts` joins what has the same name. */
 const expertNames: readonly (readonly [RegExp, string])[] = [
   [/^model\.layers\.(\d+)\.block_sparse_moe\.gate\./, 'blk.$1.ffn_gate_inp.'],
   [/^model\.layers\.(\d+)\.block_sparse_moe\.experts\.\d+\.w1\./, 'blk.$1.ffn_gate_exps.'],
   [/^model\.layers\.(\d+)\.block_sparse_moe\.experts\.\d+\.w2\./, 'blk.$1.ffn_down_exps.'],
   [/^model\.layers\.(\d+)\.block_sparse_moe\.experts\.\d+\.w3\./, 'blk.$1.ffn_up_exps.'],
+  [/^model\.layers\.(\d+)\.mlp\.gate\.e_score_correction_bias$/, 'blk.$1.exp_probs_b.bias'],
+  [/^model\.layers\.(\d+)\.mlp\.shared_experts\.(gate|up|down)_proj\./, 'blk.$1.ffn_$2_shexp.'],
   [/^model\.layers\.(\d+)\.mlp\.(?:gate|router)\.(weight|bias)/, 'blk.$1.ffn_gate_inp.$2'],
   [/^model\.layers\.(\d+)\.mlp\.experts\.\d+\.(gate|up|down)_proj\./, 'blk.$1.ffn_$2_exps.'],
 ];
@@ -59,6 +65,7 @@ const ownNames: Readonly<Record<string, readonly (readonly [RegExp, string])[]>>
     [/^model\.layers\.(\d+)\.post_feedforward_layernorm\./, 'blk.$1.post_ffw_norm.'],
   ],
   deepseek_v3: latentNames,
+  glm4_moe: [[/^model\.layers\.(\d+)\.post_attention_layernorm\./, 'blk.$1.post_attention_norm.']],
   gpt_oss: [
     [/^model\.layers\.(\d+)\.post_attention_layernorm\./, 'blk.$1.post_attention_norm.'],
     [/^model\.layers\.(\d+)\.self_attn\.sinks$/, 'blk.$1.attn_sinks.weight'],
@@ -127,7 +134,7 @@ function metadataOf(shape: LlmShape, architecture: string): Record<string, GgufV
       u32: mlp.kind === 'dense' ? mlp.ffn : mlp.denseLayers > 0 ? mlp.denseFfn : mlp.expertFfn,
     },
     ...(mlp.kind === 'dense' ? {} : mixtureKeys(mlp, architecture)),
-    ...(mlp.kind === 'moe' && attention.kind === 'mla' ? latentMixtureKeys(mlp, architecture) : {}),
+    ...(mlp.kind === 'moe' && statesRouting.has(architecture) ? routingKeys(mlp, architecture) : {}),
     ...(rope.scaling?.kind === 'yarn' ? yarnKeys(rope.scaling, architecture) : {}),
     ...(rope.scaling?.kind === 'yarn' && attention.kind === 'mla' && attention.scoreFactor !== undefined
       ? yarnScoreKeys(rope.scaling, attention.scoreFactor, architecture)

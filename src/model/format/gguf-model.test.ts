@@ -155,6 +155,22 @@ describe('a model as GGUF and its weights in Hugging Face order', () => {
     ['mixtral', { ...tiny, arch: 'mixtral', mlp: mixture }],
     ['qwen3_moe', { ...tiny, arch: 'qwen3_moe', attention: { ...attention, qkNorm: true }, mlp: mixture }],
     ['gpt_oss', gptOss],
+    [
+      'glm4_moe',
+      {
+        ...tiny,
+        arch: 'glm4_moe',
+        attention: { ...attention, headDim: 16, ropeHeadDim: 8, qkvBias: true, qkNorm: true },
+        mlp: {
+          ...mixture,
+          sharedExperts: 1,
+          sharedFfn: 64,
+          denseLayers: 1,
+          denseFfn: 96,
+          routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice' },
+        },
+      },
+    ],
   ];
   it.each(shapes)('%s: same shape, same tensors, same logits', (_, shape) => {
     const weights = weightsOf(shape);
