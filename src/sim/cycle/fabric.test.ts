@@ -2,10 +2,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../core/index.ts';
+import type { DefectMap } from '../../wafer/index.ts';
 import { interpret } from '../../wafer/machine/index.ts';
 import type { MemoryReader } from '../../wafer/machine/index.ts';
 import { simulate } from './simulate.ts';
-import { traffic } from './testing/random-traffic.ts';
+import { touched } from './testing/detour.ts';
+import { detouredTraffic, traffic } from './testing/random-traffic.ts';
 import type { Traffic } from './testing/random-traffic.ts';
 import { shuffle, wse2 } from './testing/programs.ts';
 
@@ -23,6 +25,21 @@ describe('fabric', () => {
       }),
       runs,
     );
+  });
+
+  it('does neither where routes lead around dead PEs and links', () => {
+    let detours = 0;
+    fc.assert(
+      fc.property(detouredTraffic, (t) => {
+        const { deadPes, deadLinks } = t.defects as DefectMap;
+        if (deadPes.length + deadLinks.length > 0 && t.expected.length > 0) detours++;
+        expect(touched(t.defects as DefectMap, t.program.routes)).toEqual([]);
+        const run = simulate(t.program, wse2, t);
+        expect(contents(t, run)).toEqual(t.expected.map(({ values }) => values));
+      }),
+      runs,
+    );
+    expect(detours).toBeGreaterThan(runs.numRuns / 3);
   });
 
   it('gives the values of the untimed interpreter, in whatever order that visits the PEs', () => {

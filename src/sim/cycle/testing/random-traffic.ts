@@ -7,11 +7,14 @@ import { createRng } from '../../../core/index.ts';
 import type { Rng } from '../../../core/index.ts';
 import { allocate } from '../../../wafer/machine/index.ts';
 import type { Dtype, MachineProgram, MemoryImage, Port, Role, RouteRule } from '../../../wafer/machine/index.ts';
+import type { DefectMap } from '../../../wafer/index.ts';
+import { drawFew, isDead, treeAlong, waysBack } from './detour.ts';
 import { machine, main, role, wse2 } from './programs.ts';
 
 export interface Traffic {
   readonly program: MachineProgram;
   readonly inputs: readonly MemoryImage[];
+  readonly defects: DefectMap | undefined;
   /** What each destination's object holds at the end. */
   readonly expected: readonly { x: number; y: number; object: string; values: number[] }[];
 }
@@ -26,6 +29,8 @@ interface Shape {
   readonly delay: number;
   /** Share of the PEs that take a color. */
   readonly share: number;
+  /** Some PEs and links are dead, and routes lead around them. */
+  readonly defects: boolean;
   readonly seed: number;
 }
 
@@ -37,8 +42,12 @@ const shapes: fc.Arbitrary<Shape> = fc.record<Shape>({
   dtype: fc.constantFrom<Dtype>('fp32', 'fp16', 'i32', 'i16'),
   delay: fc.constantFrom(0, 0, 40, 400),
   share: fc.constantFrom(0, 0.1, 0.4),
+  defects: fc.boolean(),
   seed: fc.integer(),
 });
+
+/** On meshes with defects only. */
+export const detouredTraffic: fc.Arbitrary<Traffic> = shapes.map((shape) => build({ ...shape, defects: true }, true));
 
 /** Always runs to its end. */
 export const traffic: fc.Arbitrary<Traffic> = shapes.map((shape) => build(shape, true));
@@ -46,9 +55,11 @@ export const traffic: fc.Arbitrary<Traffic> = shapes.map((shape) => build(shape,
 /** One transfer after another on each PE: may deadlock. */
 export const orderedTraffic: fc.Arbitrary<Traffic> = shapes.map((shape) => build(shape, false));
 
-function build({ width, height, colors, length, dtype, delay, share, seed }: Shape, beside: boolean): Traffic {
+function build(shape: Shape, beside: boolean): Traffic {
+  const { width, height, colors, length, dtype, delay, share, seed } = shape;
   const rng = createRng(seed);
   const pes = width * height;
+  const map = shape.defects ? drawFew(width, height, rng) : undefined;
   const routes: RouteRule[] = [];
   const sends: number[][] = Array.from({ length: pes }, () => []);
   const takes: number[][] = Array.from({ length: pes }, () => []);
@@ -56,7 +67,11 @@ function build({ width, height, colors, length, dtype, delay, share, seed }: Sha
   const expected: Traffic['expected'][number][] = [];
   for (let color = 0; color < colors; color++) {
     const source = rng.u32() % pes;
-    const others = Array.from({ length: pes }, (_, pe) => pe).filter((pe) => pe !== source);
+    if (map !== undefined && isDead(map, source)) continue;
+    const back = map === undefined ? undefined : waysBack(map, source, rng);
+    const others = Array.from({ length: pes }, (_, pe) => pe).filter(
+      (pe) => pe !== source && (back === undefined || back.has(pe)),
+    );
     const several = others.filter(() => rng.uniform() < share);
     const targets = several.length > 0 ? several : others.slice(0, 1 + (rng.u32() % pes)).slice(-1);
     if (targets.length === 0) continue;
@@ -69,7 +84,11 @@ function build({ width, height, colors, length, dtype, delay, share, seed }: Sha
       inputs.push({ ...place(pe, width), object: `y${color}`, values: own });
       expected.push({ ...place(pe, width), object: `y${color}`, values: values.map((v, i) => v + own[i]) });
     }
-    routes.push(...tree(source, targets, color, width, rng));
+    routes.push(
+      ...(map === undefined || back === undefined
+        ? tree(source, targets, color, width, rng)
+        : treeAlong(map, back, targets, color)),
+    );
   }
   const placed = Array.from({ length: pes }, (_, pe) => pe)
     .filter((pe) => sends[pe].length + takes[pe].length > 0)
@@ -81,7 +100,7 @@ function build({ width, height, colors, length, dtype, delay, share, seed }: Sha
           body(sends[pe], takes[pe], { length, dtype, delay: delay === 0 ? 0 : rng.u32() % delay, beside }),
         ] as const,
     );
-  return { program: machine(width, height, routes, placed), inputs, expected };
+  return { program: machine(width, height, routes, placed), inputs, expected, defects: map };
 }
 
 const place = (pe: number, width: number): { x: number; y: number } => ({ x: pe % width, y: Math.floor(pe / width) });
