@@ -31,10 +31,11 @@ const registers = 4;
 /** Objects that a program's outcome consists of; `bits` shows the fp16 numbers bit by bit. */
 export const localObjects = [...dtypes, 'bits', 'took', 'stamps'] as const;
 
-export function localProgram(seed: number): LocalProgram {
+/** @param oneByOne without microthreads and data tasks: each CE does one thing after another */
+export function localProgram(seed: number, oneByOne = false): LocalProgram {
   const rng = createRng(seed);
   const words = 1 + (rng.u32() % 12);
-  const roles = [0, 1, 2].map((x) => body(rng, x, words));
+  const roles = [0, 1, 2].map((x) => body(rng, x, words, oneByOne));
   return {
     program: machine(
       3,
@@ -58,13 +59,14 @@ function numberOf(rng: Rng, dtype: Dtype): number {
   return (rng.uniform() - 0.5) * 2 ** ((rng.u32() % 12) - 4);
 }
 
-function body(rng: Rng, x: number, words: number): Role {
+function body(rng: Rng, x: number, words: number, oneByOne: boolean): Role {
   const outputs = [[0, 1], [2], []][x];
   const dsds: Record<string, Dsd> = {
     ...Object.fromEntries(
       outputs.map((color) => [`out${color}`, { kind: 'fabricOut', color, length: words } as const]),
     ),
     ...(x === 0 ? {} : { [`in${2 * x - 2}`]: { kind: 'fabricIn', color: 2 * x - 2, length: words } as const }),
+    ...(x === 1 && oneByOne ? { in1: { kind: 'fabricIn', color: 1, length: words } as const } : {}),
     part: { kind: 'memory', object: 'fp32', extents: [words] },
     took: { kind: 'memory', object: 'took', extents: [words] },
   };
@@ -97,7 +99,7 @@ function body(rng: Rng, x: number, words: number): Role {
     const dsd = shifted === undefined ? undefined : dsds[shifted];
     const fits =
       dsd?.kind === 'memory' && Math.abs(dsd.strides?.[dsd.extents.length - 1] ?? 1) <= 2 && dsd.extents.length === 1;
-    const async = rng.u32() % 6 === 0 && threads < 7 ? { async: { thread: threads++ } } : {};
+    const async = rng.u32() % 6 === 0 && threads < 7 && !oneByOne ? { async: { thread: threads++ } } : {};
     return [
       ...(fits ? before : []),
       { kind: 'vector', op, dtype, ...(op === 'convert' ? { from } : {}), dst, src, ...async },
@@ -134,7 +136,7 @@ function body(rng: Rng, x: number, words: number): Role {
     dtype: 'fp32',
     dst: `out${color}`,
     src: [color === 2 ? 'took' : 'part'],
-    ...(rng.u32() % 2 === 0 ? { async: { thread } } : {}),
+    ...(rng.u32() % 2 === 0 && !oneByOne ? { async: { thread } } : {}),
   });
   const take = (color: number): Instruction => ({
     kind: 'vector',
@@ -142,9 +144,9 @@ function body(rng: Rng, x: number, words: number): Role {
     dtype: 'fp32',
     dst: 'took',
     src: ['took', `in${color}`],
-    ...(color === 2 && rng.u32() % 2 === 0 ? { async: { thread: 0 } } : {}),
+    ...(color === 2 && rng.u32() % 2 === 0 && !oneByOne ? { async: { thread: 0 } } : {}),
   });
-  const messages = [[send(0, 0), send(1, 1)], [take(0), send(2, 2)], [take(2)]][x];
+  const messages = [[send(0, 0), send(1, 1)], [take(0), send(2, 2), ...(oneByOne ? [take(1)] : [])], [take(2)]][x];
   const code = [...some(), ...messages.flatMap((message) => [message, ...some()]), ...some()];
   if (x === 1) dsds['slides'] = { kind: 'memory', object: 'fp32', extents: [12] };
   // With every word the same instruction reads from other banks.
@@ -169,7 +171,7 @@ function body(rng: Rng, x: number, words: number): Role {
     tasks: [
       { name: 'main', kind: 'local', id: 8, code: [...code, { kind: 'activate', task: 'again' }, ...some()] },
       { name: 'again', kind: 'local', id: 9, code: some() },
-      ...(x === 1
+      ...(x === 1 && !oneByOne
         ? [{ name: 'word', kind: 'data', color: 1, dtype: 'fp32', argument: { register: 0 }, code: onWord } as const]
         : []),
     ],
