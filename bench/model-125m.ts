@@ -1,6 +1,6 @@
 // The model of the decode bench: a random llama of 124.67 M parameters in three files with the same weights, made
-// once into an ignored folder. With INGOT_BENCH_MODEL=moe it is a mixture of the form of qwen3_moe instead, of 92.8 M
-// parameters, 20.7 M of which a token passes.
+// once into an ignored folder. With INGOT_BENCH_MODEL=moe it is a mixture of the form of qwen3_moe instead, of 95.1 M
+// parameters, 29.0 M of which a token passes (the embedding counted in full).
 
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
