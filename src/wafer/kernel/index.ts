@@ -45,3 +45,4 @@ export { lowerTopK, topK, type TopKSpec } from './top-k.ts';
 export { lowerEmbedding, type EmbeddingSpec } from './embedding.lower.ts';
 export { lowerTiledGemm, tiledGemm, type TiledGemmSpec } from './tiled-gemm.ts';
 export { lowerSumma, summa, type SummaSpec } from './summa.ts';
+export { gemmTransposed, lowerGemmTransposed, type GemmTransposedSpec } from './gemm-transposed.ts';

@@ -2,8 +2,16 @@
 
 import { fail } from '../../../core/index.ts';
 import type { Wafer } from '../../../spec/index.ts';
-import { groupSize, lowerLinear, lowerShiftGemm, lowerSumma, lowerTiledGemm } from '../../../wafer/index.ts';
+import {
+  groupSize,
+  lowerGemmTransposed,
+  lowerLinear,
+  lowerShiftGemm,
+  lowerSumma,
+  lowerTiledGemm,
+} from '../../../wafer/index.ts';
 import type { LoweredKernel, ShiftGemmSpec } from '../../../wafer/index.ts';
+import type { Point } from '../point.ts';
 import type { Size } from '../target.ts';
 import { reduceOf, relativeError, sums, tensor, type KernelEntry } from './kernel-case.ts';
 
@@ -44,6 +52,18 @@ export const gemv: KernelEntry = {
   },
 };
 
+/** @throws IngotError MESH_NOT_SQUARE */
+function squareSide(id: string, { width, height }: Point): number {
+  if (width !== height)
+    fail({
+      code: 'MESH_NOT_SQUARE',
+      message: `${id} runs on a square mesh`,
+      found: `${width} x ${height}`,
+      suggestion: `try --mesh ${width}x${width}`,
+    });
+  return width;
+}
+
 type SquareGemm = Omit<ShiftGemmSpec, 'ring'>;
 
 const squareGemm = (
@@ -59,15 +79,9 @@ const squareGemm = (
     return width * height * (mTile * nTile + 2 * kTile * (mTile + nTile));
   },
   build(point, wafer) {
-    const { width: side, height, type, sizes } = point;
+    const { type, sizes } = point;
     const { m, k, n } = sizes;
-    if (side !== height)
-      fail({
-        code: 'MESH_NOT_SQUARE',
-        message: `${id} runs on a square mesh`,
-        found: `${side} x ${height}`,
-        suggestion: `try --mesh ${side}x${side}`,
-      });
+    const side = squareSide(id, point);
     const a = tensor(m * k, point, 'a');
     const b = tensor(k * n, point, 'b');
     const relative = relativeError(k, type);
@@ -98,6 +112,43 @@ export const summa = squareGemm(
   'C = A B by SUMMA on a square mesh: in turn a column broadcasts its tiles of A and a row those of B',
   lowerSumma,
 );
+
+export const gemmT: KernelEntry = {
+  id: 'gemm-t',
+  about: 'C = A Bt by cyclic shift of B along y and sums along x, on a square mesh (GEMM-T, as of queries and keys)',
+  sizes: {
+    m: dimension('rows of A'),
+    k: dimension('columns of A and B'),
+    n: dimension('rows of B'),
+    group: {
+      about: "PEs per group of the reduce (default: the square root of a row's)",
+      max: 10_000,
+      otherwise: ({ width }) => groupSize(width),
+    },
+  },
+  reduces: ['chain', ...sums.filter((id) => id !== 'chain' && id !== 'pipeline')],
+  elements: ({ width, height, sizes: { m, k, n } }) => {
+    const [mTile, kTile, nTile] = [m, k, n].map((size) => Math.ceil(size / width) + 8);
+    return width * height * (mTile * nTile * (width + 1) + kTile * (mTile + 2 * nTile));
+  },
+  build(point, wafer) {
+    const { type, sizes } = point;
+    const { m, k, n, group } = sizes;
+    const side = squareSide('gemm-t', point);
+    const a = tensor(m * k, point, 'a');
+    const b = tensor(n * k, point, 'b');
+    const relative = relativeError(k + side, type);
+    return {
+      kernel: lowerGemmTransposed({ side, type, m, k, n, collective: reduceOf(point), group }, wafer),
+      tensors: { a, b },
+      outcomes: m * n,
+      expected: (at) => {
+        const row = Math.floor(at / n);
+        return dot(k, (i) => a[row * k + i] * b[(at % n) * k + i], relative);
+      },
+    };
+  },
+};
 
 export const tiled: KernelEntry = {
   id: 'gemm-tiled',
