@@ -35,12 +35,16 @@ export interface Grammar {
   readonly start: GrammarState;
   /** The state after a byte; null where it may not follow. */
   step(state: GrammarState, byte: number): GrammarState | null;
+  /** The only byte that may follow, where there is but one and the text may not end. */
+  onlyByte(state: GrammarState): number | undefined;
 }
 
 /** States kept at once; beyond it all are forgotten but those in use, and made again where they are needed. */
 const MAX_KEPT_STATES = 4_000;
 
 const BOTTOM = -1;
+/** Numbers that state an edge. */
+const EDGE_LENGTH = 3;
 
 /** @throws IngotError of compileNetwork */
 export function compileGrammar(root: Expression): Grammar {
@@ -164,6 +168,10 @@ function createGrammar({ states, start }: Network): Grammar {
       let next = row[byte];
       if (next === undefined) row[byte] = next = move(state, byte);
       return next;
+    },
+    onlyByte({ accepting, positions }) {
+      const edges = positions.length === 1 && !accepting ? states[positions[0]].edges : [];
+      return edges.length === EDGE_LENGTH && edges[0] === edges[1] ? edges[0] : undefined;
     },
   };
 }

@@ -20,17 +20,18 @@ const FIRST_BEYOND_ASCII = 0x80;
 const MAX_KEPT_MASKS = 2_000;
 
 /**
- * @param shown special tokens that count as text because the answer's reader looks for them; others never occur
+ * @param marks tokens that the answer's reader looks for: they are text even where they are special, as no others are, and
+ *   where a mark must come it comes as its token, not letter by letter, as models were trained
  * @throws IngotError GRAMMAR_VOCABULARY where bytes of JSON have no token, so that an answer might not be finished
  */
 export function createGrammarVocabulary(
   tokenizer: Tokenizer,
-  shown: ReadonlySet<number> = new Set(),
+  marks: ReadonlySet<number> = new Set(),
 ): GrammarVocabulary {
   const ids: number[] = [];
   const single = new Uint8Array(256);
   for (let id = 0; id < tokenizer.vocabSize; id++) {
-    if (tokenizer.specialIds.has(id) && !shown.has(id)) continue;
+    if (tokenizer.specialIds.has(id) && !marks.has(id)) continue;
     const bytes = tokenizer.tokenBytes(id);
     if (bytes.length === 1) single[bytes[0]] = 1;
     if (bytes.length > 0) ids.push(id);
@@ -60,7 +61,14 @@ export function createGrammarVocabulary(
         for (const old of masked.splice(0, MAX_KEPT_MASKS / 2)) old.mask = undefined;
       }
       masked.push(state);
-      return (state.mask = walk(trie, grammar, state, words));
+      const mask = walk(trie, grammar, state, words);
+      for (const mark of marks) {
+        if (((mask[mark >> 5] >>> (mark & 31)) & 1) === 0) continue;
+        for (const token of spellings(tokenizer.tokenBytes(mark), trie, grammar, state)) {
+          mask[token >> 5] &= ~(1 << (token & 31));
+        }
+      }
+      return (state.mask = mask);
     },
   };
 }
@@ -137,4 +145,23 @@ function walk(trie: Trie, grammar: Grammar, start: GrammarState, words: number):
     node++;
   }
   return mask;
+}
+
+/** Tokens that are the beginning of a mark, and after which nothing but the rest of it could come. */
+function spellings(mark: Uint8Array, trie: Trie, grammar: Grammar, start: GrammarState): number[] {
+  const tokens: number[] = [];
+  let state: GrammarState | null = start;
+  let node = 0;
+  let end = trie.byte.length;
+  for (let i = 0; i < mark.length - 1; i++) {
+    while (node < end && trie.byte[node] !== mark[i]) node = trie.after[node];
+    state = state && grammar.step(state, mark[i]);
+    if (node >= end || state === null) break;
+    if (grammar.onlyByte(state) === mark[i + 1]) {
+      tokens.push(...trie.tokens.subarray(trie.first[node], trie.first[node + 1]));
+    }
+    end = trie.after[node];
+    node++;
+  }
+  return tokens;
 }

@@ -46,7 +46,7 @@ export async function planChat(body: ChatRequest, model: PreparedModel, context:
     most,
   );
   const thoughts = thoughtState(tokenizer.chatTemplate ?? '', end);
-  const shown = model.marks;
+  const shown = offersTools ? model.marks.tools : model.marks.plain;
   const grammar = model.grammars.processorOf(
     {
       format: body.format,

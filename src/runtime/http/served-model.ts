@@ -4,7 +4,7 @@ import { ApiError, shownName, type ModelList, type ModelRecord } from '../../pro
 import type { Engine } from '../engine.ts';
 import { createAnswerGrammars, type AnswerGrammars } from './answer-grammar.ts';
 import { createPromptEncoder, type PromptEncoder } from './prompts.ts';
-import { mayThink } from './reasoning.ts';
+import { mayThink, THINK, THOUGHT } from './reasoning.ts';
 import { toolFormatOf, type ModelToolFormat } from './tool-format/index.ts';
 
 /** A model as the API offers it. */
@@ -27,25 +27,24 @@ export interface PreparedModel extends ServedModel {
   readonly grammars: AnswerGrammars;
   /** How it writes calls of tools. */
   readonly toolFormat: ModelToolFormat;
-  /** Special tokens that are text where tools are offered or thoughts are told apart. */
-  readonly marks: ReadonlySet<number>;
+  /** Tokens that are text even where they are special: around thoughts, and where tools are offered around calls. */
+  readonly marks: { readonly plain: ReadonlySet<number>; readonly tools: ReadonlySet<number> };
 }
 
 export function prepareModel(model: ServedModel): PreparedModel {
   const { tokenizer, eos } = model;
   const template = tokenizer.chatTemplate ?? '';
   const toolFormat = toolFormatOf(template);
-  const marks = new Set<number>();
-  for (const mark of [...toolFormat.format.marks, ...(mayThink(template) ? ['<think>', '</think>'] : [])]) {
-    const ids = tokenizer.encode(mark, { addSpecial: false });
-    if (ids.length === 1 && tokenizer.specialIds.has(ids[0])) marks.add(ids[0]);
-  }
+  /** Those that are one token of the vocabulary. */
+  const idsOf = (texts: readonly string[]): number[] =>
+    texts.map((text) => tokenizer.encode(text, { addSpecial: false })).flatMap((ids) => (ids.length === 1 ? ids : []));
+  const thoughtMarks = new Set(mayThink(template) ? idsOf([THINK, THOUGHT]) : []);
   return {
     ...model,
     prompts: model.prompts ?? createPromptEncoder(tokenizer),
     grammars: createAnswerGrammars(tokenizer, eos),
     toolFormat,
-    marks,
+    marks: { plain: thoughtMarks, tools: new Set([...thoughtMarks, ...idsOf(toolFormat.format.marks)]) },
   };
 }
 

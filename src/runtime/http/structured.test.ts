@@ -203,6 +203,22 @@ describe('tools', () => {
     expect(seen.at(-1)).toContain('<|system|>Be brief.');
   });
 
+  it.each([
+    ['mistral', ['[TOOL_CALLS]']],
+    ['hermes', ['<tool_call>', '</tool_call>']],
+    ['thinking', ['<tool_call>', '</tool_call>', '<think>', '</think>']],
+  ] as const)('are called by the special tokens of %s too', async (template, marks) => {
+    const { api, tokenizer } = createTestApi(roomy, {}, { chat: chatTemplates[template], marks });
+    const body = { tools, tool_choice: 'required', parallel_tool_calls: false, reasoning_effort: 'none' };
+    const whole = await ask(api, { ...body, logprobs: true });
+    expect(whole.choices[0].message.tool_calls?.length).toBe(1);
+    expect(whole.choices[0].message.content).toBeNull();
+    // One token, not its letters: the model was trained on that one.
+    const [mark] = tokenizer.encode(marks[0]);
+    expect(whole.choices[0].logprobs?.content[0].token).toBe(tokenizer.tokenText(mark));
+    expect(await askStream(api, body)).toEqual(simplify(whole));
+  });
+
   it('that are strict hold a call to the schema even where none is asked for', async () => {
     // The model wants nothing but `<tool_call>`, then anything.
     const mark = '<tool_call>\n{"name": "paint", "arguments": ';

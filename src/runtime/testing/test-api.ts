@@ -27,13 +27,19 @@ export function createTestApi(
   engineOptions: Partial<EngineOptions> = {},
   {
     chat = true,
+    marks = [],
     tick = 0,
     coalescing,
-  }: { readonly chat?: boolean | string; readonly tick?: number; readonly coalescing?: Coalescing } = {},
+  }: {
+    readonly chat?: boolean | string;
+    readonly marks?: readonly string[];
+    readonly tick?: number;
+    readonly coalescing?: Coalescing;
+  } = {},
 ): TestApi {
   let looks = 0;
   const clock: Clock = { now: () => seconds(START + tick * looks++) };
-  const tokenizer = createTestTokenizer({ chat });
+  const tokenizer = createTestTokenizer({ chat, marks });
   const executor = createTestExecutor({
     vocab: tokenizer.vocabSize,
     maxContext: 256,

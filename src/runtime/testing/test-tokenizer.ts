@@ -15,8 +15,12 @@ const SPECIAL = ['<|end|>', '<|system|>', '<|user|>', '<|assistant|>'];
 /**
  * Vocabulary of 272 tokens: 256 bytes, 12 merges, 4 special ones, of which the first ends an answer.
  * @param chat whether there is a chat template, or the template
+ * @param marks further special tokens
  */
-export function createTestTokenizer({ chat = true }: { readonly chat?: boolean | string } = {}): Tokenizer {
+export function createTestTokenizer({
+  chat = true,
+  marks = [],
+}: { readonly chat?: boolean | string; readonly marks?: readonly string[] } = {}): Tokenizer {
   const tokens = [...BYTE_CHARACTERS, ...merges.map((merge) => merge.replace(' ', ''))];
   return createTokenizer({
     tokenizer: {
@@ -25,7 +29,7 @@ export function createTestTokenizer({ chat = true }: { readonly chat?: boolean |
         vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
         merges,
       },
-      added_tokens: SPECIAL.map((content, i) => ({
+      added_tokens: [...SPECIAL, ...marks].map((content, i) => ({
         id: tokens.length + i,
         content,
         special: true,
