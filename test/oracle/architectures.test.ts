@@ -9,11 +9,15 @@ import { llamaCppAbsent, runLlamaCpp, type LlamaCppResult } from './llama-cpp.ts
 
 /** Largest difference of any logit; both sides store float32, and were seen to differ by 2e-5 at most. */
 const tolerance = 1e-3;
-/** The same where llama.cpp looks GELU up in a table of half-precision values; seen: 1.6e-2 after 46 layers, and 3e-6
- * after three where no gate is near 0. */
+/**
+ * The same where llama.cpp looks GELU up in a table of half-precision values. Seen: 1.6e-2 after 46 layers, and 3e-6 after
+ * three where no gate is near 0.
+ */
 const geluTolerance = 3e-2;
 /** Least difference that a missing feature makes. */
 const missing = 0.1;
+/** All models run at once, on a machine that may be busy. */
+const limitMs = 120_000;
 const steps = 64;
 const promptLength = 24;
 
@@ -468,24 +472,28 @@ if (llamaCppAbsent !== undefined) console.warn(`skipped: architectures against l
 
 describe.skipIf(llamaCppAbsent !== undefined)('reference against llama.cpp', () => {
   for (const [seed, { name, shape, without, weights: make, within = tolerance }] of cases.entries()) {
-    it.concurrent(name, async () => {
-      const rng = createRng(seed).fork('prompt');
-      const prompt = Array.from({ length: promptLength }, () => rng.u32() % shape.vocab);
-      const random = randomWeights(shape, seed);
-      const weights = make?.(random) ?? random;
-      const oracle = await runLlamaCpp(shape, weights, prompt, steps);
+    it.concurrent(
+      name,
+      async () => {
+        const rng = createRng(seed).fork('prompt');
+        const prompt = Array.from({ length: promptLength }, () => rng.u32() % shape.vocab);
+        const random = randomWeights(shape, seed);
+        const weights = make?.(random) ?? random;
+        const oracle = await runLlamaCpp(shape, weights, prompt, steps);
 
-      const { largest, greedy } = compare(shape, weights, prompt, oracle, within);
-      expect(greedy).toEqual(oracle.greedy);
-      expect(greedy).toHaveLength(steps);
-      expect(new Set(greedy).size, 'the text varies').toBeGreaterThan(steps / 4);
-      expect(largest).toBeLessThan(within);
+        const { largest, greedy } = compare(shape, weights, prompt, oracle, within);
+        expect(greedy).toEqual(oracle.greedy);
+        expect(greedy).toHaveLength(steps);
+        expect(new Set(greedy).size, 'the text varies').toBeGreaterThan(steps / 4);
+        expect(largest).toBeLessThan(within);
 
-      for (const { feature, shape: other, op } of [without].flat()) {
-        // The prompt is enough to tell.
-        const wrong = compare(other, weights, prompt, { ...oracle, greedy: [] }, within, op);
-        expect(wrong.largest, `without ${feature}`).toBeGreaterThan(missing);
-      }
-    });
+        for (const { feature, shape: other, op } of [without].flat()) {
+          // The prompt is enough to tell.
+          const wrong = compare(other, weights, prompt, { ...oracle, greedy: [] }, within, op);
+          expect(wrong.largest, `without ${feature}`).toBeGreaterThan(missing);
+        }
+      },
+      limitMs,
+    );
   }
 });
