@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import { fail, hertz, nearest, type Hertz } from '../core/index.ts';
-import { runPipeline, type Detours, type Objective, type Pass, type Search, type Slots } from '../compiler/index.ts';
+import { runPipeline, type Detours, type Objective, type Pass, type Search } from '../compiler/index.ts';
 import { openCheckpoint, type Checkpoint } from '../model/index.node.ts';
 import { graphOf, parameterCount, weightSpecs, type DType, type Graph, type WeightSource } from '../model/index.ts';
 import { createPlacementCost, createStepModel, type AnalyticStepModel } from '../sim/index.ts';
@@ -102,7 +102,7 @@ export interface PlaceOptions {
   /** Detours of a region on the repaired wafers that the program runs on; none when absent. */
   readonly detours?: (region: Region) => Detours;
   /** Is told of each pass that has run. */
-  readonly watch?: (pass: Pass, slots: Partial<Slots>) => void;
+  readonly watch?: (pass: Pass, shown: () => unknown) => void;
 }
 
 /** The longest context of one sequence with room for this many cached tokens. */

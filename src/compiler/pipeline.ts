@@ -45,12 +45,12 @@ export function orderErrors(order: readonly Pass[]): string[] {
 
 /**
  * Run the passes.
- * @param watch is told of each pass that has run, with what is there so far
+ * @param watch is told of each pass that has run; `shown` gives what `--dump-after` prints of it
  * @throws IngotError of the passes; AssertionError where an order or a law does not hold
  */
 export function runPipeline(
   options: CompileOptions,
-  watch: (pass: Pass, slots: Partial<Slots>) => void = () => {},
+  watch: (pass: Pass, shown: () => unknown) => void = () => {},
   order: readonly Pass[] = passes,
 ): Slots {
   const errors = orderErrors(order);
@@ -60,7 +60,8 @@ export function runPipeline(
     slots = { ...slots, ...pass.run(slots, options) };
     const broken = pass.law(slots, options);
     assert(broken.length === 0, `after pass ${pass.name}: ${broken.join('; ')}`);
-    watch(pass, slots);
+    const now = slots;
+    watch(pass, () => pass.show(now, options));
   }
   // The last pass gives what the slots before were for.
   return slots as Slots;

@@ -388,7 +388,7 @@ function best(candidates: readonly Candidate[], options: CompileOptions): Candid
       code: 'OBJECTIVE_UNMET',
       message: `no placement of ${model} makes a token in the time allowed`,
       expected: `at most ${formatSi(maxLatency, 's')} a token of one user`,
-      found: `${formatSi(fastest.decode, 's')} at best, on ${fastest.wafers} wafer${fastest.wafers === 1 ? '' : 's'}, of ${candidates.length} placements that fit`,
+      found: `${formatSi(fastest.decode, 's')} at best, on ${fastest.wafers} wafer${fastest.wafers === 1 ? '' : 's'}, of ${candidates.length} placements priced`,
       suggestion: 'allow more time or more wafers, use smaller weights, or a shorter context',
     });
   }

@@ -1,6 +1,8 @@
-import { Argument } from 'commander';
+import { Argument, Option } from 'commander';
 
+import { passes } from '../../compiler/index.ts';
 import { openModel, placeModel } from '../place.ts';
+import { repairedWafer, type RepairedWafer } from '../repaired-wafer.ts';
 import {
   addExamples,
   choiceOption,
@@ -11,7 +13,10 @@ import {
   wholeOption,
   type CliCommand,
 } from './command.ts';
+import { readDefectMap } from './defect-map-file.ts';
+import { writePicture } from './picture-file.ts';
 import { contextOption, waferOption } from './placement-options.ts';
+import { drawPlacement } from './report/placement-picture.ts';
 import { renderPlacement } from './report/placement-text.ts';
 import { reportPlacement } from './report/placement.ts';
 
@@ -24,6 +29,12 @@ interface CompileOptions {
   readonly weights?: 'bf16' | 'f16' | 'int8' | 'f32';
   readonly activations?: 'fp16' | 'fp32';
   readonly clock?: number;
+  readonly objective?: 'wafers' | 'latency' | 'throughput';
+  readonly maxLatency?: number;
+  readonly defects?: string;
+  readonly defectSeed?: number;
+  readonly dumpAfter?: string;
+  readonly picture?: string;
   readonly json?: boolean;
 }
 
@@ -31,7 +42,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
   declare(command) {
     command
       .description(
-        'Place a model on as few wafers as hold it, and report memory, simulated speed and energy, and what these ' +
+        'Place a model on wafers, layers on regions of their own, by the objective among all placements that fit, and report memory, simulated speed and energy, and what these ' +
           'figures rest on. Speed is stated at the longest context that the model and --context allow. A model by ' +
           'name needs no weights.',
       )
@@ -47,7 +58,9 @@ export const compileCommand: CliCommand<CompileOptions> = {
         ),
       )
       .addOption(wholeOption('--wafers <count>', 'use at most this many wafers (default: as many as needed)', 1, 1024))
-      .addOption(meshOption('--mesh <WxH>', 'region of PEs to use on each wafer (default: the fastest that fits)'))
+      .addOption(
+        meshOption('--mesh <WxH>', 'PEs of the regions that hold layers (default: what the objective likes best)'),
+      )
       .addOption(
         choiceOption(
           '--weights <type>',
@@ -71,6 +84,39 @@ export const compileCommand: CliCommand<CompileOptions> = {
           aboveMin: true,
         }),
       )
+      .addOption(
+        choiceOption(
+          '--objective <what>',
+          'wafers: the fewest, then the shortest request of one user (prompt token plus output token); latency: the ' +
+            'shortest request; throughput: the most tokens/s for each wafer, over as many users as there is KV for. One of',
+          ['wafers', 'latency', 'throughput'],
+          '(default: wafers)',
+        ),
+      )
+      .addOption(
+        numberOption('--max-latency <ms>', 'milliseconds that an output token of one user may take', {
+          min: 0,
+          max: 1e6,
+          aboveMin: true,
+        }),
+      )
+      .addOption(
+        new Option(
+          '--defects <file>',
+          'defect map of the wafers, as "ingot yield" reads and prints it; all are taken to be alike',
+        ).conflicts('defectSeed'),
+      )
+      .addOption(
+        wholeOption('--defect-seed <N>', 'draw the wafers\' defects, as "ingot yield --seed" does', 0, 2 ** 32 - 1),
+      )
+      .addOption(
+        choiceOption(
+          '--dump-after <pass>',
+          'print what a pass of the compiler made, as JSON, instead of the report',
+          passes.map(({ name }) => name),
+        ),
+      )
+      .option('--picture <file>', 'write a picture of the wafers with their regions as SVG')
       .addOption(jsonOption());
     addExamples(command, [
       ['size and speed of an 8B model on the WSE-3', 'ingot compile llama-3.1-8b'],
@@ -78,6 +124,12 @@ export const compileCommand: CliCommand<CompileOptions> = {
         'room for many users, at the clock that headline figures imply',
         'ingot compile qwen3-0.6b --context 65536 --clock 1.1',
       ],
+      ['where the layers lie', 'ingot compile llama-3.1-70b --context 2048 --picture wafer.svg'],
+      [
+        'most users on two wafers, 1 ms a token',
+        'ingot compile llama-3.1-8b --objective throughput --wafers 2 --max-latency 1',
+      ],
+      ['on a wafer with defects', 'ingot compile llama-3.1-8b --defect-seed 1'],
       ['the checkpoint in a folder, as a document for other programs', 'ingot compile ./checkpoint --json'],
     ]);
   },
@@ -85,7 +137,10 @@ export const compileCommand: CliCommand<CompileOptions> = {
   async run(io, options, [reference]) {
     const model = openModel(reference);
     try {
-      const { weights, activations, context: kvTokens } = options;
+      const { weights, activations, context: kvTokens, objective, dumpAfter } = options;
+      const maxLatency = options.maxLatency === undefined ? undefined : options.maxLatency / 1e3;
+      const repaired = repairOf(options);
+      let dump: unknown;
       const placed = placeModel(model, {
         wafer: options.wafer,
         kvTokens,
@@ -96,18 +151,40 @@ export const compileCommand: CliCommand<CompileOptions> = {
         ...(options.wafers === undefined ? {} : { maxWafers: options.wafers }),
         ...(options.mesh === undefined ? {} : { mesh: options.mesh }),
         ...(options.clock === undefined ? {} : { clockGHz: options.clock }),
+        ...(objective === undefined ? {} : { objective }),
+        ...(maxLatency === undefined ? {} : { maxLatency }),
+        ...(repaired === undefined ? {} : { detours: (region) => repaired.detours(region) }),
+        watch(pass, shown) {
+          if (pass.name === dumpAfter) dump = shown();
+        },
       });
+      if (dumpAfter !== undefined) {
+        printJson(io, dump);
+        return 0;
+      }
       const report = reportPlacement(model, placed, {
         kvTokens,
         promptTokens: options.promptTokens,
         clockGiven: options.clock !== undefined,
+        objective,
+        maxLatency,
+        repaired,
         validation: ['decode'],
       });
+      const { programWidth: width, programHeight: height } = placed.wafer;
+      if (options.picture !== undefined) writePicture(options.picture, drawPlacement(report, { width, height }));
       if (options.json === true) printJson(io, report);
       else io.out(renderPlacement(report, io.paint));
+      if (options.picture !== undefined) io.err(`picture written to ${options.picture}\n`);
       return 0;
     } finally {
       model.checkpoint?.close();
     }
   },
 };
+
+/** The repaired wafer that the options ask for. */
+function repairOf({ wafer, defects, defectSeed }: CompileOptions): RepairedWafer | undefined {
+  if (defects !== undefined) return repairedWafer(wafer, { map: readDefectMap(defects), file: defects });
+  return defectSeed === undefined ? undefined : repairedWafer(wafer, { seed: defectSeed });
+}

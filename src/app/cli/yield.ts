@@ -1,11 +1,10 @@
-import { readFileSync, statSync } from 'node:fs';
-
 import { Option } from 'commander';
 
-import { fail, formatCount, IngotError } from '../../core/index.ts';
+import { formatCount } from '../../core/index.ts';
 import { wafers } from '../../spec/index.ts';
-import { MAX_MAP_BYTES, parseDefectMap, toFile } from '../../wafer/index.ts';
+import { MAX_MAP_BYTES, toFile } from '../../wafer/index.ts';
 import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
+import { readDefectMap } from './defect-map-file.ts';
 import { writePicture } from './picture-file.ts';
 import { drawYield } from './report/yield-picture.ts';
 import { renderYield } from './report/yield-text.ts';
@@ -73,7 +72,7 @@ export const yieldCommand: CliCommand<YieldOptions> = {
       ...(clustering === undefined ? {} : { clustering }),
       ...(spareColumns === undefined ? {} : { spareColumns }),
       ...(spareRows === undefined ? {} : { spareRows }),
-      defects: file === undefined ? { seed, wafers: count } : { map: parseDefectMap(readMap(file), file), file },
+      defects: file === undefined ? { seed, wafers: count } : { map: readDefectMap(file), file },
     });
     if (options.picture !== undefined) writePicture(options.picture, drawYield(report));
     if (options.json === true) printJson(io, documentOf(report));
@@ -89,34 +88,3 @@ function documentOf(report: YieldReport) {
   const { worstRow: _row, worstColumn: _column, ...counts } = figures;
   return { ...rest, figures: counts, retiredRows: repaired.retiredRows, defectMap: toFile(map) };
 }
-
-/** @throws IngotError DEFECT_MAP_UNREADABLE, DEFECT_MAP_TOO_LARGE */
-function readMap(file: string): string {
-  try {
-    const stat = statSync(file);
-    // A device or a pipe has no size to check beforehand.
-    if (!stat.isFile()) unreadable(file, 'not a plain file');
-    if (stat.size > MAX_MAP_BYTES) {
-      fail({
-        code: 'DEFECT_MAP_TOO_LARGE',
-        message: 'the defect map is larger than Ingot reads',
-        where: file,
-        expected: `at most ${formatCount(MAX_MAP_BYTES)} B`,
-        found: `${formatCount(stat.size)} B`,
-      });
-    }
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    if (error instanceof IngotError) throw error;
-    return unreadable(file, (error as NodeJS.ErrnoException).code ?? String(error));
-  }
-}
-
-const unreadable = (file: string, found: string): never =>
-  fail({
-    code: 'DEFECT_MAP_UNREADABLE',
-    message: 'the defect map cannot be read',
-    where: file,
-    found,
-    suggestion: 'check the path; "ingot yield --json" prints a map under "defectMap"',
-  });

@@ -1,4 +1,5 @@
 export { allReduceAround } from './collective.ts';
+export { regionDetours } from './region-detours.ts';
 export { createDefectMap } from './defect-map.ts';
 export type { DefectMap, LinkSide, PhysLink } from './defect-map.ts';
 export { drawDefects, expectedDefects } from './draw.ts';

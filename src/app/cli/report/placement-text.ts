@@ -123,7 +123,23 @@ function outline({ model, numerics, placement }: PlacementReport): string[] {
       ' '.repeat(LABEL),
       label('objective', '', LABEL),
     ),
+    ...(placement.defects === undefined ? [] : [defectLine(placement.defects)]),
   ];
+}
+
+function defectLine({
+  from,
+  deadPes,
+  deadLinks,
+  worstDetour,
+}: NonNullable<PlacementReport['placement']['defects']>): string {
+  const origin = 'file' in from ? `of ${from.file}` : `drawn with seed ${from.seed}`;
+  return wrap(
+    `${deadPes} dead ${plural(deadPes, 'PE')} and ${deadLinks} dead ${plural(deadLinks, 'link')} a wafer, ${origin}; ` +
+      `repaired, an all-reduce takes up to ${worstDetour} hops more in a region`,
+    ' '.repeat(LABEL),
+    label('defects', '', LABEL),
+  );
 }
 
 const cycleCount = (cycles: number): string => `${formatCount(Math.round(cycles))} cycles`;

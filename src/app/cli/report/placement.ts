@@ -8,6 +8,7 @@ import type { Breakdown, Throughput } from '../../../sim/index.ts';
 import { peLimits, publishedRows, type Fact, type WaferFacts } from '../../../spec/index.ts';
 import { kvTokensOf, wafersOf, type MemoryPlan, type Numerics, type Region, type Stage } from '../../../wafer/index.ts';
 import { contextOf, type OpenModel, type PlacedModel } from '../../place.ts';
+import type { RepairedWafer } from '../../repaired-wafer.ts';
 
 /** Bytes on the fullest PE of a region; the parts add up to the capacity. */
 export interface PeMemory {
@@ -100,6 +101,8 @@ export interface PlacementReport {
     readonly kvTokensRoom: number;
     readonly stages: readonly StageReport[];
     readonly histogram: readonly MemoryBin[];
+    /** Of each wafer, where defects were given; hops more that an all-reduce takes on the worst line of any region. */
+    readonly defects?: Omit<RepairedWafer, 'detours'> & { readonly worstDetour: number };
     readonly search: {
       readonly tried: number;
       readonly fitting: number;
@@ -152,6 +155,7 @@ export interface ReportOptions {
   /** Default: 'wafers'. */
   readonly objective?: Objective | undefined;
   readonly maxLatency?: number | undefined;
+  readonly repaired?: RepairedWafer | undefined;
   /** Groups of published rows to compare with; each is predicted anew. */
   readonly validation: readonly string[];
 }
@@ -208,6 +212,7 @@ export function reportPlacement(
       kvTokensRoom: kvTokensOf(program),
       stages: reports,
       histogram: histogramOf(reports, pesUsable),
+      ...(options.repaired === undefined ? {} : { defects: defectsOf(options.repaired, stages) }),
       search: {
         tried: search.tried,
         fitting: search.fitting,
@@ -242,6 +247,14 @@ export function reportPlacement(
       validation: distanceToPublished(validation),
     },
   };
+}
+
+function defectsOf({ from, deadPes, deadLinks, shiftedRows }: RepairedWafer, stages: readonly Stage[]) {
+  const worstDetour = Math.max(
+    0,
+    ...stages.flatMap(({ detours }) => (detours === undefined ? [] : [detours.x, detours.y])),
+  );
+  return { from, deadPes, deadLinks, shiftedRows, worstDetour };
 }
 
 function reportStage(stage: Stage, kvTokens: number, secondsPerToken: number): StageReport {
