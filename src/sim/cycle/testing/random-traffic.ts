@@ -6,7 +6,15 @@ import fc from 'fast-check';
 import { createRng } from '../../../core/index.ts';
 import type { Rng } from '../../../core/index.ts';
 import { allocate } from '../../../wafer/machine/index.ts';
-import type { Dtype, MachineProgram, MemoryImage, Port, Role, RouteRule } from '../../../wafer/machine/index.ts';
+import type {
+  Dtype,
+  Instruction,
+  MachineProgram,
+  MemoryImage,
+  Port,
+  Role,
+  RouteRule,
+} from '../../../wafer/machine/index.ts';
 import type { DefectMap } from '../../../wafer/index.ts';
 import { drawFew, isDead, treeAlong, waysBack } from './detour.ts';
 import { machine, main, role, wse2 } from './programs.ts';
@@ -117,11 +125,12 @@ interface Habit {
 
 function body(sends: number[], takes: number[], { length, dtype, delay, beside }: Habit): Role {
   const names = [...sends.map((c) => `x${c}`), ...takes.map((c) => `y${c}`)];
-  const async = (thread: number) => (beside ? { async: { thread } } : {});
   return role({
     memory: allocate(
       [
         ...names.map((name) => ({ name, dtype, length })),
+        // When each transfer of a main thread was over.
+        ...(beside ? [] : [{ name: 'stamps', dtype: 'i32', length: names.length } as const]),
         ...(delay > 0 ? [{ name: 'idle', dtype: 'i32', length: delay } as const] : []),
       ],
       wse2,
@@ -136,19 +145,13 @@ function body(sends: number[], takes: number[], { length, dtype, delay, beside }
     ]),
     ...main(
       ...(delay > 0 ? [{ kind: 'vector', op: 'mov', dtype: 'i32', dst: 'idle', src: [1] } as const] : []),
-      ...sends.map(
-        (c, i) => ({ kind: 'vector', op: 'mov', dtype, dst: `out${c}`, src: [`x${c}`], ...async(i) }) as const,
-      ),
-      ...takes.map(
-        (c, i) =>
-          ({
-            kind: 'vector',
-            op: 'add',
-            dtype,
-            dst: `y${c}`,
-            src: [`in${c}`, `y${c}`],
-            ...async(sends.length + i),
-          }) as const,
+      ...[
+        ...sends.map((c) => ({ kind: 'vector', op: 'mov', dtype, dst: `out${c}`, src: [`x${c}`] }) as const),
+        ...takes.map((c) => ({ kind: 'vector', op: 'add', dtype, dst: `y${c}`, src: [`in${c}`, `y${c}`] }) as const),
+      ].flatMap((transfer, i): Instruction[] =>
+        beside
+          ? [{ ...transfer, async: { thread: i } }]
+          : [transfer, { kind: 'timestamp', object: 'stamps', index: i }],
       ),
     ),
   });
