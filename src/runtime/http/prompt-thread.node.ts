@@ -11,12 +11,14 @@ const checkpoint = openCheckpoint((workerData as PromptThreadStart).checkpoint);
 checkpoint.close();
 
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-const say = (answer: PromptAnswer): void => parentPort?.postMessage(answer);
+const say = (answer: PromptAnswer, moved: ArrayBuffer[] = []): void => parentPort?.postMessage(answer, moved);
 
 parentPort?.on('message', ({ source, mostCharacters }: PromptOrder) => {
   try {
-    const { tokens, end } = encodePrompt(checkpoint.tokenizer, source, mostCharacters);
-    say({ kind: 'done', prompt: { tokens: Int32Array.from(tokens), end } });
+    const { tokens: list, end } = encodePrompt(checkpoint.tokenizer, source, mostCharacters);
+    const tokens = Int32Array.from(list);
+    // Moved, not copied: a long prompt has a million of them.
+    say({ kind: 'done', prompt: { tokens, end } }, [tokens.buffer]);
   } catch (error) {
     if (error instanceof IngotError) say({ kind: 'refused', diagnostics: error.diagnostics });
     else say({ kind: 'broken', error });
