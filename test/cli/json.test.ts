@@ -96,7 +96,7 @@ describe('--json', () => {
     const { document } = await documentOf<{ models: { id: string; executable: boolean }[] }>('models');
     const uses = new Map(document.models.map(({ id, executable }) => [id, executable]));
     expect(uses.get('llama-3.1-8b')).toBe(true);
-    expect(uses.get('glm-4.6')).toBe(false);
+    expect(uses.get('glm-4.6')).toBe(true);
   });
 
   it('of run has text, usage and both times', async () => {
