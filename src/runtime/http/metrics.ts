@@ -58,6 +58,10 @@ const gauges: typeof counters = {
   ingot_sequences_waiting: { help: 'Sequences in the queue.', of: (c) => c.waiting },
   ingot_sequences_running: { help: 'Sequences that hold KV blocks.', of: (c) => c.running },
   ingot_kv_blocks: { help: 'KV cache blocks.', of: (c) => c.blocks },
+  ingot_pace_behind_from_sequences: {
+    help: 'Fewest sequences at once with which steps are mostly later than on the simulated wafer; 0 while none are.',
+    of: (c) => c.pace?.behindFrom ?? 0,
+  },
   ingot_kv_blocks_cached: {
     help: 'KV cache blocks without an owner that the prefix cache keeps.',
     of: (c) => c.blocksCached,
