@@ -3,7 +3,7 @@
 
 import { randomInt } from 'node:crypto';
 
-import { createRng, seconds, type Seconds } from '../core/index.ts';
+import { createRng, createVirtualClock, seconds, type Seconds } from '../core/index.ts';
 import {
   createApi,
   createEngine,
@@ -13,7 +13,9 @@ import {
   type Api,
   type Drafter,
   type Engine,
+  type Executor,
   type SchedulerName,
+  type StepModel,
 } from '../runtime/index.ts';
 import { createPromptPool } from '../runtime/index.node.ts';
 import { untilWallClock } from './http/precise-wait.ts';
@@ -106,6 +108,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
       emulate === undefined ? openExecuted(options.model) : openEmulated(emulate, options.tokenizer),
     );
     const { placed, executor } = await start(source, options.threads, true);
+    if (emulate !== undefined) await warmUp(executor, placed.stepModel);
     const drafter = await openDrafter(executor.vocab);
     const engine = createEngine({
       executor,
@@ -147,3 +150,24 @@ const wait = (time: Seconds): Promise<void> =>
   new Promise((resolve) => {
     setTimeout(resolve, time * 1000);
   });
+
+/** Answers and tokens of a rehearsal: some tenths of a second. */
+const REHEARSED = { answers: 8, tokens: 400 };
+
+/**
+ * An engine that nobody hears runs for a moment, so that the first answer finds compiled code and priced steps, and keeps
+ * the wafer's pace. Where weights are multiplied, what code takes is lost beside that.
+ */
+async function warmUp(executor: Executor, stepModel: StepModel): Promise<void> {
+  const pause = (): Promise<void> => Promise.resolve();
+  const engine = createEngine({ executor, clock: createVirtualClock(), stepModel, pause });
+  const { answers, tokens } = REHEARSED;
+  const request = {
+    prompts: [[0]],
+    choices: answers,
+    maxTokens: Math.min(tokens, engine.maxContext - 1),
+    sampling: { temperature: 1 },
+    seed: 0,
+  };
+  for await (const event of engine.submit(request)) void event;
+}
