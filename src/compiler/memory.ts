@@ -46,12 +46,16 @@ function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics): number
       const expert = 2 * tile(op.width, op.expertFfn, axis, mesh) + tile(op.expertFfn, op.width, other(axis), mesh);
       const inner = Math.ceil(op.expertFfn / span(other(axis), mesh));
       const outer = Math.ceil(op.width / span(axis, mesh));
-      const scales = numerics.weights === 'int8' ? (2 * inner + outer) * 4 : 0;
+      // Sums in int8 are exact in any order, so each expert's may end on another PE of the line, which alone has its scales.
+      const rows =
+        Math.ceil((op.experts * 2 * inner) / span(axis, mesh)) +
+        Math.ceil((op.experts * outer) / span(other(axis), mesh));
+      const scales = numerics.weights === 'int8' ? rows * 4 : 0;
       const bias = op.expertBias ? (2 * inner + outer) * vector : 0;
       // The router is held as a table is, its bias on every PE, for each chooses by itself.
       const router = tile(op.width, op.experts, axis, mesh) * Math.max(2, matrix);
       const routerBias = op.routerBias === undefined ? 0 : op.experts * vector;
-      return op.experts * (expert * matrix + scales + bias) + router + routerBias;
+      return op.experts * (expert * matrix + bias) + scales + router + routerBias;
     }
     case 'rmsnorm':
       return Math.ceil(definitionOf(op).weightElements(op) / span(axis, mesh)) * vector;
