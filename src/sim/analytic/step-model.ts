@@ -104,12 +104,21 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
     byKind.reduce((sum, seconds, i) => sum + kinds[i].count * seconds, 0);
 
   const one = (cached: number, logits: number): MicroBatch => ({ items: [{ tokens: 1, cached }], tokens: 1, logits });
+  // One token of one sequence is what is asked for most: all but its attention is the same for every context.
+  const io = seconds((wafers - 1) * transfers.link(1) + transfers.host(1, 1));
+  const attention = new Map<SectionCost, number>();
+  for (const { layers, count } of kinds)
+    for (const { cost, times } of layers) attention.set(cost, (attention.get(cost) ?? 0) + count * times);
+  const attending = [...attention].map(([cost, times]) => ({ cost, times }));
+  let besideAttention: number | undefined;
   const decode = (cached: number): StepCost => {
-    const batch = one(cached, 1);
-    const handed = handingOf(1);
-    let inside = 0;
-    for (const [i, kind] of kinds.entries()) inside += kind.count * (cyclesOf(kind, batch) + handed[i]);
-    const io = seconds((wafers - 1) * transfers.link(1) + transfers.host(1, 1));
+    besideAttention ??= kinds.reduce((sum, kind, i) => {
+      const rest = cyclesOf(kind, { items: [], tokens: 1, logits: 1 });
+      return sum + kind.count * (rest + handingOf(1)[i]);
+    }, 0);
+    const item = { tokens: 1, cached };
+    let inside = besideAttention;
+    for (const { cost, times } of attending) inside += times * cost.attention(item);
     return { cycles: cycles(inside), io, time: seconds(inside / clock + io) };
   };
 
