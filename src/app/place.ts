@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import { fail, hertz, nearest, type Hertz } from '../core/index.ts';
+import { isArtifactFile, openArtifact, type Manifest } from '../compiler/index.node.ts';
 import { runPipeline, type Detours, type Objective, type Pass, type Search } from '../compiler/index.ts';
 import { openCheckpoint, type Checkpoint } from '../model/index.node.ts';
 import { graphOf, parameterCount, weightSpecs, type DType, type Graph, type WeightSource } from '../model/index.ts';
@@ -23,16 +24,19 @@ export interface OpenModel {
   readonly numerics: Numerics;
   /** Absent for a model by name. Whoever opened the model closes it. */
   readonly checkpoint?: Checkpoint;
+  /** Of an artifact: the program that was compiled, and what the file says of itself. */
+  readonly compiled?: { readonly program: Program; readonly manifest: Manifest };
 }
 
 /** The checkpoint that ships with Ingot. */
 export const shippedCheckpoint = join(import.meta.dirname, '..', '..', 'checkpoint');
 
 /**
- * A path is a checkpoint; a word is a name of `spec/llm`, or else a checkpoint of that name.
- * @throws IngotError of openCheckpoint; MODEL_UNKNOWN
+ * A path is a checkpoint or an artifact; a word is a name of `spec/llm`, or else one of those of that name.
+ * @throws IngotError of openCheckpoint and openArtifact; MODEL_UNKNOWN
  */
 export function openModel(reference: string): OpenModel {
+  if (isArtifactFile(reference)) return openCompiled(reference);
   if (/[/\\]|^\.+$/.test(reference)) return openFolder(reference);
   if (Object.hasOwn(llms, reference)) return openShape(reference);
   if (existsSync(reference)) return openFolder(reference);
@@ -57,8 +61,35 @@ function openShape(id: string): OpenModel {
   };
 }
 
-/** @throws IngotError of openCheckpoint */
+/** An artifact. @throws IngotError of openArtifact */
+export function openCompiled(file: string): OpenModel & Required<Pick<OpenModel, 'compiled'>> {
+  const { program, graph, manifest, checkpoint } = openArtifact(file);
+  return {
+    id: program.model,
+    name: manifest.llm === undefined ? program.model : findLlm(manifest.llm).name,
+    graph,
+    parameters: parameterCount(graph.shape),
+    numerics: program.numerics,
+    compiled: { program, manifest },
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+  };
+}
+
+/**
+ * A model with weights: a folder, a GGUF file, or an artifact.
+ * @throws IngotError of openCheckpoint and openArtifact; ARTIFACT_WITHOUT_WEIGHTS
+ */
 export function openFolder(dir: string): OpenModel & { readonly checkpoint: Checkpoint } {
+  if (isArtifactFile(dir)) {
+    const { checkpoint, ...model } = openCompiled(dir);
+    if (checkpoint !== undefined) return { ...model, checkpoint };
+    return fail({
+      code: 'ARTIFACT_WITHOUT_WEIGHTS',
+      message: 'the artifact was compiled from the shape of a model, and has no weights',
+      where: dir,
+      suggestion: 'compile a checkpoint, or serve the shape with --emulate',
+    });
+  }
   const checkpoint = openCheckpoint(dir);
   const { graph, shape, weights } = checkpoint;
   const id = basename(resolve(dir));
@@ -114,21 +145,29 @@ export interface PlacedModel {
   readonly facts: WaferFacts;
   readonly clock: Hertz;
   readonly stepModel: AnalyticStepModel;
-  /** The placements that were looked at. */
-  readonly search: Search;
+  /** The placements that were looked at; absent where the program came from an artifact. */
+  readonly search?: Search;
 }
 
 /**
- * Compile a model and give it a step model. Placements are compared at the longest context, by the closed form.
+ * Compile a model and give it a step model. Placements are compared at the longest context, by the closed form. Of an
+ * artifact, the program is the one in it, on its own wafer: of the options, only the clock counts.
  * @throws IngotError WAFER_UNKNOWN; of compile
  */
-export function placeModel(model: Pick<OpenModel, 'id' | 'graph' | 'numerics'>, options: PlaceOptions): PlacedModel {
-  const { id, graph } = model;
-  const { wafer: target, numerics: changes, clockGHz, watch, ...wanted } = options;
-  const facts = findWafer(target);
+export function placeModel(
+  model: Pick<OpenModel, 'id' | 'graph' | 'numerics' | 'compiled'>,
+  options: PlaceOptions,
+): PlacedModel {
+  const { id, graph, compiled } = model;
+  const { wafer: asked, numerics: changes, clockGHz, watch, ...wanted } = options;
+  const facts = findWafer(compiled?.program.target ?? asked);
   const wafer = resolveWafer(facts);
   const numerics = { ...model.numerics, ...changes };
   const clock = clockGHz === undefined ? wafer.clock : hertz(clockGHz * 1e9);
+  if (compiled !== undefined) {
+    const { program } = compiled;
+    return { program, wafer, facts, clock, stepModel: createStepModel(program, wafer, clock) };
+  }
   const cost = createPlacementCost(graph, numerics, wafer, clock);
   const { program, search } = runPipeline({ ...wanted, model: id, graph, wafer, numerics, cost }, watch);
   return { program, wafer, facts, clock, stepModel: createStepModel(program, wafer, clock), search };

@@ -21,6 +21,7 @@ import { createPromptPool } from '../runtime/index.node.ts';
 import { untilWallClock } from './http/precise-wait.ts';
 import { wallClock } from './http/wall-clock.ts';
 import { placeModel, type OpenModel, type PlacedModel } from './place.ts';
+import { kvTokensOf } from '../wafer/index.ts';
 import { openEmulated, openExecuted, type Source } from './source.ts';
 
 export interface ServingOptions {
@@ -85,7 +86,8 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     const placed = placeModel(model, { wafer, kvTokens });
     if (isMain) onPlaced?.(model, placed);
     const executor = await execute(placed.program, {
-      kvTokens,
+      // An artifact may have been compiled for less.
+      kvTokens: Math.min(kvTokens, kvTokensOf(placed.program)),
       threads,
       onProgress(done, total) {
         signal?.throwIfAborted();

@@ -11,6 +11,7 @@ const graph = graphOf(findLlm('qwen3-0.6b').shape);
 const half = graph.layers.length / 2;
 const stage = (index: number): Stage => ({
   wafer: 0,
+  ...(index === 1 ? { detours: { x: 3, y: 0 } } : {}),
   region: { x: 100 * index, y: 0, width: 100, height: 80 },
   groups: { x: 10, y: 9 },
   fromLayer: half * index,

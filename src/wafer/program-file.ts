@@ -15,6 +15,8 @@ export const programFile = ({ graph: _graph, ...rest }: Program): ProgramFile =>
 
 /** Stages that one program may have: more than any model has layers. */
 export const MAX_STAGES = 4096;
+/** Hops: more than a line of PEs can lose to repair. */
+const MAX_DETOUR = 1e6;
 /** Problems that are told at once. */
 const MAX_PROBLEMS = 8;
 
@@ -87,9 +89,13 @@ export function parseProgram(json: unknown, graph: Graph, wafer: Wafer, where: s
     if (sum !== memory.capacity) wrong(at, 'the parts of the memory do not add up', `${memory.capacity} B`, sum);
     return memory;
   };
+  const detoursOf = (value: unknown, at: string): NonNullable<Stage['detours']> => {
+    const hops = object(value, at, ['x', 'y']);
+    return { x: whole(hops['x'], `${at}.x`, 0, MAX_DETOUR), y: whole(hops['y'], `${at}.y`, 0, MAX_DETOUR) };
+  };
   const stageOf = (value: unknown, at: string): Stage => {
     const keys = ['wafer', 'region', 'groups', 'fromLayer', 'toLayer', 'hasEmbedding', 'hasHead', 'memory'];
-    const stage = object(value, at, keys);
+    const stage = object(value, at, keys, ['detours']);
     const corner = object(stage['region'], `${at}.region`, ['x', 'y', 'width', 'height']);
     const width = whole(corner['width'], `${at}.region.width`, 1, wafer.programWidth);
     const height = whole(corner['height'], `${at}.region.height`, 1, wafer.programHeight);
@@ -111,6 +117,7 @@ export function parseProgram(json: unknown, graph: Graph, wafer: Wafer, where: s
       hasEmbedding: flag(stage['hasEmbedding'], `${at}.hasEmbedding`),
       hasHead: flag(stage['hasHead'], `${at}.hasHead`),
       memory: memoryOf(stage['memory'], `${at}.memory`),
+      ...(stage['detours'] === undefined ? {} : { detours: detoursOf(stage['detours'], `${at}.detours`) }),
     };
   };
 

@@ -1,5 +1,6 @@
 import { Argument, Option } from 'commander';
 
+import { fail } from '../../core/index.ts';
 import { passes } from '../../compiler/index.ts';
 import { openModel, placeModel } from '../place.ts';
 import { repairedWafer, type RepairedWafer } from '../repaired-wafer.ts';
@@ -19,6 +20,7 @@ import { contextOption, waferOption } from './placement-options.ts';
 import { drawPlacement } from './report/placement-picture.ts';
 import { renderPlacement } from './report/placement-text.ts';
 import { reportPlacement } from './report/placement.ts';
+import { saveArtifact } from './save-artifact.ts';
 
 interface CompileOptions {
   readonly wafer: string;
@@ -35,6 +37,7 @@ interface CompileOptions {
   readonly defectSeed?: number;
   readonly dumpAfter?: string;
   readonly picture?: string;
+  readonly out?: string;
   readonly json?: boolean;
 }
 
@@ -117,6 +120,10 @@ export const compileCommand: CliCommand<CompileOptions> = {
         ),
       )
       .option('--picture <file>', 'write a picture of the wafers with their regions as SVG')
+      .option(
+        '--out <file>',
+        'write the program and all files of the checkpoint as one artifact, which "ingot serve" takes',
+      )
       .addOption(jsonOption());
     addExamples(command, [
       ['size and speed of an 8B model on the WSE-3', 'ingot compile llama-3.1-8b'],
@@ -124,6 +131,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
         'room for many users, at the clock that headline figures imply',
         'ingot compile qwen3-0.6b --context 65536 --clock 1.1',
       ],
+      ['one file to serve from', 'ingot compile ./checkpoint --out tiny.ingot'],
       ['where the layers lie', 'ingot compile llama-3.1-70b --context 2048 --picture wafer.svg'],
       [
         'most users on two wafers, 1 ms a token',
@@ -137,6 +145,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
   async run(io, options, [reference]) {
     const model = openModel(reference);
     try {
+      if (model.compiled !== undefined) refuseCompiled(reference);
       const { weights, activations, context: kvTokens, objective, dumpAfter } = options;
       const maxLatency = options.maxLatency === undefined ? undefined : options.maxLatency / 1e3;
       const repaired = repairOf(options);
@@ -176,12 +185,36 @@ export const compileCommand: CliCommand<CompileOptions> = {
       if (options.json === true) printJson(io, report);
       else io.out(renderPlacement(report, io.paint));
       if (options.picture !== undefined) io.err(`picture written to ${options.picture}\n`);
+      if (options.out !== undefined) {
+        saveArtifact(io, options.out, model, placed, wantedOf(options, repaired));
+        io.err(`artifact written to ${options.out}\n`);
+      }
       return 0;
     } finally {
       model.checkpoint?.close();
     }
   },
 };
+
+/** @throws IngotError ARTIFACT_COMPILED */
+const refuseCompiled = (file: string): never =>
+  fail({
+    code: 'ARTIFACT_COMPILED',
+    message: 'this is an artifact: it is compiled already',
+    where: file,
+    suggestion: 'look at it with "ingot inspect", or compile the checkpoint that it was made from',
+  });
+
+/** What the program depends on, for the artifact. */
+function wantedOf(options: CompileOptions, repaired: RepairedWafer | undefined): Record<string, unknown> {
+  const { json: _json, out: _out, picture: _picture, dumpAfter: _dump, promptTokens: _prompt, ...wanted } = options;
+  const { mesh, defects: _file, defectSeed: _seed, ...plain } = wanted;
+  return {
+    ...plain,
+    ...(mesh === undefined ? {} : { mesh: `${mesh.width}x${mesh.height}` }),
+    ...(repaired === undefined ? {} : { defects: repaired.from }),
+  };
+}
 
 /** The repaired wafer that the options ask for. */
 function repairOf({ wafer, defects, defectSeed }: CompileOptions): RepairedWafer | undefined {

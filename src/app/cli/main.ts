@@ -23,6 +23,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'place a model on wafers; report memory, speed and what they rest on',
     load: async () => (await import('./compile.ts')).compileCommand,
   },
+  inspect: {
+    summary: 'look into an artifact: inputs with hashes, program, report',
+    load: async () => (await import('./inspect.ts')).inspect,
+  },
   run: {
     summary: 'complete one prompt and stream the text',
     load: async () => (await import('./run.ts')).run,

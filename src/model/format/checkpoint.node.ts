@@ -35,6 +35,8 @@ export interface Provenance {
 export interface Checkpoint {
   /** The folder, or the GGUF file. */
   readonly dir: string;
+  /** Where the files of `provenance` lie. */
+  readonly files: Files;
   /** As config.json; of a GGUF file, its metadata in those words. */
   readonly config: JsonObject;
   readonly shape: LlmShape;
@@ -112,6 +114,7 @@ function openFiles(files: Files): Checkpoint {
     optional(INDEX_FILE, () => undefined);
     return {
       dir: files.path,
+      files,
       config,
       shape,
       graph,

@@ -34,6 +34,7 @@ export function openGguf(files: Files, name: string): Checkpoint {
   try {
     return {
       dir: path,
+      files,
       ...readGgufModel(file, path),
       provenance: {
         files: [{ name, bytes: file.bytes }],

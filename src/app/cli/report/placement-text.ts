@@ -55,9 +55,13 @@ export function renderPlacement(report: PlacementReport, paint: Paint): string {
     heading('Speed and energy (simulated)'),
     ...speed(report).map((line) => `  ${line}`),
     '',
-    heading('Placements that no other beats in everything, of those that fit'),
-    ...frontierTable(placement),
-    '',
+    ...(placement.search === undefined
+      ? []
+      : [
+          heading('Placements that no other beats in everything, of those that fit'),
+          ...frontierTable(placement.search),
+          '',
+        ]),
     heading('What this rests on'),
     ...basis(report).map((text) => wrap(text, '    ', '  - ')),
   ];
@@ -118,11 +122,15 @@ function outline({ model, numerics, placement }: PlacementReport): string[] {
       LABEL,
     ),
     label('layers', `${each} on each of ${holding.length} ${plural(holding.length, 'region')} of ${shape} PEs`, LABEL),
-    wrap(
-      `${objectiveText[objective]}${bound}; ${formatCount(search.fitting)} of ${formatCount(search.tried)} placements fit`,
-      ' '.repeat(LABEL),
-      label('objective', '', LABEL),
-    ),
+    ...(search === undefined
+      ? []
+      : [
+          wrap(
+            `${objectiveText[objective]}${bound}; ${formatCount(search.fitting)} of ${formatCount(search.tried)} placements fit`,
+            ' '.repeat(LABEL),
+            label('objective', '', LABEL),
+          ),
+        ]),
     ...(placement.defects === undefined ? [] : [defectLine(placement.defects)]),
   ];
 }
@@ -238,8 +246,7 @@ function columns(
 /** Rows of the table: the chosen placement, and of the others some from end to end. */
 const MAX_CHOICES = 10;
 
-function frontierTable({ search }: PlacementReport['placement']): string[] {
-  const { frontier } = search;
+function frontierTable({ frontier }: NonNullable<PlacementReport['placement']['search']>): string[] {
   const step = Math.max(1, (frontier.length - 1) / (MAX_CHOICES - 1));
   const picked = new Set(Array.from({ length: MAX_CHOICES }, (_, i) => Math.round(i * step)));
   const shown = frontier.filter((choice, i) => choice.isChosen || picked.has(i));

@@ -103,7 +103,8 @@ export interface PlacementReport {
     readonly histogram: readonly MemoryBin[];
     /** Of each wafer, where defects were given; hops more that an all-reduce takes on the worst line of any region. */
     readonly defects?: Omit<RepairedWafer, 'detours'> & { readonly worstDetour: number };
-    readonly search: {
+    /** Absent where the program came from an artifact. */
+    readonly search?: {
       readonly tried: number;
       readonly fitting: number;
       readonly frontier: readonly PlacementChoice[];
@@ -213,11 +214,15 @@ export function reportPlacement(
       stages: reports,
       histogram: histogramOf(reports, pesUsable),
       ...(options.repaired === undefined ? {} : { defects: defectsOf(options.repaired, stages) }),
-      search: {
-        tried: search.tried,
-        fitting: search.fitting,
-        frontier: search.frontier.map((candidate) => choiceOf(candidate, candidate === search.chosen)),
-      },
+      ...(search === undefined
+        ? {}
+        : {
+            search: {
+              tried: search.tried,
+              fitting: search.fitting,
+              frontier: search.frontier.map((candidate) => choiceOf(candidate, candidate === search.chosen)),
+            },
+          }),
     },
     decode: {
       context,

@@ -1,0 +1,59 @@
+// Artifacts as a person makes and uses them.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { expectGolden } from '../golden.ts';
+import { runIngot, transcript } from './run-cli.ts';
+
+const shipped = resolve(import.meta.dirname, '../../checkpoint');
+const root = mkdtempSync(join(tmpdir(), 'ingot-artifact-cli-'));
+const path = (name: string): string => join(root, name);
+
+beforeAll(async () => {
+  expect((await runIngot('compile', shipped, '--out', path('tiny.ingot'))).code).toBe(0);
+  expect((await runIngot('compile', 'qwen3-0.6b', '--out', path('shape.ingot'), '--json')).code).toBe(0);
+  const damaged = readFileSync(path('tiny.ingot'));
+  damaged[damaged.length >> 1] ^= 1;
+  writeFileSync(path('damaged.ingot'), damaged);
+  damaged.writeUint32LE(2, 8);
+  writeFileSync(path('newer.ingot'), damaged);
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+describe('an artifact', () => {
+  it('is looked into', async () => {
+    const { code, out } = await runIngot('inspect', path('tiny.ingot'));
+    expect(code).toBe(0);
+    // The report behind it is that of compile, which has goldens of its own.
+    expectGolden('cli/inspect.txt', out.split('\n\n')[0]);
+    const compiled = (await runIngot('compile', shipped)).out;
+    const decode = /Decode, one token[^]*?\n\n/;
+    expect(decode.exec(out)?.[0]).toBe(decode.exec(compiled)?.[0]);
+  });
+
+  it('answers as the folder does', async () => {
+    const ask = ['--prompt', 'What is a wafer?', '--chat', '--json'];
+    const [one, two] = [
+      await runIngot('run', '--model', shipped, ...ask),
+      await runIngot('run', '--model', path('tiny.ingot'), ...ask),
+    ];
+    const textOf = (out: string): string => (JSON.parse(out) as { text: string }).text;
+    expect(textOf(two.out)).toBe(textOf(one.out));
+  });
+
+  it.each([
+    ['inspect-a-folder', ['inspect', shipped]],
+    ['inspect-damaged', ['inspect', path('damaged.ingot')]],
+    ['run-newer', ['run', '--model', path('newer.ingot'), '--prompt', 'x']],
+    ['run-without-weights', ['run', '--model', path('shape.ingot'), '--prompt', 'x']],
+    ['compile-compiled', ['compile', path('tiny.ingot')]],
+    ['out-unwritable', ['compile', 'qwen3-0.6b', '--json', '--out', path('nowhere/x.ingot')]],
+  ])('error: %s', async (name, argv) => {
+    const { code, err } = await runIngot(...argv);
+    expect(code).toBe(1);
+    const shown = transcript(argv, { code, out: '', err });
+    expectGolden(`cli/error-artifact-${name}.txt`, shown.replaceAll(root, '<dir>').replaceAll(shipped, '<checkpoint>'));
+  });
+});
