@@ -198,7 +198,7 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
 
 export type AnalyticStepModel = ReturnType<typeof createStepModel>;
 
-function basisOf({ stages }: Program, { name }: Wafer, clock: Hertz): string {
+function basisOf({ stages }: Program, { name, caution }: Wafer, clock: Hertz): string {
   const wafers = wafersOf({ stages });
   const shapes = [
     ...new Set(stages.filter((s) => s.toLayer > s.fromLayer).map(({ region }) => `${region.width}x${region.height}`)),
@@ -206,7 +206,7 @@ function basisOf({ stages }: Program, { name }: Wafer, clock: Hertz): string {
   const regions = `${stages.length} region${stages.length === 1 ? '' : 's'}`;
   return (
     `simulated: closed form on ${name}, ${regions} on ${wafers} wafer${wafers === 1 ? '' : 's'}, ` +
-    `${shapes.join(' and ')} PEs for layers, ${(clock / 1e9).toFixed(3)} GHz`
+    `${shapes.join(' and ')} PEs for layers, ${(clock / 1e9).toFixed(3)} GHz${caution === undefined ? '' : ` (${caution})`}`
   );
 }
 
