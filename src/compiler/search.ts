@@ -444,15 +444,20 @@ function doesNotFit(space: Space, meshes: readonly Mesh[], fitting: readonly Fit
     if (over <= nearest.over) nearest = { over, mesh };
   }
   const { over, mesh } = nearest;
-  const whole = contentOf(sections, layerRanges(sections, 1, true)[0]);
-  const { system, code } = space.memoryOf(mesh).stage(whole, 1, false);
+  const memory = space.memoryOf(mesh);
+  const reserved = Math.max(
+    ...contents.map((content) => {
+      const { system, code } = memory.stage(content, 1, false);
+      return system + code;
+    }),
+  );
   const splits =
     'a layer is not split over wafers, so more of them do not help: use smaller weights or fewer cached tokens';
   fail({
     code: 'PROGRAM_DOES_NOT_FIT',
     message: `${model} does not fit on ${allowed} ${wafer.name} wafer${allowed === 1 ? '' : 's'}`,
     where: `the fullest PE of a ${mesh.width}x${mesh.height} region`,
-    expected: `at most ${wafer.sramPerPe} B, of which ${system + code} B are the system's and code`,
+    expected: `at most ${wafer.sramPerPe} B, of which ${reserved} B are the system's and code`,
     found: `${over} B per PE over, about ${formatSi(over * mesh.width * mesh.height, 'B')} a wafer, with room for ${kvTokens} cached tokens`,
     suggestion: enough === Infinity ? splits : `use ${enough} wafers, smaller weights, or fewer cached tokens`,
   });
