@@ -63,6 +63,9 @@ function refusesCode({ roles }: ResolvedProgram): string | undefined {
     const task = tasks.find(({ kind }) => kind !== 'local');
     if (task !== undefined) return `role "${name}" has a task that wavelets start, "${task.name}"`;
     if (fifos > 0) return `role "${name}" has a FIFO in memory`;
+    // Told before memory is taken, as every run would come to it.
+    if (code.some((each, i) => each.kind === 'vector' && each.thread > 0 && code[i + 1].kind !== 'end'))
+      return `role "${name}" executes instructions beside a vector instruction`;
     for (const each of code)
       if (each.kind === 'vector') {
         const queues = [each.a, each.b, each.c]

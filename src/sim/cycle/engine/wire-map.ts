@@ -12,6 +12,9 @@ export interface WireMap {
   readonly exit: Int32Array;
 }
 
+/** From one PE to its neighbour it is two channels, for which a wire costs more than it saves. */
+const shortest = 3;
+
 /**
  * A channel can be in a wire when nothing can divert, drop, or hold up what passes but the FIFO behind it: one
  * switch position that nobody turns, one input, one output that no other color uses, no filter.
@@ -22,23 +25,25 @@ export function mapWires(m: Pick<MachineState, 'resolved'>): WireMap {
   const { channels } = resolved;
   const fed = new Uint8Array(channels);
   for (let c = 0; c < channels; c++) if (next[c] >= 0 && next[c] < channels) fed[next[c]] = 1;
-  let count = 0;
-  let length = 0;
-  for (let c = 0; c < channels; c++) {
-    if (next[c] < 0) continue;
-    length++;
-    if (fed[c] === 0) count++;
-  }
-  const map = {
-    count,
-    first: new Int32Array(count + 1),
-    channels: new Int32Array(length),
-    exit: new Int32Array(count),
+  /** Channels of the run that begins with c; 0 where none worth a wire begins. */
+  const lengthFrom = (c: number): number => {
+    if (next[c] < 0 || fed[c] !== 0) return 0;
+    let length = 0;
+    for (let at = c; at < channels && next[at] >= 0; at = next[at]) length++;
+    return length < shortest ? 0 : length;
   };
+  let count = 0;
+  let total = 0;
+  for (let c = 0; c < channels; c++) {
+    const length = lengthFrom(c);
+    if (length > 0) count++;
+    total += length;
+  }
+  const map = { count, first: new Int32Array(count + 1), channels: new Int32Array(total), exit: new Int32Array(count) };
   let w = 0;
   let at = 0;
   for (let c = 0; c < channels; c++) {
-    if (next[c] < 0 || fed[c] !== 0) continue;
+    if (lengthFrom(c) === 0) continue;
     let last = c;
     for (; last < channels && next[last] >= 0; last = next[last]) map.channels[at++] = last;
     map.exit[w++] = last;
