@@ -20,7 +20,7 @@ import { createScheduler, schedulers, type SchedulerName } from './scheduler/ind
 import { advance, generated, tokensLeft } from './sequence.ts';
 import type { Drafter, Proposal } from './speculation/index.ts';
 import { addDrafts, NO_DRAFTS, type PlannedItem } from './speculation/speculate.ts';
-import type { StepModel } from './step-model.ts';
+import type { StepModel, StepRecord } from './step-model.ts';
 
 export interface EngineOptions {
   readonly executor: Executor;
@@ -94,6 +94,8 @@ export interface Engine {
   submit(request: EngineRequest, signal?: AbortSignal): AsyncIterable<TokenEvent>;
   /** How long a request that comes now would wait for its first step, as far as answers so far tell. */
   expectedQueueTime(): Seconds;
+  /** Tell of each step when it has been executed. @returns what ends it */
+  watchSteps(listener: (step: StepRecord) => void): () => void;
   /** End every request with ENGINE_CLOSED; resolves when no step is running. The executor stays open. */
   close(): Promise<void>;
 }
@@ -156,6 +158,7 @@ export function createEngine(options: EngineOptions): Engine {
   const calls = new Map<EngineRequest, Call>();
   const deadlines = createEventQueue<EngineRequest>();
   const queue = createQueueEstimate();
+  const listeners = new Set<(step: StepRecord) => void>();
   let nextId = 0;
   /** Sequences that the last step left in the queue. */
   let leftWaiting = 0;
@@ -180,6 +183,7 @@ export function createEngine(options: EngineOptions): Engine {
     const { items, drafting } = await schedule();
     if (items.length === 0) return; // Everybody left while drafts were made.
     const batch = begin(items);
+    const began = moment();
     let logits: readonly (readonly Logits[])[];
     try {
       logits = await executor.execute(batch);
@@ -187,7 +191,9 @@ export function createEngine(options: EngineOptions): Engine {
       for (const { sequence } of items) endCall(sequence.request, failureOf(cause));
       return;
     }
-    const time = count(batch, drafting);
+    const executed = clock.now();
+    const { time, busy } = count(batch, drafting);
+    if (listeners.size > 0) tell(batch, began, { server: executed, wafer: seconds(totals.waferSeconds) }, busy);
     if (pacer !== undefined) await pacer.release(time, items.length);
     commit(items, logits);
   }
@@ -218,8 +224,22 @@ export function createEngine(options: EngineOptions): Engine {
     };
   }
 
-  /** @returns what the step takes on the wafer, the guessing before it included */
-  function count(batch: Batch, drafting: Proposal | undefined): Seconds {
+  function tell(batch: Batch, from: Moment, to: Moment, busy: StepRecord['busy']): void {
+    const record: StepRecord = {
+      items: batch.items.map(({ tokens, start, wantLogits }) => ({
+        tokens: tokens.length,
+        cached: start,
+        logits: wantLogits,
+      })),
+      server: { from: from.server, to: to.server },
+      wafer: { from: from.wafer, to: to.wafer },
+      ...(busy === undefined ? {} : { busy }),
+    };
+    for (const listener of listeners) listener(record);
+  }
+
+  /** @returns what the step takes on the wafer, the guessing before it included, and how busy its stages are */
+  function count(batch: Batch, drafting: Proposal | undefined): { time: Seconds; busy: StepRecord['busy'] } {
     totals.steps++;
     for (const { tokens } of batch.items) totals.computedTokens += tokens.length;
     const cost = stepModel?.step({
@@ -228,7 +248,7 @@ export function createEngine(options: EngineOptions): Engine {
     const time = seconds((cost?.time ?? 0) + (drafting?.time ?? 0));
     totals.waferSeconds += time;
     totals.waferJoules += (cost?.energy ?? 0) + (drafting?.energy ?? 0);
-    return time;
+    return { time, busy: cost?.busy };
   }
 
   function commit(items: readonly PlannedItem[], logits: readonly (readonly Logits[])[]): void {
@@ -393,6 +413,10 @@ export function createEngine(options: EngineOptions): Engine {
       return { waiting, running, preemptions, ...blocks, ...totals, ...(pacer && { pace: pacer.counts }) };
     },
     submit,
+    watchSteps(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     async close() {
       closed = true;
       for (const request of calls.keys()) endCall(request, new IngotError(closing));

@@ -6,6 +6,7 @@ export type { LogitsProcessor } from './logits-processor.ts';
 export type { Sampling, TokenLogprobs } from './sampler.ts';
 export { schedulers, type SchedulerName } from './scheduler/index.ts';
 export * from './http/index.ts';
+export * from './telemetry/index.ts';
 export { createPacer, type PaceCounts, type Pacer } from './pace.ts';
 export type { LatencyTargets } from './sequence.ts';
 export * from './speculation/index.ts';

@@ -12,5 +12,28 @@ export interface StepShape {
 export interface StepModel {
   /** What the figures rest on, for people: wafer, clock, engine that made them. */
   readonly basis: string;
-  step(shape: StepShape): { readonly time: Seconds; readonly energy: Joules };
+  step(shape: StepShape): StepCost;
+}
+
+export interface StepCost {
+  readonly time: Seconds;
+  readonly energy: Joules;
+  /** Seconds that each stage of the program is busy in the step; computed when asked. */
+  readonly busy?: () => ArrayLike<number>;
+}
+
+interface Span {
+  readonly from: Seconds;
+  readonly to: Seconds;
+}
+
+/** A step that was executed, for those who watch. */
+export interface StepRecord {
+  /** Per sequence: tokens processed, tokens cached before, and tokens of which logits were wanted. */
+  readonly items: readonly { readonly tokens: number; readonly cached: number; readonly logits: number }[];
+  /** How long the executor took on this machine. */
+  readonly server: Span;
+  /** On the simulated wafer's clock, which stands still between steps. */
+  readonly wafer: Span;
+  readonly busy?: () => ArrayLike<number>;
 }

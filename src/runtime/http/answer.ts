@@ -30,8 +30,8 @@ export interface AnswerPlan<Logprobs> {
   readonly reader: () => MessageReader;
   /** Absent where the client did not ask. `offset` is the length of the choice's text so far. */
   readonly logprobs?: (tokens: readonly TokenReport[], offset: number) => Logprobs;
-  /** Hears the end of each answer. */
-  readonly finished: (event: FinishEvent) => void;
+  /** Hears what the engine says, as it is read. */
+  readonly heard: (event: TokenEvent) => void;
   /** How streamed tokens travel together; absent where each travels at once. */
   readonly coalescing?: Coalescing;
 }
@@ -68,6 +68,7 @@ export function readAnswer(events: AsyncIterable<TokenEvent>, plan: AnswerPlan<u
     for await (const event of events) {
       const { choice } = event;
       const reader = readers[choice];
+      plan.heard(event);
       if (event.kind === 'tokens') {
         const wasThinking = reader.isThinking;
         const parts = noteCalls(choice, reader.push(event.text));
@@ -77,7 +78,6 @@ export function readAnswer(events: AsyncIterable<TokenEvent>, plan: AnswerPlan<u
         continue;
       }
       finished.push(event);
-      plan.finished(event);
       const rest = noteCalls(choice, reader.end());
       if (rest.length > 0) yield { kind: 'parts', choice, parts: rest, tokens: [] };
       yield {

@@ -11,7 +11,7 @@ import type { EndpointBody, EndpointContext } from './endpoint.ts';
 import { limitHeaders } from './limit-headers.ts';
 import { responses } from './responses-endpoint.ts';
 import { apiErrorOf } from './failure.ts';
-import { createApiMetrics } from './metrics.ts';
+import { createTelemetry, type Exposition, type OpenRecord, type RequestRecord } from '../telemetry/index.ts';
 import { findModel, modelList, modelRecord, prepareModel, type ServedModel } from './served-model.ts';
 
 export interface ApiRequest {
@@ -46,6 +46,8 @@ export interface ApiOptions {
   readonly coalescing?: Coalescing;
   /** Hears of every failure that is not the client's, with the request's id. */
   readonly onFailure?: (error: unknown, requestId: string) => void;
+  /** Hears of every request when its response is over. It must not throw. */
+  readonly onRequest?: (record: RequestRecord) => void;
 }
 
 export interface Api {
@@ -72,15 +74,22 @@ const JSON_TYPE = 'application/json';
 const SSE_TYPE = 'text/event-stream; charset=utf-8';
 
 export function createApi(options: ApiOptions): Api {
-  const { clock, rng, coalescing, onFailure } = options;
+  const { clock, rng, coalescing, onFailure, onRequest } = options;
   const models = options.models.map(prepareModel);
-  const metrics = createApiMetrics(models, coalescing?.bound);
+  const { metrics, vllm, open } = createTelemetry({
+    models: () => models,
+    ...(coalescing === undefined ? {} : { coalescing: coalescing.bound }),
+    ...(onRequest === undefined ? {} : { onRequest }),
+  });
   const hex = (words: number): string =>
     Array.from({ length: words }, () => rng.u32().toString(16).padStart(8, '0')).join('');
 
   const json = (value: unknown): Answer => ({ body: JSON.stringify(value) });
   const completing = (endpoint: (body: unknown, context: EndpointContext) => Promise<EndpointBody>): Route => ({
     POST: async (context, { body }) => ({ body: await endpoint(parseJson(body), context), isLimited: true }),
+  });
+  const exposing = ({ contentType, text }: Exposition): Route => ({
+    GET: async () => ({ type: contentType, body: await text() }),
   });
   const routes: Readonly<Record<string, Route>> = {
     '/v1/chat/completions': completing(chatCompletion),
@@ -90,7 +99,9 @@ export function createApi(options: ApiOptions): Api {
     '/v1/models': { GET: () => json(modelList(models)) },
     '/v1/models/{id}': { GET: (_, __, id) => json(modelRecord(findModel(models, id))) },
     '/health': { GET: () => json({ status: 'ok' }) },
-    '/metrics': { GET: async () => ({ type: metrics.contentType, body: await metrics.text() }) },
+    '/ready': { GET: () => readiness(models) },
+    '/metrics': exposing(metrics),
+    '/metrics/vllm': exposing(vllm),
     // The Cerebras client opens its connection with this.
     '/v1/tcp_warming': { GET: () => ({ status: 204, body: '' }) },
   };
@@ -118,12 +129,18 @@ export function createApi(options: ApiOptions): Api {
       : answer;
   };
 
-  async function* reported(body: AsyncIterable<string>, requestId: string): AsyncIterable<string> {
+  /** A stream that tells of its failure and of its end. */
+  async function* reported(body: AsyncIterable<string>, requestId: string, record: OpenRecord): AsyncIterable<string> {
+    let error = left;
     try {
       yield* body;
-    } catch (error) {
-      if (apiErrorOf(error).status >= 500) onFailure?.(error, requestId);
-      throw error;
+      record.end({ status: 200, outcome: 'ok', ended: clock.now() });
+    } catch (cause) {
+      error = apiErrorOf(cause);
+      if (error.status >= 500) onFailure?.(cause, requestId);
+      throw cause;
+    } finally {
+      record.end({ status: 200, outcome: outcomeOf(error.status), code: error.wireCode, ended: clock.now() });
     }
   }
 
@@ -132,15 +149,25 @@ export function createApi(options: ApiOptions): Api {
       const received = clock.now();
       const requestId = givenId(request) ?? `req_${hex(4)}`;
       const { name, rest } = routeOf(request.path, routes);
+      const { method, headers = {} } = request;
+      const { traceparent, tracestate } = headers;
+      const record = open({
+        id: requestId,
+        method,
+        route: name,
+        received,
+        ...(traceparent === undefined ? {} : { traceparent }),
+        ...(tracestate === undefined ? {} : { tracestate }),
+      });
       const context: EndpointContext = {
         findModel: (id) => findModel(models, id),
         signal: request.signal,
-        headers: request.headers ?? {},
+        headers,
         received,
         created: Math.floor(received),
         newId: () => hex(4),
         newSeed: () => rng.u32(),
-        finished: metrics.finished,
+        track: record,
         coalescing,
       };
       let result: ApiResponse;
@@ -148,14 +175,17 @@ export function createApi(options: ApiOptions): Api {
         const answer = await handlerOf(request, routes[name])(context, request, rest);
         const { body } = answer;
         result = response(
-          typeof body === 'string' ? answer : { ...answer, body: reported(body, requestId) },
+          typeof body === 'string' ? answer : { ...answer, body: reported(body, requestId, record) },
           requestId,
           received,
         );
+        if (typeof body === 'string') record.end({ status: result.status, outcome: 'ok', ended: clock.now() });
       } catch (cause) {
         const error = apiErrorOf(cause);
         if (error.status >= 500) onFailure?.(cause, requestId);
         result = failed(error, requestId, received);
+        const { status, wireCode } = error;
+        record.end({ status, outcome: outcomeOf(status), code: wireCode, ended: clock.now() });
         if (error.status === 405) {
           const allow = Object.keys(routes[name]).join(', ');
           result = { ...result, headers: { ...result.headers, allow } };
@@ -168,6 +198,27 @@ export function createApi(options: ApiOptions): Api {
       metrics.responded('none', error.status);
       return failed(error, `req_${hex(4)}`, clock.now());
     },
+  };
+}
+
+/** Nginx's number for a client that left. */
+const CLIENT_LEFT = 499;
+
+/** What became of a stream whose reader went away without a word. */
+const left = new ApiError({ status: CLIENT_LEFT, code: 'request_cancelled', message: 'The client left.' });
+
+function outcomeOf(status: number): RequestRecord['outcome'] {
+  if (status >= 500) return 'failed';
+  return status === CLIENT_LEFT ? 'cancelled' : 'refused';
+}
+
+/** Whether a balancer should send requests here: a model is there, and its queue has room. */
+function readiness(models: readonly ServedModel[]): Answer {
+  const open = models.filter(({ engine: { counts, limits } }) => counts.waiting + counts.running < limits.sequences);
+  const isReady = open.length > 0;
+  return {
+    status: isReady ? 200 : 503,
+    body: JSON.stringify({ status: isReady ? 'ready' : 'busy', models: open.map(({ id }) => id) }),
   };
 }
 

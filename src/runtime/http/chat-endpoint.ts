@@ -16,6 +16,7 @@ export async function chatCompletion(given: unknown, context: EndpointContext): 
     const { request, reader } = await planChat(body, model, context);
     return await answer<ChatLogprobs>(body, request, model, context, {
       id: `chatcmpl-${context.newId()}`,
+      operation: 'chat',
       promptParam: 'messages',
       opening: () => '',
       openEach: true,

@@ -36,6 +36,7 @@ export async function completion(given: unknown, context: EndpointContext): Prom
     };
     return await answer<CompletionLogprobs>(body, request, model, context, {
       id: `cmpl-${context.newId()}`,
+      operation: 'text_completion',
       promptParam: 'prompt',
       opening,
       openEach: false,

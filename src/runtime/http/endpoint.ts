@@ -9,9 +9,10 @@ import {
   type CompletionRequest,
   type ServiceTier,
 } from '../../protocol/index.ts';
-import type { EngineRequest, FinishEvent } from '../engine-request.ts';
+import type { EngineRequest } from '../engine-request.ts';
 import type { LogitsProcessor } from '../logits-processor.ts';
 import { createBias, createLeastLength, createPenalties, inOrder } from '../logits-rules.ts';
+import type { AskedOfModel, RequestTrack } from '../telemetry/index.ts';
 import { streamAnswer, wholeAnswer, type AnswerPlan, type WholeAnswer } from './answer.ts';
 import type { Coalescing } from './coalesce.ts';
 import type { PromptParam } from './failure.ts';
@@ -29,7 +30,8 @@ export interface EndpointContext {
   readonly newId: () => string;
   /** For a request without a seed. */
   readonly newSeed: () => number;
-  readonly finished: (model: PreparedModel, event: FinishEvent) => void;
+  /** Keeps what telemetry tells of the request. */
+  readonly track: RequestTrack;
   readonly coalescing: Coalescing | undefined;
 }
 
@@ -143,6 +145,7 @@ export async function answer<Logprobs>(
   context: EndpointContext,
   endpoint: {
     readonly id: string;
+    readonly operation: AskedOfModel['operation'];
     readonly promptParam: PromptParam;
     readonly opening: (choice: number) => string;
     readonly openEach: boolean;
@@ -167,9 +170,10 @@ export async function answer<Logprobs>(
     opening: endpoint.opening,
     reader: endpoint.reader,
     ...(request.logprobs === undefined ? {} : { logprobs: endpoint.logprobs }),
-    finished: (event) => context.finished(model, event),
+    heard: (event) => context.track.heard(event),
     ...(body.stream === true && context.coalescing !== undefined ? { coalescing: context.coalescing } : {}),
   };
+  context.track.asked(model, { operation: endpoint.operation, stream: body.stream === true, request });
   const events = model.engine.submit(request, context.signal);
   if (body.stream === true) return streamAnswer(events, plan, endpoint.chunkWriter(plan.head), endpoint.openEach);
   const whole = await wholeAnswer(events, plan);

@@ -31,7 +31,7 @@ export async function responses(given: unknown, context: EndpointContext): Promi
       promptParam: 'input',
       opening: () => '',
       reader,
-      finished: (event) => context.finished(model, event),
+      heard: (event) => context.track.heard(event),
       ...(isStream && context.coalescing !== undefined ? { coalescing: context.coalescing } : {}),
     };
     const writer = createResponseWriter({
@@ -43,6 +43,7 @@ export async function responses(given: unknown, context: EndpointContext): Promi
     });
     const logprobs = (tokens: readonly TokenReport[]): ChatLogprobs['content'] =>
       chat.logprobs === true ? chatLogprobs(tokens, model.tokenizer).content : [];
+    context.track.asked(model, { operation: 'chat', stream: isStream, request });
     const events = model.engine.submit(request, context.signal);
     if (isStream) return stream(coalesced(await begun(events), plan.coalescing), plan, writer, logprobs);
     for await (const _ of write(events, plan, writer, logprobs));

@@ -136,12 +136,24 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
 
   const sizes = microBatchSizes(prefillChunk);
   /** Small micro-batches fill the pipeline, large ones share hops and task starts: the better one is taken. */
-  const fastest = (items: readonly StepItem[]): Seconds => {
-    if (items.length === 0) return seconds(0);
-    if (items.length === 1 && items[0].tokens === 1) return decode(items[0].cached).time;
+  const fastest = (items: readonly StepItem[]): { readonly time: Seconds; readonly size: number } => {
+    if (items.length === 0) return { time: seconds(0), size: 1 };
+    if (items.length === 1 && items[0].tokens === 1) return { time: decode(items[0].cached).time, size: 1 };
     const tokens = items.reduce((sum, item) => sum + item.tokens, 0);
     const tried = tokens > manyChunks * prefillChunk ? [prefillChunk] : sizes;
-    return seconds(tried.reduce((least, size) => Math.min(least, makespan(cutBatches(items, size))), Infinity));
+    let best = { time: seconds(Infinity), size: 1 };
+    for (const size of tried) {
+      const time = makespan(cutBatches(items, size));
+      if (time < best.time) best = { time: seconds(time), size };
+    }
+    return best;
+  };
+  const perStage = (byKind: Float64Array): Float64Array => Float64Array.from(kindOf, (kind) => byKind[kind]);
+  /** Seconds that each stage is busy with items in micro-batches of a size. */
+  const busyStages = (items: readonly StepItem[], size: number): Float64Array => {
+    const byKind = new Float64Array(kinds.length);
+    for (const batch of cutBatches(items, size)) secondsOf(batch).forEach((time, kind) => (byKind[kind] += time));
+    return perStage(byKind);
   };
 
   return {
@@ -164,15 +176,19 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
     },
     /** Seconds that each stage is busy with one token of one sequence, handing it on included. */
     stageSeconds(cached: number): readonly number[] {
-      const byKind = secondsOf(one(cached, 1));
-      return kindOf.map((kind) => byKind[kind]);
+      return [...perStage(secondsOf(one(cached, 1)))];
     },
     /** A prompt in chunks that follow one another through the stages; only the last chunk makes logits. */
-    prefill: (tokens: number): { readonly time: Seconds } => ({ time: fastest([{ tokens, cached: 0 }]) }),
+    prefill: (tokens: number): { readonly time: Seconds } => ({ time: fastest([{ tokens, cached: 0 }]).time }),
     /** An engine step: its tokens in micro-batches that follow one another through the stages. */
-    step(shape: { readonly items: readonly StepItem[] }): { readonly time: Seconds; readonly energy: Joules } {
-      const time = fastest(shape.items.filter((item) => item.tokens > 0));
-      return { time, energy: energy(scale(wafer.systemPower, wafers), time) };
+    step(shape: { readonly items: readonly StepItem[] }): {
+      readonly time: Seconds;
+      readonly energy: Joules;
+      readonly busy: () => Float64Array;
+    } {
+      const items = shape.items.filter((item) => item.tokens > 0);
+      const { time, size } = fastest(items);
+      return { time, energy: energy(scale(wafer.systemPower, wafers), time), busy: () => busyStages(items, size) };
     },
     /** Tokens per second of many sequences that each have `cached` tokens behind them. */
     throughput(cached: number): Throughput {

@@ -1,0 +1,3 @@
+export type { Exposition } from './metrics.ts';
+export type { AskedOfModel, OpenRecord, Outcome, RequestRecord, RequestTrack } from './request-record.ts';
+export { createTelemetry, type Telemetry } from './telemetry.ts';

@@ -1,0 +1,210 @@
+// Metrics for Prometheus: base units, `_total` on counters only, no percentiles. Latencies are
+// observed when a request ends, from its timelines, so that counting costs nothing per token.
+
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { seconds, type Seconds } from '../../core/index.ts';
+import { e2e, itl, queueTime, tpot, ttft, type Timeline } from '../../protocol/index.ts';
+import type { EngineCounts } from '../engine.ts';
+import type { ServedModel } from '../http/served-model.ts';
+import type { StepRecord } from '../step-model.ts';
+import { boundedLabel } from './bounded-label.ts';
+import { LATENCY_BUCKETS } from './buckets.ts';
+import type { RequestRecord } from './request-record.ts';
+
+/** Tenants that have series of their own; the rest is one more. */
+export const MAX_TENANT_LABELS = 100;
+
+/** Metrics that are read from the engine when somebody asks. */
+const counters: Readonly<Record<string, { readonly help: string; readonly of: (counts: EngineCounts) => number }>> = {
+  ingot_prompt_tokens_total: { help: 'Prompt tokens processed.', of: (c) => c.promptTokens },
+  ingot_prompt_cached_tokens_total: {
+    help: 'Prompt tokens processed that the prefix cache had.',
+    of: (c) => c.cachedTokens,
+  },
+  ingot_generated_tokens_total: { help: 'Tokens sampled.', of: (c) => c.generatedTokens },
+  ingot_computed_tokens_total: {
+    help: 'Tokens that went through the executor, again after preemption and rejected drafts included.',
+    of: (c) => c.computedTokens,
+  },
+  ingot_drafted_tokens_total: { help: 'Tokens that a drafter proposed.', of: (c) => c.draftedTokens },
+  ingot_accepted_draft_tokens_total: {
+    help: 'Drafted tokens that became part of an answer.',
+    of: (c) => c.acceptedTokens,
+  },
+  ingot_preemptions_total: { help: 'Times a running sequence lost its KV blocks.', of: (c) => c.preemptions },
+  ingot_late_steps_total: {
+    help: 'Engine steps that went out later than the simulated wafer would have had them.',
+    of: (c) => c.pace?.lateSteps ?? 0,
+  },
+  ingot_late_seconds_total: {
+    help: 'What engine steps were later than the simulated wafer by.',
+    of: (c) => c.pace?.lateSeconds ?? 0,
+  },
+  ingot_engine_steps_total: { help: 'Engine steps executed.', of: (c) => c.steps },
+  ingot_simulated_wafer_busy_seconds_total: {
+    help: 'Simulated wafer time of all engine steps.',
+    of: (c) => c.waferSeconds,
+  },
+  ingot_simulated_wafer_energy_joules_total: {
+    help: 'Simulated wafer energy of all engine steps, at the rated power of the systems.',
+    of: (c) => c.waferJoules,
+  },
+};
+
+const gauges: typeof counters = {
+  ingot_sequences_waiting: { help: 'Sequences in the queue.', of: (c) => c.waiting },
+  ingot_sequences_running: { help: 'Sequences that hold KV blocks.', of: (c) => c.running },
+  ingot_kv_blocks: { help: 'KV cache blocks.', of: (c) => c.blocks },
+  ingot_pace_behind_from_sequences: {
+    help: 'Fewest sequences at once with which steps are mostly later than on the simulated wafer; 0 while none are.',
+    of: (c) => c.pace?.behindFrom ?? 0,
+  },
+  ingot_kv_blocks_cached: {
+    help: 'KV cache blocks without an owner that the prefix cache keeps.',
+    of: (c) => c.blocksCached,
+  },
+  ingot_kv_blocks_used: { help: 'KV cache blocks with an owner.', of: (c) => c.blocksUsed },
+};
+
+export interface Exposition {
+  readonly contentType: string;
+  text(): Promise<string>;
+  /** A step of a model's engine. */
+  stepped(model: string, step: StepRecord): void;
+  /** A request that is over. */
+  ended(record: RequestRecord): void;
+}
+
+export interface ApiMetrics extends Exposition {
+  /** The head of a response goes out. */
+  responded(route: string, status: number): void;
+  /** For more metrics in the same text. */
+  readonly registry: Registry;
+}
+
+/** @param coalescing longest that a streamed token waits for others */
+export function createApiMetrics(
+  models: () => readonly Pick<ServedModel, 'id' | 'engine'>[],
+  coalescing: Seconds = seconds(0),
+): ApiMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const labelNames = ['model'];
+
+  for (const [name, { help, of }] of Object.entries(counters)) {
+    registry.registerMetric(
+      new Counter({
+        name,
+        help,
+        registers: [],
+        labelNames,
+        collect() {
+          this.reset();
+          for (const { id, engine } of models()) this.inc({ model: id }, of(engine.counts));
+        },
+      }),
+    );
+  }
+  for (const [name, { help, of }] of Object.entries(gauges)) {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        labelNames,
+        collect() {
+          this.reset();
+          for (const { id, engine } of models()) this.set({ model: id }, of(engine.counts));
+        },
+      }),
+    );
+  }
+  const counter = <Label extends string>(name: string, help: string, labels: readonly Label[]): Counter<Label> =>
+    new Counter({ name, help, registers, labelNames: labels });
+  const responses = counter(
+    'ingot_http_responses_total',
+    'HTTP responses by route and status; a stream counts when it begins.',
+    ['route', 'status'],
+  );
+  const answers = counter('ingot_answers_total', 'Answers that ended by themselves, by finish reason.', [
+    'model',
+    'reason',
+  ]);
+  const requests = counter('ingot_requests_total', 'Requests to a model that are over, by outcome.', [
+    'model',
+    'outcome',
+  ]);
+  const tenants = boundedLabel(MAX_TENANT_LABELS);
+  const byTenant = {
+    requests: counter('ingot_tenant_requests_total', 'Requests to a model that are over, by tenant.', [
+      'model',
+      'tenant',
+    ]),
+    prompt: counter('ingot_tenant_prompt_tokens_total', 'Tokens of prompts, by tenant.', ['model', 'tenant']),
+    generated: counter('ingot_tenant_generated_tokens_total', 'Tokens generated, by tenant.', ['model', 'tenant']),
+  };
+  registry.registerMetric(
+    new Gauge({
+      name: 'ingot_stream_coalesce_seconds',
+      help: 'Longest that a streamed token waits to travel with others; 0 where each travels at once.',
+      registers: [],
+      collect() {
+        this.set(coalescing);
+      },
+    }),
+  );
+
+  const latency = (name: string, help: string): Histogram<'model'> =>
+    new Histogram({ name, help, registers, labelNames: ['model'], buckets: [...LATENCY_BUCKETS] });
+  const same = 'The same on the simulated wafer.';
+  const server = {
+    ttft: latency('ingot_time_to_first_token_seconds', 'Request received to first token.'),
+    itl: latency('ingot_inter_token_latency_seconds', 'Gap between successive tokens of an answer.'),
+    tpot: latency('ingot_time_per_output_token_seconds', "Mean gap between an answer's tokens, one per answer."),
+    e2e: latency('ingot_answer_duration_seconds', 'Request received to last token.'),
+    queue: latency('ingot_queue_time_seconds', 'Request queued to the first step with it.'),
+    step: latency('ingot_step_duration_seconds', 'An engine step in the executor.'),
+  };
+  const wafer: typeof server = {
+    ttft: latency('ingot_simulated_wafer_time_to_first_token_seconds', same),
+    itl: latency('ingot_simulated_wafer_inter_token_latency_seconds', same),
+    tpot: latency('ingot_simulated_wafer_time_per_output_token_seconds', same),
+    e2e: latency('ingot_simulated_wafer_answer_duration_seconds', same),
+    queue: latency('ingot_simulated_wafer_queue_time_seconds', same),
+    step: latency('ingot_simulated_wafer_step_duration_seconds', same),
+  };
+  const observe = (histograms: typeof server, labels: { model: string }, timeline: Timeline): void => {
+    for (const [name, of] of Object.entries({ ttft, e2e, tpot, queue: queueTime })) {
+      const value = of(timeline);
+      if (value !== undefined) histograms[name as keyof typeof histograms].observe(labels, value);
+    }
+    for (const gap of itl(timeline)) histograms.itl.observe(labels, gap);
+  };
+
+  return {
+    registry,
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    responded: (route, status) => responses.inc({ route, status }),
+    stepped(model, { server: { from, to }, wafer: simulated }) {
+      server.step.observe({ model }, to - from);
+      if (simulated.to > simulated.from) wafer.step.observe({ model }, simulated.to - simulated.from);
+    },
+    ended({ asked, outcome, answers: ends, generated }) {
+      if (asked === undefined) return;
+      const { model } = asked;
+      const labels = { model };
+      requests.inc({ model, outcome });
+      for (const { reason, timeline, wafer: simulated } of ends) {
+        answers.inc({ model, reason });
+        observe(server, labels, timeline);
+        if (simulated !== undefined) observe(wafer, labels, simulated);
+      }
+      if (asked.request.tenant === undefined) return;
+      const of = { model, tenant: tenants(asked.request.tenant) };
+      byTenant.requests.inc(of);
+      byTenant.prompt.inc(of, asked.promptTokens);
+      byTenant.generated.inc(of, generated);
+    },
+  };
+}

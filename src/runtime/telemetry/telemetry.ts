@@ -1,0 +1,61 @@
+// What the API tells of itself: metrics under two sets of names, and a record of each request for whoever keeps logs,
+// traces or accounts. Engines are watched from the first request on that reaches them.
+
+import type { Seconds } from '../../core/index.ts';
+import type { Engine } from '../engine.ts';
+import type { ServedModel } from '../http/served-model.ts';
+import { createApiMetrics, type ApiMetrics, type Exposition } from './metrics.ts';
+import { openRecord, type OpenRecord, type RequestRecord } from './request-record.ts';
+import { createVllmMetrics } from './vllm-metrics.ts';
+
+export interface TelemetryOptions {
+  readonly models: () => readonly ServedModel[];
+  /** Longest that a streamed token waits for others. */
+  readonly coalescing?: Seconds;
+  /** Hears of each request when it is over. It must not throw. */
+  readonly onRequest?: (record: RequestRecord) => void;
+}
+
+export interface Telemetry {
+  readonly metrics: ApiMetrics;
+  readonly vllm: Exposition;
+  open(begun: Parameters<typeof openRecord>[0]): OpenRecord;
+}
+
+export function createTelemetry({ models, coalescing, onRequest }: TelemetryOptions): Telemetry {
+  const metrics = createApiMetrics(models, coalescing);
+  const vllm = createVllmMetrics(models);
+  const watched = new WeakSet<Engine>();
+
+  function watch({ id, engine }: ServedModel): void {
+    if (watched.has(engine)) return;
+    watched.add(engine);
+    engine.watchSteps((step) => {
+      metrics.stepped(id, step);
+      vllm.stepped(id, step);
+    });
+  }
+
+  return {
+    metrics,
+    vllm,
+    open(begun) {
+      const open = openRecord(begun);
+      return {
+        ...open,
+        asked(model, what) {
+          watch(model);
+          open.asked(model, what);
+        },
+        end(how) {
+          const record = open.end(how);
+          if (record === undefined) return undefined;
+          metrics.ended(record);
+          vllm.ended(record);
+          onRequest?.(record);
+          return record;
+        },
+      };
+    },
+  };
+}
