@@ -4,8 +4,20 @@
 import { definitionOf } from '../model/index.ts';
 import type { Graph, Op } from '../model/index.ts';
 import type { Wafer } from '../spec/index.ts';
-import { columnPitch, inputAxes, kernelsOf, outputAxisOf } from '../wafer/index.ts';
-import type { Axis, MemoryPlan, Numerics, VectorType } from '../wafer/index.ts';
+import {
+  columnPitch,
+  formatOf,
+  heldEmbedding,
+  heldMatrix,
+  heldTable,
+  inputAxes,
+  isUnpacked,
+  kernelsOf,
+  kvBytes,
+  kvScaleBytes,
+  outputAxisOf,
+} from '../wafer/index.ts';
+import type { Axis, MemoryPlan, Numerics, VectorType, WeightFormat } from '../wafer/index.ts';
 import { codeSize } from './code-size.ts';
 import type { Sections, StageContent } from './sections.ts';
 
@@ -15,8 +27,6 @@ export interface Mesh {
 }
 
 const bytesOf = (type: VectorType): number => (type === 'fp16' ? 2 : 4);
-const weightBytes = (numerics: Numerics): number => ({ f32: 4, f16: 2, bf16: 2, int8: 1 })[numerics.weights];
-
 const span = (axis: Axis, mesh: Mesh): number => (axis === 'x' ? mesh.width : mesh.height);
 const other = (axis: Axis): Axis => (axis === 'x' ? 'y' : 'x');
 const tile = (rows: number, cols: number, rowAxis: Axis, mesh: Mesh): number =>
@@ -24,38 +34,63 @@ const tile = (rows: number, cols: number, rowAxis: Axis, mesh: Mesh): number =>
 
 type Axes = ReadonlyMap<Op, Axis>;
 
-/** Weight bytes of an op on one PE. Norms and biases are held as activations are; an int8 model's table keeps 16 bits. */
+/** Groups of `group` neighbours, of `length` in a row, that a PE meets at most in its `tile` of them. */
+function groupsIn(tile: number, length: number, group: number): number {
+  const aligned = tile % group === 0 || group % tile === 0;
+  return Math.min(Math.ceil(length / group), aligned ? Math.ceil(tile / group) : Math.ceil((tile - 1) / group) + 1);
+}
+
+/** Bytes of a tile of `inputs` columns of `outputs` weights, of rows `k` long; every PE of a row has the scales that it meets. */
+function matrixBytes(format: WeightFormat, inputs: number, outputs: number, k: number): number {
+  const { bits, group, scaleBytes = 0 } = formatOf(format);
+  const scales = group === undefined ? 0 : group === 'row' ? 1 : groupsIn(inputs, k, group);
+  return inputs * Math.ceil((outputs * bits) / 8) + outputs * scales * scaleBytes;
+}
+
+/** The types of tables as the plan takes them: it does not know which 16 bits a checkpoint has. */
+const tableFormat = (numerics: Numerics): WeightFormat => heldTable(numerics, 'bf16');
+const embeddingFormat = (numerics: Numerics): WeightFormat => heldEmbedding(numerics, 'bf16');
+const tableBytes = (numerics: Numerics): number => formatOf(tableFormat(numerics)).bits / 8;
+
+/** Weight bytes of an op on one PE. Norms and biases are held as activations are. */
 function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics): number {
-  const matrix = weightBytes(numerics);
   const vector = bytesOf(numerics.activations);
   switch (op.kind) {
-    case 'embedding':
-      return tile(op.vocab, op.width, other(axis), mesh) * Math.max(2, matrix);
+    case 'embedding': {
+      const rows = Math.ceil(op.vocab / span(other(axis), mesh));
+      const { bits, group, scaleBytes = 0 } = formatOf(embeddingFormat(numerics));
+      const width = Math.ceil(op.width / span(axis, mesh));
+      const scales = group === undefined ? 0 : group === 'row' ? 1 : groupsIn(width, op.width, group);
+      return rows * (Math.ceil((width * bits) / 8) + scales * scaleBytes);
+    }
     case 'linear': {
       const outputs = Math.ceil(op.n / span(other(axis), mesh));
-      const scales = numerics.weights === 'int8' ? outputs * 4 : 0;
+      const inputs = Math.ceil(op.k / span(axis, mesh));
       const bias = op.bias === undefined ? 0 : outputs * vector;
-      return tile(op.k, op.n, axis, mesh) * matrix + scales + bias;
+      return matrixBytes(heldMatrix(numerics, op.role), inputs, outputs, op.k) + bias;
     }
     case 'head-linear': {
-      // Kept as a table is: in 16 bits where the model has int8.
       const inputs = op.isSpread ? op.k * op.heads : op.heads * (op.k + op.passed);
-      return tile(inputs, op.n, axis, mesh) * Math.max(2, matrix);
+      return tile(inputs, op.n, axis, mesh) * tableBytes(numerics);
     }
     case 'moe': {
-      const expert = 2 * tile(op.width, op.expertFfn, axis, mesh) + tile(op.expertFfn, op.width, other(axis), mesh);
+      const format = heldMatrix(numerics, 'expert');
       const inner = Math.ceil(op.expertFfn / span(other(axis), mesh));
       const outer = Math.ceil(op.width / span(axis, mesh));
+      const bias = op.expertBias ? (2 * inner + outer) * vector : 0;
+      // The router is held as a table is, its bias on every PE, for each chooses by itself.
+      const router = tile(op.width, op.experts, axis, mesh) * tableBytes(numerics);
+      const routerBias = op.routerBias === undefined ? 0 : op.experts * vector;
+      if (format !== 'int8') {
+        const expert =
+          2 * matrixBytes(format, outer, inner, op.width) + matrixBytes(format, inner, outer, op.expertFfn) + bias;
+        return op.experts * expert + router + routerBias;
+      }
       // Sums in int8 are exact in any order, so each expert's may end on another PE of the line, which alone has its scales.
       const rows =
         Math.ceil((op.experts * 2 * inner) / span(axis, mesh)) +
         Math.ceil((op.experts * outer) / span(other(axis), mesh));
-      const scales = numerics.weights === 'int8' ? rows * 4 : 0;
-      const bias = op.expertBias ? (2 * inner + outer) * vector : 0;
-      // The router is held as a table is, its bias on every PE, for each chooses by itself.
-      const router = tile(op.width, op.experts, axis, mesh) * Math.max(2, matrix);
-      const routerBias = op.routerBias === undefined ? 0 : op.experts * vector;
-      return op.experts * (expert * matrix + bias) + scales + router + routerBias;
+      return op.experts * (3 * inner * outer + bias) + 4 * rows + router + routerBias;
     }
     case 'rmsnorm':
       return Math.ceil(definitionOf(op).weightElements(op) / span(axis, mesh)) * vector;
@@ -73,12 +108,6 @@ function weightsOf(ops: readonly Op[], axes: Axes, mesh: Mesh, numerics: Numeric
  * of one kernel lie side by side in each column. Experts are packed without: their columns are a few elements long.
  */
 function paddingOf(ops: readonly Op[], axes: Axes, mesh: Mesh, numerics: Numerics): number {
-  const bytes = weightBytes(numerics);
-  const gap = (length: number): number => {
-    // Banks count bytes: columns of two int8 lie as columns of one fp16 do.
-    if (bytes === 1) return 2 * columnPitch(Math.ceil(length / 2), 'fp16') - length;
-    return columnPitch(length, bytes === 2 ? 'fp16' : 'fp32') - length;
-  };
   let padding = 0;
   for (const kernel of kernelsOf(ops)) {
     const [first] = kernel;
@@ -88,13 +117,37 @@ function paddingOf(ops: readonly Op[], axes: Axes, mesh: Mesh, numerics: Numeric
         (sum, op) => sum + (op.kind === 'linear' ? Math.ceil(op.n / span(other(axis), mesh)) : 0),
         0,
       );
-      padding += Math.ceil(first.k / span(axis, mesh)) * gap(column) * bytes;
+      padding += Math.ceil(first.k / span(axis, mesh)) * gapAfter(column, heldMatrix(numerics, first.role));
     } else if (first.kind === 'embedding') {
       const rows = Math.ceil(first.vocab / span(other(axis), mesh));
-      padding += rows * gap(Math.ceil(first.width / span(axis, mesh))) * Math.max(2, bytes);
+      padding += rows * gapAfter(Math.ceil(first.width / span(axis, mesh)), embeddingFormat(numerics));
     }
   }
   return padding;
+}
+
+/** Bytes from the end of a column to where the next may begin. Banks count bytes: two int8 or four int4 lie as one fp16 does. */
+function gapAfter(length: number, format: WeightFormat): number {
+  const { bits } = formatOf(format);
+  if (bits === 32) return 4 * (columnPitch(length, 'fp32') - length);
+  return 2 * columnPitch(Math.ceil((length * bits) / 16), 'fp16') - Math.ceil((length * bits) / 8);
+}
+
+/** Bytes of the longest column that is widened into a buffer before it is multiplied. */
+function unpackBuffer(ops: readonly Op[], axes: Axes, mesh: Mesh, numerics: Numerics): number {
+  let longest = 0;
+  for (const kernel of kernelsOf(ops)) {
+    const [first] = kernel;
+    const across = span(other(axes.get(first) ?? 'y'), mesh);
+    if (first.kind === 'linear' && isUnpacked(heldMatrix(numerics, first.role))) {
+      const column = kernel.reduce((sum, op) => sum + (op.kind === 'linear' ? Math.ceil(op.n / across) : 0), 0);
+      longest = Math.max(longest, column);
+    } else if (first.kind === 'moe' && isUnpacked(heldMatrix(numerics, 'expert'))) {
+      const along = span(axes.get(first) ?? 'y', mesh);
+      longest = Math.max(longest, 2 * Math.ceil(first.expertFfn / across), Math.ceil(first.width / along));
+    }
+  }
+  return longest * bytesOf(numerics.activations);
 }
 
 /**
@@ -138,11 +191,10 @@ function kvOnPe(
   for (const op of ops) {
     if (op.kind !== 'attention') continue;
     const channels = span(axes.get(op) ?? 'y', mesh);
-    const values =
-      op.latent === undefined
-        ? 2 * Math.ceil((op.kvHeads * op.headDim) / channels)
-        : Math.ceil((op.kvHeads * op.headDim) / channels);
-    cache += values * bytesOf(numerics.kv);
+    const kept = op.latent === undefined ? 2 : 1;
+    const values = Math.ceil((op.kvHeads * op.headDim) / channels);
+    const scales = numerics.kv === 'int8' ? groupsIn(values, op.kvHeads * op.headDim, op.headDim) * kvScaleBytes : 0;
+    cache += kept * (values * kvBytes[numerics.kv] + scales);
     const queriesPerKv = Math.ceil(op.heads / op.kvHeads);
     score = Math.max(score, 2 * queriesPerKv * bytesOf(numerics.activations));
   }
@@ -166,6 +218,8 @@ interface SectionBytes {
   readonly score: number;
   /** Values of one token. */
   readonly activations: number;
+  /** A widened column. */
+  readonly column: number;
 }
 
 function sectionBytes(ops: readonly Op[], mesh: Mesh, numerics: Numerics): SectionBytes {
@@ -174,6 +228,7 @@ function sectionBytes(ops: readonly Op[], mesh: Mesh, numerics: Numerics): Secti
     weights: weightsOf(ops, axes, mesh, numerics),
     padding: paddingOf(ops, axes, mesh, numerics),
     activations: activationsPerToken(ops, axes, mesh, numerics),
+    column: unpackBuffer(ops, axes, mesh, numerics),
     ...kvOnPe(ops, axes, mesh, numerics),
   };
 }
@@ -234,16 +289,15 @@ export function createMemoryModel(
     if (bytes === undefined) ends.set(ops, (bytes = sectionBytes(ops, mesh, numerics)));
     return bytes;
   };
-  // A tied head reads the embedding's table where both are on one stage.
-  const headBesideTable = graph.shape.tiedEmbeddings
-    ? graph.epilogue.filter((op) => op.kind !== 'linear')
-    : graph.epilogue;
+  // A tied head reads the embedding's table where both are on one stage and in one format.
+  const isShared = graph.shape.tiedEmbeddings && heldMatrix(numerics, 'head') === embeddingFormat(numerics);
+  const headBesideTable = isShared ? graph.epilogue.filter((op) => op.kind !== 'linear') : graph.epilogue;
 
   return {
     mesh,
     kvRows: rows,
     stage(content, chunk, pipelined, reserve = reserveOf(content)) {
-      let [weights, padding, cache, score, activations] = [0, 0, 0, 0, input];
+      let [weights, padding, cache, score, activations, column] = [0, 0, 0, 0, input, 0];
       for (const [kind, count] of content.layersOfKind.entries()) {
         if (count === 0) continue;
         const layer = kinds[kind];
@@ -251,6 +305,7 @@ export function createMemoryModel(
         padding += count * layer.padding;
         cache += count * layer.cache;
         if (layer.score > score) score = layer.score;
+        if (layer.column > column) column = layer.column;
         if (layer.activations > activations) activations = layer.activations;
       }
       for (const ops of [
@@ -259,10 +314,11 @@ export function createMemoryModel(
       ]) {
         weights += end(ops).weights;
         padding += end(ops).padding;
+        column = Math.max(column, end(ops).column);
       }
       // Logits are wanted for the last token of a chunk only.
       const inUse = content.head ? Math.max(activations * chunk, activations + logits) : activations * chunk;
-      const buffers = inUse + (pipelined ? input * chunk : 0);
+      const buffers = inUse + column + (pipelined ? input * chunk : 0);
       const capacity = wafer.sramPerPe;
       const { system, code } = reserve;
       const kv = capacity - system - code - weights - padding - buffers;

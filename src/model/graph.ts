@@ -43,6 +43,8 @@ export interface LinearOp extends OpBase {
   readonly weight: string;
   readonly bias?: string;
   readonly rows?: { readonly from: number; readonly of: number };
+  /** What the matrix is for: a program may hold each class of weights in a format of its own. */
+  readonly role: 'attention' | 'mlp' | 'expert' | 'router' | 'head';
   readonly k: number;
   readonly n: number;
 }

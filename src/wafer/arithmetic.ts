@@ -9,7 +9,7 @@ import { clampedSilu } from '../model/index.ts';
 export const f32 = Math.fround;
 
 /** Nearest integer of an fp32 value below 2^22 in magnitude, ties to even. */
-const nearest = (x: number): number => f32(f32(x + 12582912) - 12582912);
+export const nearest = (x: number): number => f32(f32(x + 12582912) - 12582912);
 
 /** Coefficients of exp on [-ln 2 / 2, ln 2 / 2] and a two-part ln 2 (Moshier, Cephes 2.2, `expf.c`). */
 const expCoefficients = [

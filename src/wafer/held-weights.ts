@@ -2,33 +2,43 @@
 
 import { fail } from '../core/index.ts';
 import { opsOf, requireExecutable, verifyGraph } from '../model/index.ts';
-import type { DType, Op, WeightSource } from '../model/index.ts';
+import type { DType, LinearOp, Op, WeightSource } from '../model/index.ts';
 import { f32, roundToBf16, roundToF16 } from './arithmetic.ts';
 import type { Numerics, Program } from './program.ts';
+import type { WeightFormat } from './weight-formats.ts';
 
-/** Type in which the matrix of a linear op is held: the program's. */
-export const heldMatrix = (numerics: Numerics): Numerics['weights'] => numerics.weights;
+const is16 = (format: WeightFormat): format is DType => format === 'f32' || format === 'bf16' || format === 'f16';
+
+/** Format in which the matrix of a linear op is held: that of its class, or else the program's; routers are no class. */
+export const heldMatrix = (numerics: Numerics, role: LinearOp['role']): WeightFormat =>
+  (role === 'router' ? undefined : numerics.classes?.[role]) ?? numerics.weights;
 
 /**
- * Type in which an embedding table, a router or a matrix for each head is held: the program's, except that int8 programs keep them in 16 bits, as
- * stored where the checkpoint has 16 bits.
+ * Type in which a router or a matrix for each head is held: the program's, except that programs of 8 and 4 bits keep them
+ * in 16 bits, as stored where the checkpoint has 16 bits.
  */
 export function heldTable(numerics: Numerics, stored: DType): DType {
-  if (numerics.weights !== 'int8') return numerics.weights;
+  if (is16(numerics.weights)) return numerics.weights;
   return stored === 'f32' ? 'bf16' : stored;
 }
 
-/** Rounds to a type in which weights are held, int8 apart. */
-export const roundingTo = (type: Exclude<Numerics['weights'], 'int8'>): ((x: number) => number) =>
+/** Format of an embedding table: as `heldTable`, unless its class has one. */
+export const heldEmbedding = (numerics: Numerics, stored: DType): WeightFormat =>
+  numerics.classes?.embedding ?? heldTable(numerics, stored);
+
+/** Rounds to a type of checkpoints. */
+export const roundingTo = (type: DType): ((x: number) => number) =>
   type === 'f32' ? f32 : type === 'bf16' ? roundToBf16 : roundToF16;
 
 // Norm weights and biases are small: they are held as stored and widened exactly.
 
 /** More PEs than any wafer has along one axis. */
 const meshLimit = 65_536;
-/** Widths over which the matrices of an op add. */
-const widthsOf = (op: Op): readonly number[] =>
-  op.kind === 'linear' ? [op.k] : op.kind === 'moe' ? [op.width, op.expertFfn] : [];
+/** Widths over which the int8 matrices of an op add. */
+function int8Widths(op: Op, numerics: Numerics): readonly number[] {
+  if (op.kind === 'linear') return heldMatrix(numerics, op.role) === 'int8' ? [op.k] : [];
+  return op.kind === 'moe' && heldMatrix(numerics, 'expert') === 'int8' ? [op.width, op.expertFfn] : [];
+}
 /** Products of two int8 of magnitude 127 that int32 can add. */
 const int8WidthLimit = Math.floor((2 ** 31 - 1) / 127 ** 2);
 
@@ -40,9 +50,9 @@ export function requireExecutableProgram(program: Program): void {
   requireExecutable(program.graph);
   verifyGraph(program.graph);
   requireStages(program);
-  const { weights, activations, kv } = program.numerics;
-  const widest = opsOf(program.graph).reduce((k, op) => Math.max(k, ...widthsOf(op)), 0);
-  if (weights === 'int8' && widest > int8WidthLimit) {
+  const { activations } = program.numerics;
+  const widest = opsOf(program.graph).reduce((k, op) => Math.max(k, ...int8Widths(op, program.numerics)), 0);
+  if (widest > int8WidthLimit) {
     fail({
       code: 'PROGRAM_NUMERICS_UNSUPPORTED',
       message: 'an int8 sum over this many elements can pass the range of int32',
@@ -52,14 +62,14 @@ export function requireExecutableProgram(program: Program): void {
       suggestion: 'compile the model with bf16 weights',
     });
   }
-  if (activations === 'fp32' && kv === 'fp32') return;
+  if (activations === 'fp32') return;
   fail({
     code: 'PROGRAM_NUMERICS_UNSUPPORTED',
-    message: 'only programs with fp32 activations and an fp32 KV cache can be executed',
+    message: 'only programs with fp32 activations can be executed',
     where: `program of ${program.model}`,
-    expected: 'activations fp32, kv fp32',
-    found: `activations ${activations}, kv ${kv}`,
-    suggestion: 'compile the model with fp32 activations and KV cache; fp16 programs can be sized and timed',
+    expected: 'activations fp32',
+    found: `activations ${activations}`,
+    suggestion: 'compile the model with fp32 activations; fp16 programs can be sized and timed',
   });
 }
 

@@ -9,7 +9,16 @@ export * from './plan.ts';
 export * from './work.ts';
 export * from './program-file.ts';
 export * from './arithmetic.ts';
-export { heldMatrix, heldTable, requireExecutableProgram, requireWeight, roundingTo } from './held-weights.ts';
+export * from './weight-formats.ts';
+export * from './unpack.ts';
+export {
+  heldEmbedding,
+  heldMatrix,
+  heldTable,
+  requireExecutableProgram,
+  requireWeight,
+  roundingTo,
+} from './held-weights.ts';
 export * from './orders.ts';
 export * from './interpret.ts';
 export * from './defect/index.ts';

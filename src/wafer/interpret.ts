@@ -4,7 +4,8 @@
 // - A linear op cuts its input into the tiles of the order of that width. Each PE forms the partial dot product
 //   of its tile for each output row, from 0, in order of k; partials are added in the order of the tree; then
 //   the bias. int8: inputs are quantized per token, products are added exactly, the sum is rounded to fp32 and
-//   multiplied by (token scale · row scale).
+//   multiplied by (token scale · row scale). Weights of every other format are widened first (`heldRow`).
+// - Keys and values are rounded to the type of the cache as they enter it (`heldInCache`).
 // - A matrix for each head adds at the tiles where the head's input lies: a cut of all heads' inputs together, or of
 //   each head's (`isSpread`).
 // - A norm adds squares per tile, then over the tree. A part of a row (norms per head) sums its own elements at
@@ -33,6 +34,7 @@ import {
 } from '../model/index.ts';
 import type {
   AttentionOp,
+  EmbeddingOp,
   GluOp,
   HeadLinearOp,
   LinearOp,
@@ -44,12 +46,14 @@ import type {
 } from '../model/index.ts';
 import { clampedSilu32, exp32, f32, geluTanh32, quantizeRow, silu32, softcap32 } from './arithmetic.ts';
 import type { QuantizedRow } from './arithmetic.ts';
-import { heldMatrix, heldTable, requireExecutableProgram, requireWeight, roundingTo } from './held-weights.ts';
+import { heldEmbedding, heldMatrix, heldTable, requireExecutableProgram, requireWeight } from './held-weights.ts';
 import { ordersOf } from './orders.ts';
 import type { ProgramOrders } from './orders.ts';
 import type { Program } from './program.ts';
 import { reduceInOrder } from './reduction.ts';
 import type { ReductionPlan } from './reduction.ts';
+import { heldInCache, heldRow } from './weight-formats.ts';
+import type { KvType, WeightFormat } from './weight-formats.ts';
 
 export interface InterpretedSession {
   /** Tokens in the KV cache. */
@@ -91,7 +95,7 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
   const evaluate = (op: Op, step: TokenStep): Float32Array => {
     switch (op.kind) {
       case 'embedding': {
-        const table = held.table(op.weight, [op.vocab, op.width]);
+        const table = held.embedding(op);
         const row = table.slice(step.token * op.width, (step.token + 1) * op.width);
         const { scale } = op;
         return scale === undefined ? row : row.map((x) => f32(x * f32(scale)));
@@ -105,7 +109,7 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
       case 'rope':
         return rotate(op, step.value(op.input), step.position);
       case 'attention':
-        return attend(op, step, held, orders);
+        return attend(op, step, held, orders, program.numerics.kv);
       case 'glu':
         return gate(op.activation, step.value(op.gate), step.value(op.up));
       case 'softcap':
@@ -167,10 +171,11 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
 interface HeldWeights {
   vector(name: string, length: number): Float32Array;
   table(name: string, shape: readonly number[]): Float32Array;
+  embedding(op: EmbeddingOp): Float32Array;
   matrix(op: LinearOp): Float32Array;
   /** The whole weight of a matrix for each head. */
   heads(op: HeadLinearOp): Float32Array;
-  /** The rows of an int8 matrix; undefined for other programs. */
+  /** The rows of an int8 matrix; undefined for other formats. */
   quantized(op: LinearOp): readonly QuantizedRow[] | undefined;
 }
 
@@ -178,34 +183,40 @@ interface HeldWeights {
 function createHeldWeights({ numerics }: Program, weights: WeightSource): HeldWeights {
   const floats = new Map<string, Float32Array>();
   const rows = new Map<string, readonly QuantizedRow[]>();
-  const read = (name: string, shape: readonly number[], as: 'f32' | 'bf16' | 'f16'): Float32Array => {
+  const read = (name: string, shape: readonly number[], as: WeightFormat): Float32Array => {
     const key = `${as} ${name}`;
     const known = floats.get(key);
     if (known !== undefined) return known;
     requireWeight(weights, name, shape);
-    const values = weights.read(name).map(roundingTo(as));
+    const stored = weights.read(name);
+    const values = new Float32Array(stored.length);
+    const width = shape[shape.length - 1];
+    for (let at = 0; at < values.length; at += width) values.set(heldRow(as, stored.subarray(at, at + width)), at);
     floats.set(key, values);
     return values;
   };
-  const rowsOf = (op: LinearOp, as: 'f32' | 'bf16' | 'f16'): Float32Array => {
+  const rowsOf = (op: LinearOp, as: WeightFormat): Float32Array => {
     const { from, of } = op.rows ?? { from: 0, of: op.n };
     return read(op.weight, [of, op.k], as).subarray(from * op.k, (from + op.n) * op.k);
   };
-  const type = heldMatrix(numerics);
   return {
     vector: (name, length) => read(name, [length], 'f32'),
     table: (name, shape) => {
       requireWeight(weights, name, shape);
       return read(name, shape, heldTable(numerics, weights.dtype(name)));
     },
+    embedding({ weight, vocab, width }) {
+      requireWeight(weights, weight, [vocab, width]);
+      return read(weight, [vocab, width], heldEmbedding(numerics, weights.dtype(weight)));
+    },
     heads(op) {
       const [{ shape }] = definitionOf(op).weights(op);
       requireWeight(weights, op.weight, shape);
       return read(op.weight, shape, heldTable(numerics, weights.dtype(op.weight)));
     },
-    matrix: (op) => rowsOf(op, type === 'int8' ? 'f32' : type),
+    matrix: (op) => rowsOf(op, heldMatrix(numerics, op.role)),
     quantized(op) {
-      if (type !== 'int8') return undefined;
+      if (heldMatrix(numerics, op.role) !== 'int8') return undefined;
       const key = `${op.weight} ${op.rows?.from ?? 0}`;
       const known = rows.get(key);
       if (known !== undefined) return known;
@@ -309,10 +320,17 @@ function rotate(op: RopeOp, x: Float32Array, position: number): Float32Array {
   return out;
 }
 
-function attend(op: AttentionOp, step: TokenStep, held: HeldWeights, orders: ProgramOrders): Float32Array {
+/** A row of keys or values as the cache keeps it, each head by itself. */
+function cachedRow(row: Float32Array, headDim: number, kv: KvType): Float32Array {
+  const kept = row.slice();
+  for (let at = 0; at < row.length; at += headDim) kept.set(heldInCache(kv, row.subarray(at, at + headDim)), at);
+  return kept;
+}
+
+function attend(op: AttentionOp, step: TokenStep, held: HeldWeights, orders: ProgramOrders, kv: KvType): Float32Array {
   const { keys, values } = step.cache;
-  keys.push(step.value(op.k));
-  values.push(step.value(op.latent === undefined ? op.v : op.k));
+  keys.push(cachedRow(step.value(op.k), op.headDim, kv));
+  values.push(cachedRow(step.value(op.latent === undefined ? op.v : op.k), op.headDim, kv));
   assert(keys.length === step.position + 1, 'the cache holds one row per position');
   const { headDim } = op;
   const first = op.slidingWindow === undefined ? 0 : Math.max(0, step.position - op.slidingWindow + 1);

@@ -61,7 +61,7 @@ export function sectionPhases(
       const linears = kernel.filter((o): o is LinearOp => o.kind === 'linear');
       const bias = linears.some((o) => o.bias !== undefined);
       const outputs = linears.map((o) => o.n);
-      result.push({ op: kernelName(kernel), phases: matrix(op.k, outputs, bias, inAxis, context) });
+      result.push({ op: kernelName(kernel), phases: matrix(op.k, outputs, bias, inAxis, context, op.role) });
     } else {
       if (op.kind === 'add' && outputAxis(ops, axes, op.b, axis) !== inAxis) {
         result.push({ op: `${op.b} turned`, phases: turn(op.width, inAxis, context) });

@@ -6,7 +6,10 @@ import type { Diagnostic } from '../core/index.ts';
 import type { Graph } from '../model/index.ts';
 import type { Wafer } from '../spec/index.ts';
 import { requireStages } from './held-weights.ts';
-import type { MemoryPlan, Program, Stage } from './program.ts';
+import { weightClasses } from './program.ts';
+import type { MemoryPlan, Program, Stage, WeightClass } from './program.ts';
+import { kvTypes, weightFormatNames } from './weight-formats.ts';
+import type { WeightFormat } from './weight-formats.ts';
 
 /** Everything of a program but its graph. */
 export type ProgramFile = Omit<Program, 'graph'>;
@@ -93,6 +96,14 @@ export function parseProgram(json: unknown, graph: Graph, wafer: Wafer, where: s
     const hops = object(value, at, ['x', 'y']);
     return { x: whole(hops['x'], `${at}.x`, 0, MAX_DETOUR), y: whole(hops['y'], `${at}.y`, 0, MAX_DETOUR) };
   };
+  const classesOf = (value: unknown): Partial<Record<WeightClass, WeightFormat>> => {
+    const classes = object(value, 'numerics.classes', [], weightClasses);
+    return Object.fromEntries(
+      weightClasses
+        .filter((name) => classes[name] !== undefined)
+        .map((name) => [name, oneOf(classes[name], `numerics.classes.${name}`, weightFormatNames)]),
+    );
+  };
   const stageOf = (value: unknown, at: string): Stage => {
     const keys = ['wafer', 'region', 'groups', 'fromLayer', 'toLayer', 'hasEmbedding', 'hasHead', 'memory'];
     const stage = object(value, at, keys, ['detours']);
@@ -126,7 +137,7 @@ export function parseProgram(json: unknown, graph: Graph, wafer: Wafer, where: s
   if (top['version'] !== 2) wrong('version', 'a version of programs that is not known', '2', top['version']);
   if (top['target'] !== wafer.id) wrong('target', 'the program is for another wafer', wafer.id, top['target']);
   if (typeof top['model'] !== 'string') wrong('model', 'this must be a text', undefined, top['model']);
-  const numerics = object(top['numerics'], 'numerics', ['weights', 'activations', 'kv']);
+  const numerics = object(top['numerics'], 'numerics', ['weights', 'activations', 'kv'], ['classes']);
   const listed = Array.isArray(top['stages']) ? top['stages'] : [];
   if (listed.length < 1 || listed.length > MAX_STAGES)
     wrong('stages', 'a program has stages', `1 to ${MAX_STAGES}`, listed.length);
@@ -138,9 +149,10 @@ export function parseProgram(json: unknown, graph: Graph, wafer: Wafer, where: s
     model: String(top['model']),
     graph,
     numerics: {
-      weights: oneOf(numerics['weights'], 'numerics.weights', ['f32', 'bf16', 'f16', 'int8']),
+      weights: oneOf(numerics['weights'], 'numerics.weights', weightFormatNames),
+      ...(numerics['classes'] === undefined ? {} : { classes: classesOf(numerics['classes']) }),
       activations: oneOf(numerics['activations'], 'numerics.activations', ['fp16', 'fp32']),
-      kv: oneOf(numerics['kv'], 'numerics.kv', ['fp16', 'fp32']),
+      kv: oneOf(numerics['kv'], 'numerics.kv', kvTypes),
     },
     prefillChunk: whole(top['prefillChunk'], 'prefillChunk', 1, 1024),
     stages,

@@ -5,6 +5,7 @@
 import type { Graph } from '../model/index.ts';
 import type { VectorType } from './phase.ts';
 import type { Axis } from './reduction.ts';
+import type { KvType, WeightFormat } from './weight-formats.ts';
 
 /** A rectangle of PEs; (x, y) is its north-west corner on the program rectangle of the wafer. */
 export interface Region {
@@ -14,14 +15,21 @@ export interface Region {
   readonly height: number;
 }
 
+/** Classes of weights that may each have a format. Norms and biases are held as activations are, routers and matrices of heads as tables. */
+export const weightClasses = ['embedding', 'attention', 'mlp', 'expert', 'head'] as const;
+export type WeightClass = (typeof weightClasses)[number];
+
 /**
  * Numbers as the PEs hold them. `activations` is also what crosses the fabric: fp32 is one value a wavelet,
- * fp16 is two. int8 weights are per output row with int8 activations and int32 accumulation.
+ * fp16 is two. int8 weights are per output row with int8 activations and int32 accumulation; fp8 and int4 weights are
+ * widened as they are read.
  */
 export interface Numerics {
-  readonly weights: 'f32' | 'bf16' | 'f16' | 'int8';
+  readonly weights: WeightFormat;
+  /** Classes whose weights are held in another format. */
+  readonly classes?: Readonly<Partial<Record<WeightClass, WeightFormat>>>;
   readonly activations: VectorType;
-  readonly kv: VectorType;
+  readonly kv: KvType;
 }
 
 /**

@@ -31,6 +31,7 @@ function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: stri
       ? { weight: `${at}.qkv_proj.weight`, rows: { from: before * headDim, of: (heads + 2 * kvHeads) * headDim } }
       : { weight: `${at}.${part}_proj.weight` }),
     ...(qkvBias ? { bias: `${at}.${part}_proj.bias` } : {}),
+    role: 'attention',
     k: shape.hidden,
     n: count * headDim,
     out: part,
@@ -94,6 +95,7 @@ function mlaOps(shape: LlmShape, attention: MlaShape, layer: number, input: stri
     kind: 'linear',
     input: from,
     weight: `${at}.${name}.weight`,
+    role: 'attention',
     k,
     n,
     out,
@@ -188,6 +190,7 @@ function mlpOps(shape: LlmShape, layer: number, input: string, variant: DecoderV
       ...(shape.fusedProjections === true
         ? { weight: `${at}.gate_up_proj.weight`, rows: { from, of: 2 * ffn } }
         : { weight: `${at}.${part}_proj.weight` }),
+      role: 'mlp',
       k: hidden,
       n: ffn,
       out: part,
@@ -196,7 +199,7 @@ function mlpOps(shape: LlmShape, layer: number, input: string, variant: DecoderV
       first('gate', 0),
       first('up', ffn),
       { kind: 'glu', gate: 'gate', up: 'up', activation, width: ffn, out: 'gated' },
-      { kind: 'linear', input: 'gated', weight: `${at}.down_proj.weight`, k: ffn, n: hidden, out },
+      { kind: 'linear', input: 'gated', weight: `${at}.down_proj.weight`, role: 'mlp', k: ffn, n: hidden, out },
     ];
   };
   if (mlp.kind === 'dense') return dense('mlp', mlp.ffn, 'mlp');
@@ -256,6 +259,7 @@ function layerOps(shape: LlmShape, layer: number, variant: DecoderVariant): Op[]
       input: 'attended',
       weight: `${at}.self_attn.o_proj.weight`,
       ...(isGqa && attention.outBias ? { bias: `${at}.self_attn.o_proj.bias` } : {}),
+      role: 'attention',
       k: outputs,
       n: hidden,
       out: 'attn',
@@ -302,6 +306,7 @@ export function decoderGraph(shape: LlmShape, variant: DecoderVariant = {}): Gra
         kind: 'linear',
         input: 'x.normed',
         weight: shape.tiedEmbeddings ? embeddingWeight : 'lm_head.weight',
+        role: 'head',
         k: hidden,
         n: vocab,
         out: logits,

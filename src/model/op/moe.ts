@@ -16,7 +16,7 @@ export function expertOps(op: MoeOp, expert: number): ExpertOps {
   const project = (module: string, input: string, k: number, n: number, out: string): LinearOp => {
     const name = module.replace('{expert}', String(expert));
     const bias = op.expertBias ? { bias: `${name}.bias` } : {};
-    return { kind: 'linear', input, weight: `${name}.weight`, ...bias, k, n, out };
+    return { kind: 'linear', input, weight: `${name}.weight`, ...bias, role: 'expert', k, n, out };
   };
   return {
     gate: project(op.gate, op.input, op.width, op.expertFfn, 'gate'),
@@ -31,6 +31,7 @@ export const routerOp = (op: MoeOp): LinearOp => ({
   input: op.input,
   weight: op.router,
   ...(op.routing.bias === 'logits' && op.routerBias !== undefined ? { bias: op.routerBias } : {}),
+  role: 'router',
   k: op.width,
   n: op.experts,
   out: 'scores',

@@ -76,7 +76,7 @@ describe('rmsnorm', () => {
 
 describe('linear', () => {
   it('is x · wᵀ + b', () => {
-    const op: Op = { kind: 'linear', input: 'x', weight: 'w', bias: 'b', k: 2, n: 3, out: 'y' };
+    const op: Op = { kind: 'linear', input: 'x', weight: 'w', bias: 'b', role: 'mlp', k: 2, n: 3, out: 'y' };
     const y = evaluate(op, {
       tokens: [0, 0],
       values: { x: Float32Array.of(1, 2, 3, 4) },
@@ -283,7 +283,7 @@ describe('add', () => {
 });
 
 describe('facets', () => {
-  const linear = { kind: 'linear', input: 'x', weight: 'w', bias: 'b', k: 5, n: 7, out: 'y' } as const;
+  const linear = { kind: 'linear', input: 'x', weight: 'w', bias: 'b', role: 'mlp', k: 5, n: 7, out: 'y' } as const;
   it('a linear op is a multiply-add per weight and token, and an add per bias', () => {
     expect(ops.linear.weightElements(linear)).toBe(5 * 7 + 7);
     expect(ops.linear.flops(linear, 3, 100)).toBe(3 * (2 * 5 * 7 + 7));

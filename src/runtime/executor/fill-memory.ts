@@ -4,11 +4,11 @@
 import { fail } from '../../core/index.ts';
 import { definitionOf, headElement } from '../../model/index.ts';
 import type { HeadLinearOp, LinearOp, WeightSource } from '../../model/index.ts';
-import { heldTable, ropeAngles, requireWeight, roundingTo } from '../../wafer/index.ts';
+import { heldRow, heldTable, ropeAngles, requireWeight, roundingTo } from '../../wafer/index.ts';
 import type { Numerics } from '../../wafer/index.ts';
 import type { Kernels } from '../wasm/kernels.ts';
 import * as layout from '../wasm/layout.ts';
-import { formatBytes } from './lowered.ts';
+import { formatBytes, formats } from './lowered.ts';
 import type { Lowered, MatrixLoad, TableLookup } from './lowered.ts';
 
 const storedFormats = { f32: layout.formatF32, bf16: layout.formatBf16, f16: layout.formatF16 };
@@ -51,6 +51,10 @@ export function fillTables(
     const end = kernels.makeRuns(from, to, plan.tile, plan.parts, plan.group, first) >>> 0;
     set(list, end);
     words.set(elementOrder(words.subarray(first / 4, end / 4)), order / 4);
+  }
+  for (const { order, length, group, address } of lowered.groupOffsets) {
+    for (let i = 0; i < length; i++)
+      set(address + 4 * i, Math.floor(words[order / 4 + i] / group) * layout.blockRows * 4);
   }
   for (const { plan, groups, step, length, runs, bounds } of lowered.partRuns) {
     let at = runs;
@@ -124,7 +128,7 @@ export function* loadWeights(
     // Only to check it.
     const { weight, vocab, width } = table.op;
     requireWeight(weights, weight, [vocab, width]);
-    yield* pieces(weight, vocab, width, (from, to) => stage(weight, from, to, width, table.format));
+    yield* pieces(weight, vocab, width, (from, to) => stage(weight, from, to, width, stagedAs(formats[table.format])));
   }
   for (const { op, address } of lowered.headMatrices) {
     const [{ name, shape }] = definitionOf(op).weights(op);
@@ -157,9 +161,9 @@ export function* loadWeights(
   }
 
   function placeRows(matrix: MatrixLoad, op: LinearOp, firstBlock: number, from: number, to: number): void {
-    const { format, k, order } = matrix;
+    const { format, k, order, group, scaleBytes } = matrix;
     const isInt8 = format === layout.formatInt8;
-    const staged = isInt8 ? layout.formatF32 : format;
+    const staged = stagedAs(format);
     const first = op.rows?.from ?? 0;
     stage(op.weight, first + from, first + to, k, staged);
     const blockBytes = layout.blockRows * (isInt8 ? 2 * Math.ceil(k / 2) : k) * formatBytes[format];
@@ -168,11 +172,17 @@ export function* loadWeights(
       const input = converted + (row - from) * k * formatBytes[staged];
       const out = matrix.address + block * blockBytes;
       const count = Math.min(layout.blockRows, to - row);
-      if (isInt8) kernels.packBlockInt8(out, matrix.scales + block * layout.blockRows * 4, input, count, k);
+      const scales = matrix.scales + block * scaleBytes;
+      if (isInt8) kernels.packBlockInt8(out, scales, input, count, k);
+      else if (format === layout.formatFp8) kernels.packBlockFp8(out, scales, input, count, k, order);
+      else if (format === layout.formatInt4) kernels.packBlockInt4(out, scales, input, count, k, order, group);
       else kernels.packBlock(out, format, input, count, k, order);
     }
   }
 }
+
+/** What rows are converted to before they are packed: formats with scales start from fp32. */
+const stagedAs = (format: number): number => (format >= layout.formatInt8 ? layout.formatF32 : format);
 
 /** The matrices of the heads as the kernels want them: blocks of 16 outputs, [k][16], rows past the last output 0. */
 function packHeads(out: Float32Array, op: HeadLinearOp, weight: Float32Array): void {
@@ -202,8 +212,13 @@ export function lookUp(
   let out = address;
   for (const token of tokens) {
     weights.readRows(op.weight, token, token + 1, row);
-    kernels.convert(held, format, staging, stored, op.width);
-    kernels.convert(out, layout.formatF32, held, format, op.width);
+    const staged = stagedAs(formats[format]);
+    kernels.convert(held, staged, staging, stored, op.width);
+    kernels.convert(out, layout.formatF32, held, staged, op.width);
+    if (formats[format] >= layout.formatInt8) {
+      const values = new Float32Array(buffer, out, op.width);
+      values.set(heldRow(format, values));
+    }
     out += stride;
   }
 }

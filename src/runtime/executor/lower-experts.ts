@@ -24,16 +24,17 @@ export function lowerMixture(op: MoeOp, tools: LoweringTools): void {
   const { experts, activeExperts, expertFfn, width } = op;
   const { rows } = tools.options;
   const plans = tools.orders.ofExperts(op);
-  const format = formats[heldMatrix(tools.program.numerics)];
+  const held = heldMatrix(tools.program.numerics, 'expert');
+  const format = formats[held];
   const all = Array.from({ length: experts }, (_, expert) => expertOps(op, expert));
   const input = tools.addMatrices(
     all.map(({ gate, up }) => [gate, up]),
-    format,
+    held,
     plans.input,
   )[0];
   const inner = tools.addMatrices(
     all.map(({ down }) => [down]),
-    format,
+    held,
     plans.inner,
   )[0];
 
@@ -73,7 +74,10 @@ export function lowerMixture(op: MoeOp, tools: LoweringTools): void {
     }
     const { list, order } = tools.runList(plan, k);
     tools.emit(layout.opPackGroups, packed, k, from.address, from.stride, order, 0, 0, 0, 0, 0, 0, groups);
-    tools.emit(layout.opLinearGroups, to.address, to.stride, packed, k, matrix.address, format, list, ...rest);
+    const { scales, scaleBytes, groupOffsets } = matrix;
+    const scaling = [scales, scaleBytes * blocks, scaleBytes, groupOffsets];
+    const operands = [packed, k, matrix.address, format, list, ...rest, ...scaling];
+    tools.emit(layout.opLinearGroups, to.address, to.stride, ...operands);
   };
   const gateUp = byPlace('gate and up', input.blocks * layout.blockRows);
   multiply(input, spread, gateUp, plans.input);
@@ -91,14 +95,14 @@ export function lowerMixture(op: MoeOp, tools: LoweringTools): void {
 /** Router logits in fp32, and from them the routes of each row. */
 function lowerRouter(op: MoeOp, tools: LoweringTools, plan: ReductionPlan, routes: number): void {
   const { experts, activeExperts, routing, width } = op;
-  const format = formats[heldTable(tools.program.numerics, tools.options.dtype(op.router))];
-  const [matrix] = tools.addMatrices([[routerOp(op)]], format, plan);
+  const held = heldTable(tools.program.numerics, tools.options.dtype(op.router));
+  const [matrix] = tools.addMatrices([[routerOp(op)]], held, plan);
   const { list, order } = tools.runList(plan, width);
   const x = tools.view(op.input);
   const { blocks, address, bias } = matrix;
   const logits = tools.buffer(`${op.out} router`, blocks * layout.blockRows);
   tools.emit(layout.opPack, tools.packed, width, x.address, x.stride, order);
-  const operands = [tools.packed, width, address, format, list, 0, blocks, bias, grainOf(blocks)];
+  const operands = [tools.packed, width, address, formats[held], list, 0, blocks, bias, grainOf(blocks)];
   tools.emit(layout.opLinear, logits.address, logits.stride, ...operands);
   const score = routing.score === 'softmax' ? layout.scoreSoftmax : layout.scoreSigmoid;
   const added = routing.bias === 'choice' && op.routerBias !== undefined ? tools.vector(op.routerBias, experts) : 0;

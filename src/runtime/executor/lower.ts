@@ -4,15 +4,16 @@
 import { assert } from '../../core/index.ts';
 import { ropePart, valueHeadDim } from '../../model/index.ts';
 import type { AttentionOp, EmbeddingOp, HeadLinearOp, LinearOp, Op, RmsNormOp, RopeOp } from '../../model/index.ts';
-import { heldMatrix, heldTable, ordersOf } from '../../wafer/index.ts';
-import type { Program, ReductionPlan } from '../../wafer/index.ts';
+import { groupOf, heldEmbedding, heldMatrix, ordersOf } from '../../wafer/index.ts';
+import type { Program, ReductionPlan, WeightFormat } from '../../wafer/index.ts';
 import * as layout from '../wasm/layout.ts';
 import { lowerMixture, routeScratchBytes } from './lower-experts.ts';
-import { activations, floatBits, formatBytes, formats, grainOf, rowBytes } from './lowered.ts';
+import { activations, floatBits, formatBytes, formats, grainOf, kvFormats, rowBytes } from './lowered.ts';
 import { createMemoryMap, roundUp } from './memory-map.ts';
 import type { MemoryMap } from './memory-map.ts';
 import type {
   Addresses,
+  GroupOffsets,
   HeadMatrixLoad,
   LowerOptions,
   Lowered,
@@ -60,6 +61,7 @@ class Lowering implements LoweringTools {
   readonly orders: ReturnType<typeof ordersOf>;
   private readonly buffers = new Map<string, number>();
   private readonly runLists = new Map<string, RunsLoad>();
+  private readonly groupOffsets = new Map<string, GroupOffsets>();
   private readonly runsOfParts = new Map<string, PartRuns>();
   private readonly ropeTables = new Map<string, RopeLoad>();
   private readonly vectors = new Map<string, VectorLoad>();
@@ -141,6 +143,7 @@ class Lowering implements LoweringTools {
       tables: this.tables,
       vectors: [...this.vectors.values()],
       runs: [...this.runLists.values()],
+      groupOffsets: [...this.groupOffsets.values()],
       partRuns: [...this.runsOfParts.values()],
       ropes: [...this.ropeTables.values()],
       addresses,
@@ -228,11 +231,21 @@ class Lowering implements LoweringTools {
 
   /** Where the weights of linear ops on one input go. */
   private placeMatrix(ops: readonly LinearOp[]): void {
-    const [load] = this.addMatrices([ops], formats[heldMatrix(this.program.numerics)], this.orders.of(ops[0]));
+    const [load] = this.addMatrices([ops], heldMatrix(this.program.numerics, ops[0].role), this.orders.of(ops[0]));
     for (const op of ops) this.matrixOf.set(op, load);
   }
 
-  addMatrices(sets: readonly (readonly LinearOp[])[], format: number, plan: ReductionPlan): readonly MatrixLoad[] {
+  /** Where the scales of each element's group lie, for an order of elements. */
+  private offsetsOf(order: number, length: number, group: number): number {
+    const key = [order, length, group].join();
+    let offsets = this.groupOffsets.get(key);
+    if (offsets === undefined)
+      this.groupOffsets.set(key, (offsets = { order, length, group, address: this.map.take(length * 4, 'work') }));
+    return offsets.address;
+  }
+
+  addMatrices(sets: readonly (readonly LinearOp[])[], held: WeightFormat, plan: ReductionPlan): readonly MatrixLoad[] {
+    const format = formats[held];
     const [first] = sets;
     const { k } = first[0];
     const blocks = first.reduce((sum, op) => sum + Math.ceil(op.n / layout.blockRows), 0);
@@ -240,10 +253,13 @@ class Lowering implements LoweringTools {
     const outputBytes = blocks * layout.blockRows * 4;
     const isInt8 = format === layout.formatInt8;
     const address = this.map.take(sets.length * bytes, 'weights');
-    const scales = isInt8 ? this.map.take(sets.length * outputBytes, 'weights') : 0;
+    const group = groupOf(held, k);
+    const scaleBytes = group === 0 ? 0 : Math.ceil(k / group) * layout.blockRows * 4;
+    const scales = group === 0 ? 0 : this.map.take(sets.length * blocks * scaleBytes, 'weights');
     const hasBias = first.some((op) => op.bias !== undefined);
     const bias = hasBias ? this.map.take(sets.length * outputBytes, 'weights') : 0;
     const order = isInt8 ? 0 : this.runList(plan, k).order;
+    const groupOffsets = format === layout.formatInt4 ? this.offsetsOf(order, k, group) : 0;
     const loads = sets.map((ops, i): MatrixLoad => {
       let firstBlock = 0;
       const parts = ops.map((op) => {
@@ -257,7 +273,10 @@ class Lowering implements LoweringTools {
         blocks,
         bytes,
         address: address + i * bytes,
-        scales: isInt8 ? scales + i * outputBytes : 0,
+        scales: group === 0 ? 0 : scales + i * blocks * scaleBytes,
+        scaleBytes,
+        group,
+        groupOffsets,
         bias: hasBias ? bias + i * outputBytes : 0,
         order,
         parts,
@@ -319,8 +338,10 @@ class Lowering implements LoweringTools {
 
   private lowerEmbedding(op: EmbeddingOp): void {
     const out = this.define(op.out, op.width);
+    const held = heldEmbedding(this.program.numerics, this.options.dtype(op.weight));
+    // Blocks with scales are not read row by row.
     const shared = this.matrices.flatMap((matrix) =>
-      matrix.format === layout.formatInt8 ? [] : matrix.parts.map((part) => ({ matrix, part })),
+      matrix.format === formats[held] && matrix.group === 0 ? matrix.parts.map((part) => ({ matrix, part })) : [],
     );
     const head = shared.find(({ part }) => part.op.weight === op.weight);
     if (head !== undefined) {
@@ -332,8 +353,7 @@ class Lowering implements LoweringTools {
       return;
     }
     assert(this.instructions.length === 0, 'an embedding comes first');
-    const format = formats[heldTable(this.program.numerics, this.options.dtype(op.weight))];
-    this.tables.push({ op, format, ...out });
+    this.tables.push({ op, format: held, ...out });
     this.scaleInPlace(out, op);
   }
 
@@ -394,7 +414,8 @@ class Lowering implements LoweringTools {
     const { list, order } = this.runList(this.orders.of(ops[0]), k);
     this.emit(layout.opPack, this.packed, k, x.address, x.stride, order);
     const operands = [this.packed, k, matrix.address, format, list, 0, blocks, matrix.bias, grain];
-    this.emit(layout.opLinear, out.address, out.stride, ...operands);
+    const scaling = [0, matrix.scales, 0, matrix.scaleBytes, matrix.groupOffsets];
+    this.emit(layout.opLinear, out.address, out.stride, ...operands, ...scaling);
   }
 
   private lowerHeadLinear(op: HeadLinearOp): void {
@@ -461,6 +482,7 @@ class Lowering implements LoweringTools {
       cache,
       blockBytes,
       Number(op.latent !== undefined),
+      kvFormats[this.program.numerics.kv],
     );
     const out = this.define(op.out, op.heads * valueHeadDim(op));
     const { parts, group } = this.orders.overPositions(op, 1);
@@ -500,7 +522,14 @@ function groupLinears(ops: readonly Op[]): Map<LinearOp, readonly LinearOp[]> {
     if (first.kind !== 'linear' || sets.has(first)) continue;
     const set: LinearOp[] = [first];
     for (const op of ops.slice(at + 1)) {
-      if (op.kind === 'linear' && op.input === first.input && op.k === first.k && op.out !== op.input) set.push(op);
+      if (
+        op.kind === 'linear' &&
+        op.input === first.input &&
+        op.k === first.k &&
+        op.role === first.role &&
+        op.out !== op.input
+      )
+        set.push(op);
       if (op.out === first.input) break;
     }
     for (const op of set) sets.set(op, set);

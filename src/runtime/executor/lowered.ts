@@ -1,7 +1,7 @@
 // What lowering a program gives: instructions, and what to load where; and what lowering one op may use.
 
 import type { DType, EmbeddingOp, HeadLinearOp, LinearOp, RopeOp } from '../../model/index.ts';
-import type { Program, ProgramOrders, ReductionPlan } from '../../wafer/index.ts';
+import type { KvType, Program, ProgramOrders, ReductionPlan, WeightFormat } from '../../wafer/index.ts';
 import * as layout from '../wasm/layout.ts';
 import { roundUp } from './memory-map.ts';
 import type { MemoryUse } from './memory-map.ts';
@@ -27,8 +27,13 @@ export interface MatrixLoad {
   readonly blocks: number;
   readonly bytes: number;
   readonly address: number;
-  /** int8: one fp32 a row. */
+  /** Where the fp32 scales go, or 0; of each block so many bytes. */
   readonly scales: number;
+  readonly scaleBytes: number;
+  /** Elements of a row that share a scale, or 0. */
+  readonly group: number;
+  /** For each element in the order of the tree where the scales of its group lie in those of a block, or 0. */
+  readonly groupOffsets: number;
   /** Where the fp32 biases go, or 0. */
   readonly bias: number;
   /** Element order, where the format keeps the order of the tree. */
@@ -43,8 +48,8 @@ export interface MatrixLoad {
  */
 export interface TableLookup {
   readonly op: EmbeddingOp;
-  /** Format to which stored elements are rounded. */
-  readonly format: number;
+  /** Format in which rows are held. */
+  readonly format: WeightFormat;
   readonly address: number;
   readonly stride: number;
 }
@@ -70,6 +75,14 @@ export interface RunsLoad {
   readonly to: number;
   readonly list: number;
   readonly order: number;
+}
+
+/** For each element of the order at `order`, `length` of them, the offset of its group's scales in those of a block. */
+export interface GroupOffsets {
+  readonly order: number;
+  readonly length: number;
+  readonly group: number;
+  readonly address: number;
 }
 
 /** Runs of each part of a row (a norm's groups, the heads of a row of keys), with the addresses at which they start and end in a table. */
@@ -118,6 +131,7 @@ export interface Lowered {
   readonly tables: readonly TableLookup[];
   readonly vectors: readonly VectorLoad[];
   readonly runs: readonly RunsLoad[];
+  readonly groupOffsets: readonly GroupOffsets[];
   readonly partRuns: readonly PartRuns[];
   readonly ropes: readonly RopeLoad[];
   readonly addresses: Addresses;
@@ -153,7 +167,7 @@ export interface LoweringTools {
    * Room for matrices that differ only in their weights, one after another without a gap: each is several linear ops on
    * one input, as `sets` lists them.
    */
-  addMatrices(sets: readonly (readonly LinearOp[])[], format: number, plan: ReductionPlan): readonly MatrixLoad[];
+  addMatrices(sets: readonly (readonly LinearOp[])[], format: WeightFormat, plan: ReductionPlan): readonly MatrixLoad[];
 }
 
 /** Codes of the activations of gated units. */
@@ -162,14 +176,23 @@ export const activations = {
   'gelu-tanh': layout.activationGeluTanh,
   'clamped-silu': layout.activationClampedSilu,
 };
-export const formats = {
+export const formats: Readonly<Record<WeightFormat, number>> = {
   f32: layout.formatF32,
   bf16: layout.formatBf16,
   f16: layout.formatF16,
   int8: layout.formatInt8,
+  fp8: layout.formatFp8,
+  'int4-32': layout.formatInt4,
+  'int4-64': layout.formatInt4,
+  'int4-128': layout.formatInt4,
+};
+export const kvFormats: Readonly<Record<KvType, number>> = {
+  fp32: layout.cacheFp32,
+  fp16: layout.cacheFp16,
+  int8: layout.cacheInt8,
 };
 /** Bytes of an element of a format. */
-export const formatBytes = [4, 2, 2, 1];
+export const formatBytes = [4, 2, 2, 1, 1, 0.5];
 const floatWord = new Float32Array(1);
 export const floatBits = (x: number): number => {
   floatWord[0] = x;

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { kvWidth, randomWeights } from '../../model/index.ts';
 import type { WeightSource } from '../../model/index.ts';
 import { interpret, tinyMixtures, tinyProgram, tinyShape } from '../../wafer/index.ts';
-import type { Program, TinyShape } from '../../wafer/index.ts';
+import type { Numerics, Program, TinyShape, WeightFormat } from '../../wafer/index.ts';
 import type { BatchItem, Executor } from './executor.ts';
 import { createProgramExecutor, estimateExecutorMemory } from './program.node.ts';
 
@@ -46,6 +46,20 @@ function expectSame(found: Float32Array | undefined, expected: Float32Array): vo
 }
 
 describe('program executor equals the interpreter', () => {
+  const formats: readonly (WeightFormat | Partial<Numerics>)[] = [
+    'f32',
+    'bf16',
+    'f16',
+    'int8',
+    'fp8',
+    { weights: 'int4-32', kv: 'fp16' },
+    {
+      weights: 'fp8',
+      classes: { embedding: 'int8', attention: 'int4-32', mlp: 'int8', expert: 'int4-64', head: 'f16' },
+      kv: 'int8',
+    },
+    { weights: 'int8', classes: { embedding: 'int4-32', attention: 'f16', head: 'int4-32', mlp: 'bf16' } },
+  ];
   const shapes: TinyShape[] = [
     { hidden: 25, heads: 5, kvHeads: 1, headDim: 10, ffn: 33 },
     { arch: 'qwen2', tied: true, hidden: 16, heads: 2, kvHeads: 2, headDim: 20, ffn: 64, vocab: 50 },
@@ -72,8 +86,8 @@ describe('program executor equals the interpreter', () => {
     { arch: 'gemma2', tied: true, slidingWindow: 5, headDim: 10 },
   ];
   for (const tiny of shapes) {
-    for (const type of ['f32', 'bf16', 'f16', 'int8'] as const) {
-      it(`${JSON.stringify(tiny)} in ${type}: token by token, and as one prompt`, async () => {
+    for (const type of formats) {
+      it(`${JSON.stringify(tiny)} in ${JSON.stringify(type)}: token by token, and as one prompt`, async () => {
         const shape = tinyShape(tiny);
         const program = tinyProgram(shape, mesh, type);
         // A stored type that the program does not hold is rounded on the way in.
@@ -216,7 +230,7 @@ describe('program executor', () => {
     expect(await refusal({ kvTokens: 0 })).toBe('EXECUTOR_OPTION_INVALID');
     expect(await refusal({ kvTokens: 2 ** 29 })).toBe('EXECUTOR_MEMORY');
     expect(await refusal({ maxStepTokens: 1.5 })).toBe('EXECUTOR_OPTION_INVALID');
-    expect(await refusal({ program: { ...program, numerics: { ...program.numerics, kv: 'fp16' } } })).toBe(
+    expect(await refusal({ program: { ...program, numerics: { ...program.numerics, activations: 'fp16' } } })).toBe(
       'PROGRAM_NUMERICS_UNSUPPORTED',
     );
     expect(await refusal({ program: { ...program, graph: { ...program.graph, unsupported: ['moe'] } } })).toBe(

@@ -94,6 +94,16 @@ export function toBf16(x: f32): u32 {
   return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
 }
 
+/** Nearest OCP FP8 e4m3, ties to even; magnitudes beyond 448 become 448. */
+export function toE4m3(x: f32): u32 {
+  const bits = reinterpret<u32>(x);
+  const sign = (bits >> 24) & 0x80;
+  const magnitude = bits & 0x7fffffff;
+  // Below 2^-6 a value is a multiple of 2^-9, which is what adding 2^14 rounds to.
+  if (magnitude < 0x3c800000) return sign | (reinterpret<u32>(reinterpret<f32>(magnitude) + <f32>16384) - 0x46800000);
+  return sign | min<u32>(0x7e, (magnitude - 0x3c000000 + 0x7ffff + ((magnitude >> 20) & 1)) >> 20);
+}
+
 /** Nearest IEEE half, ties to even; magnitudes from 65520 up become infinite. */
 export function toF16(x: f32): u32 {
   const bits = reinterpret<u32>(x);

@@ -1,9 +1,10 @@
 // Attention over the paged cache. A cache block holds 16 tokens of one layer: for each KV head the keys as
 // [headDim][16], so that lanes are positions, and the values as [16][headDim padded to 4], so that lanes are
 // elements. Sums over positions follow the tree over the visible positions.
-import { add, exp4, mul } from './arithmetic.as';
+import { add, exp4, fromF16, mul, toF16 } from './arithmetic.as';
 import { softcapRow } from './elementwise.as';
-import { blockTokens, runBytes, runDescending, runLevelMask } from './layout';
+import { blockTokens, cacheFp16, cacheFp32, cacheInt8, runBytes, runDescending, runLevelMask } from './layout';
+import { largest, quantize4, rowInverse, rowScale } from './linear-int8.as';
 
 // @ts-ignore: decorator
 @inline
@@ -18,10 +19,22 @@ function blockOf(table: usize, position: i32, cache: usize, blockBytes: usize): 
   return cache + load<usize>(table + ((position >> 4) << 2)) * blockBytes;
 }
 
-/** Put one token's keys and values into the cache, or its keys alone. */
+/** Largest finite IEEE half. */
+const largestHalf: f32 = 65504;
+
+/** An element as the cache keeps it; `inverse` and `scale` are those of its head, for int8. */
+// @ts-ignore: decorator
+@inline
+function kept(x: f32, type: i32, inverse: f32, scale: f32): f32 {
+  if (type == cacheFp32) return x;
+  if (type == cacheFp16) return fromF16(toF16(max(-largestHalf, min(largestHalf, x))));
+  return <f32>i32x4.extract_lane(quantize4(f32x4.splat(x), f32x4.splat(inverse)), 0) * scale;
+}
+
+/** Put one token's keys and values into the cache, or its keys alone. What is kept is widened again: the executor has room. */
 export function cacheRow(
   k: usize, v: usize, kvHeads: i32, headDim: usize, cache: usize, blockBytes: usize, table: usize, position: i32,
-  keysOnly: bool,
+  keysOnly: bool, type: i32,
 ): void {
   const block = blockOf(table, position, cache, blockBytes);
   const slot = <usize>(position & (blockTokens - 1));
@@ -29,11 +42,15 @@ export function cacheRow(
   let key = block + (slot << 2);
   let value = block + <usize>kvHeads * (headDim << 6) + slot * valueBytes;
   for (let h = 0; h < kvHeads; h++) {
-    for (let d: usize = 0; d < headDim; d++) store<f32>(key + (d << 6), load<f32>(k + (d << 2)));
+    let most: f32 = type == cacheInt8 ? largest(k, headDim) : 0;
+    let inverse = rowInverse(most), scale = rowScale(most);
+    for (let d: usize = 0; d < headDim; d++) store<f32>(key + (d << 6), kept(load<f32>(k + (d << 2)), type, inverse, scale));
     k += headDim << 2;
     key += headDim << 6;
     if (keysOnly) continue;
-    memory.copy(value, v, headDim << 2);
+    most = type == cacheInt8 ? largest(v, headDim) : 0;
+    inverse = rowInverse(most), scale = rowScale(most);
+    for (let d: usize = 0; d < headDim; d++) store<f32>(value + (d << 2), kept(load<f32>(v + (d << 2)), type, inverse, scale));
     for (let d = headDim << 2; d < valueBytes; d += 4) store<f32>(value + d, 0);
     v += headDim << 2;
     value += valueBytes << 4;

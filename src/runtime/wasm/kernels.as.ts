@@ -16,6 +16,7 @@ import { linear, packRows } from './linear.as';
 import { makeRuns } from './runs.as';
 
 export { convert, packBlock, packBlockInt8 } from './pack.as';
+export { packBlockFp8, packBlockInt4, unpackScaled, vectorTimesScaled } from './linear-scaled.as';
 export { makeRuns } from './runs.as';
 // Exported so that each stays a function of its own: the engine optimizes whole functions, from one call to the
 // next, and what is inlined into a pass would be optimized a pass too late.
@@ -24,7 +25,7 @@ export { addRows, embed, glu, rmsNorm, rope, scaleRow, softcapRow } from './elem
 export { groupRows, mixRow, route } from './experts.as';
 export { linearInt8, quantizeRows } from './linear-int8.as';
 export { linear, packRows } from './linear.as';
-import { clampedSilu4, exp4, geluTanh4, silu4, tanh4, toBf16, toF16 } from './arithmetic.as';
+import { clampedSilu4, exp4, geluTanh4, silu4, tanh4, toBf16, toE4m3, toF16 } from './arithmetic.as';
 
 /** Polls of a shared word before a thread goes to sleep: some tens of microseconds, several barriers long. */
 const spins: i32 = 20_000;
@@ -117,7 +118,7 @@ function run(at: usize, rows: i32): void {
         linear(
           int(at, 6), word(at, 5), word(at, 3), rows, word(at, 4), word(at, 7) + runListHeader, load<usize>(word(at, 7)), from,
           min(from + grain, blocks),
-          out, stride, word(at, 10), scratch, scratch + load<usize>(ctlPanelOffset),
+          out, stride, word(at, 10), scratch, scratch + load<usize>(ctlPanelOffset), word(at, 13), word(at, 15), word(at, 16),
         );
       break;
     }
@@ -214,6 +215,7 @@ function runGroups(op: i32, at: usize): void {
         linear(
           int(at, 6), weights, input + first * (word(at, 4) << 2), count, word(at, 4), word(at, 7) + runListHeader,
           load<usize>(word(at, 7)), from, to, out + first * width, width, bias, scratch, scratch + load<usize>(ctlPanelOffset),
+          word(at, 13) + word(group, 0) * word(at, 14), word(at, 15), word(at, 16),
         );
         break;
       default:
@@ -246,7 +248,7 @@ function runRow(op: i32, at: usize, row: usize, out: usize): void {
     case opCache:
       cacheRow(
         out, input, int(at, 5), word(at, 6), word(at, 7), word(at, 8), word(load<usize>(ctlRowTable), row),
-        int(load<usize>(ctlRowPosition), row), int(at, 9) != 0,
+        int(load<usize>(ctlRowPosition), row), int(at, 9) != 0, int(at, 10),
       );
       break;
     case opGlu:
@@ -365,6 +367,9 @@ export function clampedSiluOf(gate: f32, up: f32): f32 {
 }
 export function bf16Of(x: f32): u32 {
   return toBf16(x);
+}
+export function e4m3Of(x: f32): u32 {
+  return toE4m3(x);
 }
 export function f16Of(x: f32): u32 {
   return toF16(x);

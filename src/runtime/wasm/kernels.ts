@@ -9,6 +9,16 @@ export interface Kernels {
   convert(out: number, format: number, input: number, stored: number, count: number): number;
   packBlock(out: number, format: number, input: number, rows: number, k: number, order: number): void;
   packBlockInt8(out: number, scales: number, input: number, rows: number, k: number): void;
+  packBlockFp8(out: number, scales: number, input: number, rows: number, k: number, order: number): void;
+  packBlockInt4(
+    out: number,
+    scales: number,
+    input: number,
+    rows: number,
+    k: number,
+    order: number,
+    group: number,
+  ): void;
   expOf(x: number): number;
   siluOf(x: number): number;
   geluTanhOf(x: number): number;
@@ -16,6 +26,7 @@ export interface Kernels {
   clampedSiluOf(gate: number, up: number): number;
   bf16Of(x: number): number;
   f16Of(x: number): number;
+  e4m3Of(x: number): number;
 }
 
 /** A 64 KiB page, the unit of WebAssembly memory. */

@@ -78,6 +78,13 @@ export const formatF32 = 0;
 export const formatBf16 = 1;
 export const formatF16 = 2;
 export const formatInt8 = 3;
+export const formatFp8 = 4;
+export const formatInt4 = 5;
+
+// Types of cached keys and values.
+export const cacheFp32 = 0;
+export const cacheFp16 = 1;
+export const cacheInt8 = 2;
 
 // Activations of a gated linear unit.
 export const activationSilu = 0;
@@ -94,13 +101,13 @@ export const opNorm = 2;
 export const opPack = 3;
 /** out, pairs, in, stride, k, row scales */
 export const opQuantize = 4;
-/** out, stride, in (packed), k, weights, format, run list, unused, blocks, bias or 0, grain */
+/** out, stride, in (packed), k, weights, format, run list, unused, blocks, bias or 0, grain, unused, scales or 0, unused, bytes of a block's scales, table of an element's group or 0 */
 export const opLinear = 5;
 /** out, stride, in (quantized), pairs, weights, weight scales, row scales, unused, blocks, bias or 0, grain */
 export const opLinearInt8 = 6;
 /** out, stride, in, stride, heads, headDim, table, first element and width of the part to turn, whether pairs are neighbours */
 export const opRope = 7;
-/** k, stride, v, stride, kvHeads, headDim, cache of the layer, bytes a block, whether k alone is cached */
+/** k, stride, v, stride, kvHeads, headDim, cache of the layer, bytes a block, whether k alone is cached, type of what is kept */
 export const opCache = 8;
 /** out, stride, q, stride, heads, kvHeads, headDim, cache of the layer, bytes a block, scale (fp32 bits), window or 0, parts, group, bounds of the KV heads' runs (kvHeads + 1 addresses), soft cap (fp32 bits, 0 for none), 1 / soft cap, sinks or 0, elements of a value that are the first of its key or 0 */
 export const opAttend = 9;
@@ -129,7 +136,7 @@ export const opSpread = 18;
 export const opPackGroups = 19;
 /** As opQuantize, group by group. */
 export const opQuantizeGroups = 20;
-/** As opLinear, group by group; word 8: bytes from one expert's weights to the next */
+/** As opLinear, group by group; word 8: bytes from one expert's weights to the next; word 14: of its scales */
 export const opLinearGroups = 21;
 /** As opLinearInt8, group by group; word 8: bytes from one expert's weights to the next */
 export const opLinearInt8Groups = 22;

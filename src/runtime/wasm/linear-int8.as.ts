@@ -129,7 +129,7 @@ export function rowInverse(most: f32): f32 {
   return most >= smallestScaled ? 127 / most : 0;
 }
 /** 2^-100. */
-const smallestScaled: f32 = 7.888609052210118e-31;
+export const smallestScaled: f32 = 7.888609052210118e-31;
 
 /** x * inverse to the nearest integer, ties to even, within -127 .. 127, as int32. */
 // @ts-ignore: decorator

@@ -3,7 +3,8 @@
 // Per tile the partial sums start at the first product; the chain they are added to starts at +0, so the
 // result is that of a partial sum started at +0, zeros' signs included.
 import { add, mul } from './arithmetic.as';
-import { blockRows, formatBf16, formatF32, runBytes, runLevelMask, tokenPair } from './layout';
+import { blockRows, formatBf16, formatF16, formatF32, runBytes, runLevelMask, tokenPair } from './layout';
+import { unpackScaled, vectorTimesScaled } from './linear-scaled.as';
 
 /** Of 8 interleaved bf16: the first four rows, the last four rows. */
 // @ts-ignore: decorator
@@ -70,7 +71,7 @@ function rows3<F>(b: v128, w: usize): v128 {
 /** Fold four vectors of chains: into the first level at `acc`, and from there into as many more as `level` says. */
 // @ts-ignore: decorator
 @inline
-function fold(acc: usize, level: i32, c0: v128, c1: v128, c2: v128, c3: v128): void {
+export function fold(acc: usize, level: i32, c0: v128, c1: v128, c2: v128, c3: v128): void {
   v128.store(acc, add(v128.load(acc), c0));
   v128.store(acc, add(v128.load(acc, 16), c1), 16);
   v128.store(acc, add(v128.load(acc, 32), c2), 32);
@@ -97,7 +98,7 @@ function foldOn(acc: usize, level: i32): void {
 /** Zero the three levels. */
 // @ts-ignore: decorator
 @inline
-function clear(acc: usize): void {
+export function clear(acc: usize): void {
   const zero = f32x4.splat(0);
   for (let end = acc + 192; acc < end; acc += 64) {
     v128.store(acc, zero);
@@ -230,11 +231,13 @@ function pairTimesPanel(panel: usize, x: usize, runs: usize, runsEnd: usize, acc
 function pairsTimesBlocks(
   format: i32, weights: usize, xs: usize, tokens: i32, k: usize, runs: usize, runsEnd: usize,
   from: i32, to: i32, out: usize, stride: usize, bias: usize, acc: usize, panel: usize,
+  scales: usize, scaleBytes: usize, offsets: usize,
 ): void {
   for (let block = from; block < to; block++) {
     if (format == formatF32) unpackBlock<f32>(weights + <usize>block * k * step<f32>(), k, panel);
     else if (format == formatBf16) unpackBlock<u16>(weights + <usize>block * k * step<u16>(), k, panel);
-    else unpackBlock<i16>(weights + <usize>block * k * step<i16>(), k, panel);
+    else if (format == formatF16) unpackBlock<i16>(weights + <usize>block * k * step<i16>(), k, panel);
+    else unpackScaled(format, weights, block, k, panel, scales, scaleBytes, offsets);
     for (let half: usize = 0; half < 2; half++) {
       const offset = <usize>block * 64 + half * 32;
       let b0 = f32x4.splat(0), b1 = b0;
@@ -253,16 +256,23 @@ function pairsTimesBlocks(
   }
 }
 
-/** `tokens` packed tokens times the row blocks [from, to); see `opPack` for the layout of `xs`. */
+/**
+ * `tokens` packed tokens times the row blocks [from, to); see `opPack` for the layout of `xs`, and linear-scaled.as.ts for
+ * scales.
+ */
 export function linear(
   format: i32, weights: usize, xs: usize, tokens: i32, k: usize, runs: usize, runsEnd: usize,
   from: i32, to: i32, out: usize, stride: usize, bias: usize, acc: usize, panel: usize,
+  scales: usize, scaleBytes: usize, offsets: usize,
 ): void {
   if (tokens > 1) {
-    pairsTimesBlocks(format, weights, xs, tokens, k, runs, runsEnd, from, to, out, stride, bias, acc, panel);
+    pairsTimesBlocks(
+      format, weights, xs, tokens, k, runs, runsEnd, from, to, out, stride, bias, acc, panel, scales, scaleBytes, offsets,
+    );
   } else if (format == formatF32) vectorTimesBlocks<f32>(weights, xs, k, runs, runsEnd, from, to, out, bias, acc);
   else if (format == formatBf16) vectorTimesBlocks<u16>(weights, xs, k, runs, runsEnd, from, to, out, bias, acc);
-  else vectorTimesBlocks<i16>(weights, xs, k, runs, runsEnd, from, to, out, bias, acc);
+  else if (format == formatF16) vectorTimesBlocks<i16>(weights, xs, k, runs, runsEnd, from, to, out, bias, acc);
+  else vectorTimesScaled(format, weights, xs, k, runs, runsEnd, from, to, out, bias, acc, scales, scaleBytes, offsets);
 }
 
 /**

@@ -67,10 +67,10 @@ export function stageEnergies(program: Program, wafer: Wafer, heat: HeatFacts, c
     let found = known.get(key);
     if (found === undefined) {
       const sections = [part.prologue, ...part.layers, part.epilogue];
-      const context = kernelContext(region, 1, cached, numerics.activations);
+      const context = kernelContext(region, 1, cached, numerics);
       const work = sumOfWork(sections.map((ops) => [sectionWork(ops, 'y', context), 1] as const));
       const cycles = sections.reduce((sum, ops) => {
-        const cost = createSectionCost(ops, region, numerics.activations, wafer, stage.detours);
+        const cost = createSectionCost(ops, region, numerics, wafer, stage.detours);
         return sum + total(cost.step([{ tokens: 1, cached }]));
       }, 0);
       found = { energy: workEnergy(work, wafer, heat), cycles };

@@ -37,7 +37,7 @@ export function createPlacementCost(
     if (shapes === undefined) known.set(ops, (shapes = new Map()));
     const key = mesh.width * wafer.fabricHeight * 2 + mesh.height;
     let cost = shapes.get(key);
-    if (cost === undefined) shapes.set(key, (cost = createSectionCost(ops, mesh, type, wafer)));
+    if (cost === undefined) shapes.set(key, (cost = createSectionCost(ops, mesh, numerics, wafer)));
     return cost;
   };
   return {

@@ -13,7 +13,7 @@ import {
   positionsOnPe,
   sectionPhases,
 } from '../../wafer/index.ts';
-import type { KernelContext, VectorType } from '../../wafer/index.ts';
+import type { KernelContext, Numerics, VectorType } from '../../wafer/index.ts';
 import { emptyBreakdown, priceAll, total } from './price.ts';
 import type { Breakdown } from './price.ts';
 
@@ -36,10 +36,12 @@ export function kernelContext(
   mesh: MeshShape,
   tokens: number,
   cached: number,
-  type: VectorType,
+  numerics: Numerics,
   detours: Detours = { x: 0, y: 0 },
 ): KernelContext {
-  const context = { width: mesh.width, height: mesh.height, tokens, cached, type, group: groupSize, expVectors };
+  const { width, height } = mesh;
+  const type = numerics.activations;
+  const context = { width, height, tokens, cached, type, numerics, group: groupSize, expVectors };
   const hops = Math.max(detours.x, detours.y);
   if (hops === 0) return context;
   return {
@@ -75,7 +77,7 @@ export interface SectionCost {
 export function createSectionCost(
   ops: readonly Op[],
   mesh: MeshShape,
-  type: VectorType,
+  numerics: Numerics,
   wafer: Wafer,
   detours?: Detours,
 ): SectionCost {
@@ -90,7 +92,7 @@ export function createSectionCost(
   const rows = first === undefined ? 1 : across(axes.get(first) ?? 'y', mesh);
 
   const priced = (tokens: number, cached: number, wanted: (op: Op) => boolean): Breakdown =>
-    priceAll(sectionPhases(ops, 'y', kernelContext(mesh, tokens, cached, type, detours), wanted), wafer);
+    priceAll(sectionPhases(ops, 'y', kernelContext(mesh, tokens, cached, numerics, detours), wanted), wafer);
 
   return {
     step(items) {
@@ -111,11 +113,14 @@ export function createSectionCost(
   };
 }
 
-/** One decoder layer of a graph on a mesh, for comparison with measurements of a layer. */
+/** One decoder layer of a graph on a mesh, all in one type, for comparison with measurements of a layer. */
 export const layerCycles = (
   ops: readonly Op[],
   mesh: MeshShape,
   type: VectorType,
   wafer: Wafer,
   item: StepItem,
-): Cycles => total(createSectionCost(ops, mesh, type, wafer).step([item]));
+): Cycles => {
+  const numerics = { weights: type === 'fp16' ? 'f16' : 'f32', activations: type, kv: type } as const;
+  return total(createSectionCost(ops, mesh, numerics, wafer).step([item]));
+};

@@ -233,8 +233,7 @@ function stageKinds(program: Program, wafer: Wafer): { kinds: readonly StageKind
   const costOf = (ops: readonly Op[], { region, detours }: Stage): SectionCost => {
     const key = [region.width, region.height, detours?.x, detours?.y, sizesOf(ops)].join();
     let cost = costs.get(key);
-    if (cost === undefined)
-      costs.set(key, (cost = createSectionCost(ops, region, numerics.activations, wafer, detours)));
+    if (cost === undefined) costs.set(key, (cost = createSectionCost(ops, region, numerics, wafer, detours)));
     return cost;
   };
   const places = new Map<string, number>();

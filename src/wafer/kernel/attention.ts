@@ -1,9 +1,10 @@
 import type { AttentionOp } from '../../model/index.ts';
 import { phase, waveletsOf } from '../phase.ts';
-import type { Phase } from '../phase.ts';
+import type { Phase, VectorWork } from '../phase.ts';
 import { across, allReduceOf, along } from './kernel.ts';
 import type { Kernel, KernelContext } from './kernel.ts';
 import type { Axis } from '../reduction.ts';
+import { unpackCacheWork } from '../unpack.ts';
 import { softcapPhase } from './softcap.ts';
 
 /**
@@ -25,6 +26,9 @@ export const attention: Kernel<AttentionOp> = {
     const headParts = Math.max(1, Math.min(channels, Math.ceil(op.headDim / tiles.key)));
     const sums = tokens * tiles.lanes;
     const scores = sums * positions;
+    // Latent values are the keys, which are widened already.
+    const widen = (columns: number, length: number): VectorWork[] =>
+      unpackCacheWork(context.numerics?.kv ?? type, type, columns, length);
     const overRows = (values: number): readonly Phase[] => allReduceOf(rows, values, axis === 'x' ? 'y' : 'x', context);
     return [
       ...(op.latent === undefined ? [tiles.cached, tiles.cached] : [tiles.cached]).map((tile) =>
@@ -36,8 +40,12 @@ export const attention: Kernel<AttentionOp> = {
           vectors: [{ count: 1, length: 0, type }],
         }),
       ),
+      ...quantizing(op, tiles, headParts, axis, context),
       phase('scores', {
-        vectors: [{ count: sums * tiles.key, length: positions, type, looped: true }],
+        vectors: [
+          ...widen(tiles.cached, positions),
+          { count: sums * tiles.key, length: positions, type, looped: true },
+        ],
       }),
       ...allReduceOf(headParts, scores, axis, context),
       ...(op.softcap === undefined ? [] : [softcapPhase(scores, context)]),
@@ -53,13 +61,31 @@ export const attention: Kernel<AttentionOp> = {
       }),
       ...overRows(sums),
       phase('weighted values', {
-        vectors: [{ count: sums * positions, length: tiles.value, type, looped: true }],
+        vectors: [
+          ...(op.latent === undefined ? widen(positions, tiles.cached) : []),
+          { count: sums * positions, length: tiles.value, type, looped: true },
+        ],
       }),
       ...overRows(sums * tiles.value),
       phase('normalize', { steps: sums, divisions: sums, vectors: [{ count: sums, length: tiles.value, type }] }),
     ];
   },
 };
+
+/** What an int8 cache takes of new keys and values: the largest of each head, its scale, and the steps of every value. */
+function quantizing(op: AttentionOp, tiles: Tiles, headParts: number, axis: Axis, context: KernelContext): Phase[] {
+  if (context.numerics?.kv !== 'int8') return [];
+  const { tokens, type } = context;
+  const parts = (op.latent === undefined ? 2 : 1) * tokens;
+  const scales = parts * Math.ceil(tiles.cached / tiles.key);
+  const length = parts * tiles.cached;
+  return [
+    phase('largest', { vectors: [{ count: 1, length, type }] }),
+    ...allReduceOf(headParts, scales, axis, context),
+    // One over the scale; product, rounding, and two to a word.
+    phase('quantize', { divisions: scales, vectors: [{ count: 3, length, type }] }),
+  ];
+}
 
 /**
  * Positions that a PE attends to when `tokens` new ones follow on `cached`, all that its cost depends on of either.

@@ -2,6 +2,7 @@ import type { Op } from '../../model/index.ts';
 import { allReduce } from '../collective/all-reduce.ts';
 import type { LineShape } from '../collective/collective.ts';
 import type { Phase, VectorType } from '../phase.ts';
+import type { Numerics } from '../program.ts';
 import type { Axis } from '../reduction.ts';
 
 /** Where and on what a kernel runs. */
@@ -13,6 +14,8 @@ export interface KernelContext {
   /** Tokens of this sequence already in the KV cache. */
   readonly cached: number;
   readonly type: VectorType;
+  /** How weights and cached values lie; absent: as they are multiplied. */
+  readonly numerics?: Numerics;
   /** PEs per group of the two-level reduce, for a line of that many PEs along an axis. */
   readonly group: (parts: number, axis: Axis) => number;
   /** Vector instructions of one exponential, its clamps included; `expVectors` of them as kernels are lowered. */

@@ -1,9 +1,11 @@
 import type { LinearOp } from '../../model/index.ts';
+import { heldMatrix } from '../held-weights.ts';
 import { phase } from '../phase.ts';
-import type { Phase } from '../phase.ts';
+import type { Phase, VectorWork } from '../phase.ts';
 import { across, allReduceOf, along } from './kernel.ts';
 import type { Kernel, KernelContext } from './kernel.ts';
 import type { Axis } from '../reduction.ts';
+import { unpackWork } from '../unpack.ts';
 
 /**
  * MeshGEMV (WaferLLM, section 5): each PE multiplies its tile of the matrix with its piece of the vector,
@@ -12,16 +14,29 @@ import type { Axis } from '../reduction.ts';
  * or over tokens, whichever starts fewer of them.
  */
 export const linear: Kernel<LinearOp> = {
-  phases: (op, axis, context) => matrix(op.k, [op.n], op.bias !== undefined, axis, context),
+  phases: (op, axis, context) => matrix(op.k, [op.n], op.bias !== undefined, axis, context, op.role),
 };
 
-/** Matrices that share their input run as one, [k, sum of n]; every matrix is tiled by itself. */
+/** Instructions that widen the columns of a PE's tile of a matrix of a class, where its format needs it. */
+export const widened = (
+  role: LinearOp['role'],
+  columns: number,
+  length: number,
+  { numerics, type }: KernelContext,
+): VectorWork[] =>
+  numerics === undefined || role === 'router' ? [] : unpackWork(heldMatrix(numerics, role), type, columns, length);
+
+/**
+ * Matrices that share their input run as one, [k, sum of n]; every matrix is tiled by itself.
+ * @param role by default one that is kept in 16 bits
+ */
 export function matrix(
   k: number,
   outputs: readonly number[],
   bias: boolean,
   axis: Axis,
   context: KernelContext,
+  role: LinearOp['role'] = 'router',
 ): Phase[] {
   const { tokens, type } = context;
   const parts = along(axis, context);
@@ -31,7 +46,12 @@ export function matrix(
   const overTokens = { count: kTile * nTile, length: tokens, type, looped: true };
   const values = tokens * nTile;
   return [
-    phase('multiply', { vectors: [overTokens.count < overOutputs.count ? overTokens : overOutputs] }),
+    phase('multiply', {
+      vectors: [
+        ...widened(role, kTile, nTile, context),
+        overTokens.count < overOutputs.count ? overTokens : overOutputs,
+      ],
+    }),
     ...allReduceOf(parts, values, axis, context),
     ...(bias ? [phase('bias', { vectors: [{ count: 1, length: values, type }] })] : []),
   ];

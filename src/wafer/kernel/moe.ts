@@ -5,7 +5,7 @@ import type { Axis } from '../reduction.ts';
 import { glu } from './glu.ts';
 import { across, allReduceOf, along } from './kernel.ts';
 import type { Kernel, KernelContext } from './kernel.ts';
-import { matrix } from './linear.ts';
+import { matrix, widened } from './linear.ts';
 import { topK } from './top-k.ts';
 
 /**
@@ -24,7 +24,7 @@ export const moe: Kernel<MoeOp> = {
     const token = [
       ...matrix(width, [experts], op.routing.bias === 'logits', axis, one),
       ...choose(op, other, one),
-      ...matrix(width, outputs, expertBias, axis, one),
+      ...matrix(width, outputs, expertBias, axis, one, 'expert'),
       ...glu.phases({ ...unit, width: activeExperts * expertFfn }, other, one),
       ...down(op, other, one),
     ];
@@ -57,7 +57,12 @@ function down(op: MoeOp, axis: Axis, context: KernelContext): Phase[] {
   const length = Math.ceil(width / across(axis, context));
   const weighted = activeExperts + (expertBias ? activeExperts : 0);
   return [
-    phase('multiply', { vectors: [{ count: activeExperts * kTile, length, type, looped: true }] }),
+    phase('multiply', {
+      vectors: [
+        ...widened('expert', activeExperts * kTile, length, context),
+        { count: activeExperts * kTile, length, type, looped: true },
+      ],
+    }),
     ...allReduceOf(along(axis, context), activeExperts * length, axis, context),
     phase('weighted sum', { vectors: [{ count: weighted, length, type }] }),
   ];

@@ -138,7 +138,12 @@ export const tinyMixtures: readonly TinyShape[] = [
 export type TinyStages = readonly (TinyMesh & { readonly layers: number })[];
 
 /** A program on one mesh, or on several regions one after another; what the memory plan says, executors do not look at. */
-export function tinyProgram(shape: LlmShape, mesh: TinyMesh | TinyStages, weights: Numerics['weights']): Program {
+export function tinyProgram(
+  shape: LlmShape,
+  mesh: TinyMesh | TinyStages,
+  held: Numerics['weights'] | Partial<Numerics>,
+): Program {
+  const numerics = typeof held === 'string' ? { weights: held } : held;
   const stages: TinyStages = 'width' in mesh ? [{ ...mesh, layers: shape.layers }] : mesh;
   const memory = { capacity: 0, system: 0, code: 0, weights: 0, padding: 0, activations: 0, kv: 0, kvPerToken: 0 };
   let layer = 0;
@@ -148,7 +153,7 @@ export function tinyProgram(shape: LlmShape, mesh: TinyMesh | TinyStages, weight
     target: 'wse-3',
     model: 'tiny',
     graph: graphOf(shape),
-    numerics: { weights, activations: 'fp32', kv: 'fp32' },
+    numerics: { weights: 'bf16', activations: 'fp32', kv: 'fp32', ...numerics },
     prefillChunk: 1,
     stages: stages.map(({ width, height, groups, layers }, i) => ({
       wafer: 0,
