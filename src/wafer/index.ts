@@ -11,6 +11,7 @@ export * from './program-file.ts';
 export * from './arithmetic.ts';
 export * from './weight-formats.ts';
 export * from './unpack.ts';
+export * from './numerics-text.ts';
 export {
   heldEmbedding,
   heldMatrix,

@@ -56,6 +56,13 @@ function problemsOf(json: unknown): readonly string[] {
 describe('a program as JSON', () => {
   it('comes back as it was', () => expect(parse(JSON.parse(JSON.stringify(programFile(program))))).toEqual(program));
 
+  it('says how each class of weights is held', () => {
+    const numerics = { weights: 'int8', classes: { head: 'bf16', attention: 'fp8' }, activations: 'fp32', kv: 'fp16' };
+    expect(parse({ ...copy(), numerics }).numerics).toEqual(numerics);
+    expect(problemsOf({ ...copy(), numerics: { ...numerics, classes: { heads: 'bf16' } } })).toHaveLength(1);
+    expect(problemsOf({ ...copy(), numerics: { ...numerics, classes: { head: 'int5' } } })).toHaveLength(1);
+  });
+
   it('never crashes on anything else', () =>
     fc.assert(
       fc.property(fc.jsonValue(), (json) => {

@@ -2,6 +2,7 @@ import { Argument, Option } from 'commander';
 
 import { fail } from '../../core/index.ts';
 import { passes } from '../../compiler/index.ts';
+import type { KvType, WeightChoice } from '../../wafer/index.ts';
 import { openModel, placeModel } from '../place.ts';
 import { repairedWafer, type RepairedWafer } from '../repaired-wafer.ts';
 import {
@@ -16,7 +17,7 @@ import {
 } from './command.ts';
 import { readDefectMap } from './defect-map-file.ts';
 import { writePicture } from './picture-file.ts';
-import { contextOption, waferOption } from './placement-options.ts';
+import { contextOption, kvOption, waferOption, weightsOption } from './placement-options.ts';
 import { drawPlacement } from './report/placement-picture.ts';
 import { renderPlacement } from './report/placement-text.ts';
 import { reportPlacement } from './report/placement.ts';
@@ -28,8 +29,9 @@ interface CompileOptions {
   readonly promptTokens?: number;
   readonly wafers?: number;
   readonly mesh?: { readonly width: number; readonly height: number };
-  readonly weights?: 'bf16' | 'f16' | 'int8' | 'f32';
+  readonly weights?: WeightChoice;
   readonly activations?: 'fp16' | 'fp32';
+  readonly kv?: KvType;
   readonly clock?: number;
   readonly objective?: 'wafers' | 'latency' | 'throughput';
   readonly maxLatency?: number;
@@ -64,22 +66,16 @@ export const compileCommand: CliCommand<CompileOptions> = {
       .addOption(
         meshOption('--mesh <WxH>', 'PEs of the regions that hold layers (default: what the objective likes best)'),
       )
-      .addOption(
-        choiceOption(
-          '--weights <type>',
-          'element type of weights',
-          ['bf16', 'f16', 'int8', 'f32'],
-          '(default: f16; for a folder as stored)',
-        ),
-      )
+      .addOption(weightsOption())
       .addOption(
         choiceOption(
           '--activations <type>',
-          'element type of activations and KV cache',
+          'element type of activations, and of the KV cache unless --kv says otherwise',
           ['fp16', 'fp32'],
           '(default: fp16; for a folder fp32, as executed)',
         ),
       )
+      .addOption(kvOption())
       .addOption(
         numberOption('--clock <GHz>', 'fabric clock in GHz (default: of the wafer)', {
           min: 0,
@@ -146,7 +142,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
     const model = openModel(reference);
     try {
       if (model.compiled !== undefined) refuseCompiled(reference);
-      const { weights, activations, context: kvTokens, objective, dumpAfter } = options;
+      const { weights, activations, kv, context: kvTokens, objective, dumpAfter } = options;
       const maxLatency = options.maxLatency === undefined ? undefined : options.maxLatency / 1e3;
       const repaired = repairOf(options);
       let dump: unknown;
@@ -154,8 +150,9 @@ export const compileCommand: CliCommand<CompileOptions> = {
         wafer: options.wafer,
         kvTokens,
         numerics: {
-          ...(weights === undefined ? {} : { weights }),
+          ...weights,
           ...(activations === undefined ? {} : { activations, kv: activations }),
+          ...(kv === undefined ? {} : { kv }),
         },
         ...(options.wafers === undefined ? {} : { maxWafers: options.wafers }),
         ...(options.mesh === undefined ? {} : { mesh: options.mesh }),

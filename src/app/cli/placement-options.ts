@@ -2,8 +2,10 @@
 
 import { Option } from 'commander';
 
+import { IngotError } from '../../core/index.ts';
 import { wafers } from '../../spec/index.ts';
-import { choiceOption, wholeOption } from './command.ts';
+import { kvTypes, parseWeights, weightFormatNames } from '../../wafer/index.ts';
+import { choiceOption, UsageError, wholeOption } from './command.ts';
 
 export const waferOption = (): Option =>
   choiceOption('--wafer <id>', 'wafer to compile for', Object.keys(wafers)).default('wse3', 'wse3');
@@ -16,6 +18,27 @@ export const contextOption = (): Option =>
     KV_TOKENS,
     '8,192',
   );
+
+export const weightsOption = (): Option =>
+  new Option(
+    '--weights <formats>',
+    'how weights are held: one format for all, and class=format for embedding, attention, mlp, expert or head, with ' +
+      `commas between: ${weightFormatNames.join(', ')}; int4 is int4-32 (default: f16; for a folder as stored)`,
+  ).argParser((text) => asUsage('--weights', () => parseWeights(text)));
+
+export const kvOption = (): Option =>
+  choiceOption('--kv <type>', 'element type of the KV cache', kvTypes, '(default: as activations)');
+
+/** What a parser of an option's text finds wrong is wrong with the command line. */
+function asUsage<T>(option: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof IngotError)) throw error;
+    const [diagnostic] = error.diagnostics;
+    throw new UsageError({ ...diagnostic, where: `${option} ${diagnostic.where ?? ''}` });
+  }
+}
 
 export const threadsOption = (): Option =>
   wholeOption('--threads <count>', 'threads of the executor on this machine, 1 or 2', 1, 2).default(2);

@@ -9,6 +9,7 @@ import {
   geluTanh32,
   reduceInOrder,
   roundToBf16,
+  roundToE4m3,
   roundToF16,
   silu32,
   tanh32,
@@ -57,6 +58,20 @@ describe('kernels', () => {
       fc.property(fc.oneof(anyFloat, fc.float({ noNaN: true, min: f32(-1e-4), max: f32(1e-4) })), (x) => {
         if (Number.isFinite(x)) expect(widened(kernels.bf16Of(x), 'bf16')).toBe(roundToBf16(x));
         expect(widened(kernels.f16Of(x), 'f16')).toBe(roundToF16(x));
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it('round to e4m3 as defined', () => {
+    // OFP8 1.0, section 5.
+    const valueOf = (code: number): number => {
+      const [exponent, fraction] = [(code >> 3) & 15, (code & 7) / 8];
+      return (code >> 7 ? -1 : 1) * (exponent === 0 ? 2 ** -6 * fraction : 2 ** (exponent - 7) * (1 + fraction));
+    };
+    fc.assert(
+      fc.property(fc.oneof(fc.float({ min: -500, max: 500, noNaN: true }), anyFloat), (x) => {
+        expect(valueOf(kernels.e4m3Of(x))).toBe(roundToE4m3(x));
       }),
       { numRuns: 5000 },
     );

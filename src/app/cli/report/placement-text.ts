@@ -2,6 +2,7 @@
 
 import { formatCount, formatSi } from '../../../core/index.ts';
 import type { Breakdown } from '../../../sim/index.ts';
+import { weightsText } from '../../../wafer/index.ts';
 import type { Io } from '../io.ts';
 import { bar, label, percent, plural, wrap } from './layout.ts';
 import type { PeMemory, PlacementReport, StageReport, ValidationReport } from './placement.ts';
@@ -101,7 +102,7 @@ const objectiveText: Readonly<Record<PlacementReport['placement']['objective'], 
 
 function outline({ model, numerics, placement }: PlacementReport): string[] {
   const { wafers, pesUsed, pesUsable, stages, objective, maxLatency, search } = placement;
-  const { weights, activations, kv } = numerics;
+  const { activations, kv } = numerics;
   const same = activations === kv ? `${activations} activations and KV cache` : `${activations} activations, ${kv} KV`;
   const holding = stages.filter(({ fromLayer, toLayer }) => toLayer > fromLayer);
   const layers = holding.map(({ fromLayer, toLayer }) => toLayer - fromLayer);
@@ -115,7 +116,7 @@ function outline({ model, numerics, placement }: PlacementReport): string[] {
       `${formatCount(model.parameters)} parameters, ${model.layers} layers, hidden ${formatCount(model.hidden)}`,
       LABEL,
     ),
-    label('precision', `${weights} weights, ${same}`, LABEL),
+    label('precision', `${weightsText(numerics)} weights, ${same}`, LABEL),
     label(
       'wafers',
       `${wafers}, ${formatCount(pesUsed)} of ${formatCount(pesUsable)} PEs in use (${percent(pesUsed / pesUsable)})`,
