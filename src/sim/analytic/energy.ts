@@ -23,6 +23,8 @@ export interface StageEnergy extends WorkEnergy {
   readonly stage: Stage;
   /** Cycles that the stage takes for a token: it cannot take tokens faster than this. */
   readonly cycles: number;
+  /** Links that its wavelets cross. */
+  readonly hops: number;
 }
 
 /** Payload, color and control bit. */
@@ -59,7 +61,7 @@ const sectionOf = (graph: Graph, stage: Stage): Graph => ({
 export function stageEnergies(program: Program, wafer: Wafer, heat: HeatFacts, cached: number): StageEnergy[] {
   const { graph, numerics } = program;
   // Stages with equal regions and equal layers cost the same; layers repeat.
-  const known = new Map<string, { readonly energy: WorkEnergy; readonly cycles: number }>();
+  const known = new Map<string, Omit<StageEnergy, 'stage'>>();
   return program.stages.map((stage) => {
     const { region } = stage;
     const part = sectionOf(graph, stage);
@@ -73,10 +75,10 @@ export function stageEnergies(program: Program, wafer: Wafer, heat: HeatFacts, c
         const cost = createSectionCost(ops, region, numerics, wafer, stage.detours);
         return sum + total(cost.step([{ tokens: 1, cached }]));
       }, 0);
-      found = { energy: workEnergy(work, wafer, heat), cycles };
+      found = { ...workEnergy(work, wafer, heat), cycles, hops: work.hops };
       known.set(key, found);
     }
-    return { stage, ...found.energy, cycles: found.cycles };
+    return { stage, ...found };
   });
 }
 
@@ -84,11 +86,14 @@ export function stageEnergies(program: Program, wafer: Wafer, heat: HeatFacts, c
 const shapesOf = (sections: readonly (readonly Op[])[]): unknown =>
   sections.map((ops) => ops.map((op) => [op.kind, ...Object.values(op).filter((v) => typeof v !== 'string')]));
 
-/** Bytes that one token takes from wafer to wafer, in and out of the first and last included. */
-export const offWaferBytes = (program: Program, wafers: number): number => {
+/**
+ * Bytes that one token takes from wafer to wafer, in and out of the first and last included.
+ * @param logits of how many tokens, for each that passes, the logits go out
+ */
+export const offWaferBytes = (program: Program, wafers: number, logits = 1): number => {
   const { hidden, vocab } = program.graph.shape;
   const valueBytes = program.numerics.activations === 'fp16' ? 2 : 4;
-  return 4 + (wafers - 1) * hidden * valueBytes + vocab * valueBytes;
+  return 4 + (wafers - 1) * hidden * valueBytes + logits * vocab * valueBytes;
 };
 
 /** Power and energy of a program that decodes at some rate. */

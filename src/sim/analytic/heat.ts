@@ -129,19 +129,58 @@ export function heatMap(
   };
   const full = at(sources);
   const resting = at([]);
-  const limit = facts.temperatureLimit.value;
-  // Every die's temperature is linear in the work's power.
-  let clockScale = 1;
-  full.temperature.forEach((hot, i) => {
-    if (hot > limit)
-      clockScale = Math.min(clockScale, (limit - resting.temperature[i]) / (hot - resting.temperature[i]));
-  });
   return {
     grid,
     power: full.power,
     temperature: full.temperature,
     hottest: Math.max(...full.temperature),
     coolant: full.coolant,
-    clockScale: Math.max(0, clockScale),
+    clockScale: clockScaleOf(full.temperature, resting.temperature, facts),
+  };
+}
+
+/** By die, with and without work: every die's temperature is linear in the work's power. */
+function clockScaleOf(full: Float64Array, resting: Float64Array, facts: HeatFacts): number {
+  const limit = facts.temperatureLimit.value;
+  let scale = 1;
+  full.forEach((hot, i) => {
+    if (hot > limit) scale = Math.min(scale, (limit - resting[i]) / (hot - resting[i]));
+  });
+  return Math.max(0, scale);
+}
+
+/** What `heatMap` finds, for the same rectangles at ever different powers: the balance is solved once for each rectangle. */
+export function createHeatResponse(
+  grid: DieGrid,
+  program: { readonly width: number; readonly height: number },
+  idle: number,
+  regions: readonly Region[],
+  rated: number,
+  facts: HeatFacts,
+): (powers: readonly number[]) => Pick<HeatMap, 'hottest' | 'coolant' | 'clockScale'> {
+  const known = new Map<string, Float64Array>();
+  const responses = regions.map((region) => {
+    const key = [region.x, region.y, region.width, region.height].join();
+    let response = known.get(key);
+    if (response === undefined) {
+      response = temperatureRise(grid, diePower(grid, program, 0, [{ region, power: 1 }]), facts);
+      known.set(key, response);
+    }
+    return response;
+  });
+  const even = temperatureRise(grid, diePower(grid, program, idle, []), facts);
+  const warmed = (watts: number): number => facts.coolantInlet.value + (facts.coolantRise.value * watts) / rated;
+  const resting = even.map((rise) => warmed(idle) + rise);
+  return (powers) => {
+    const coolant = warmed(powers.reduce((sum, watts) => sum + watts, idle));
+    const temperature = even.map((rise) => coolant + rise);
+    powers.forEach((watts, s) => {
+      if (watts > 0) responses[s].forEach((rise, die) => (temperature[die] += watts * rise));
+    });
+    return {
+      hottest: Math.max(...temperature),
+      coolant,
+      clockScale: clockScaleOf(temperature, resting, facts),
+    };
   };
 }

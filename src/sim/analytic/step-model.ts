@@ -150,7 +150,15 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
   };
   const perStage = (byKind: Float64Array): Float64Array => Float64Array.from(kindOf, (kind) => byKind[kind]);
   /** Seconds that each stage is busy with items in micro-batches of a size. */
+  let besideByKind: Float64Array | undefined;
   const busyStages = (items: readonly StepItem[], size: number): Float64Array => {
+    if (items.length === 1 && items[0].tokens === 1) {
+      besideByKind ??= secondsOf({ items: [], tokens: 1, logits: 1 });
+      const one = besideByKind.map((beside, kind) =>
+        kinds[kind].layers.reduce((sum, { cost, times }) => sum + (times * cost.attention(items[0])) / clock, beside),
+      );
+      return perStage(one);
+    }
     const byKind = new Float64Array(kinds.length);
     for (const batch of cutBatches(items, size)) secondsOf(batch).forEach((time, kind) => (byKind[kind] += time));
     return perStage(byKind);

@@ -1,0 +1,155 @@
+// GET /v1/telemetry/hardware and /v1/telemetry/requests/{id}: windows of the simulated machine, by time and by request.
+
+import { seconds, type Seconds } from '../../core/index.ts';
+import { ApiError, badValue, shownName } from '../../protocol/index.ts';
+import type { Monitored } from './hardware-metrics.ts';
+import { MAX_WINDOWS, WINDOW_SECONDS, type HardwareWindow } from './hardware-monitor.ts';
+import type { RequestRecord } from './request-record.ts';
+
+/** Requests that can be asked for: the last so many that came to a model. */
+export const MAX_REQUESTS = 1000;
+
+/** What is kept of a request: not its tokens. */
+interface KeptRequest {
+  readonly id: string;
+  readonly model: string;
+  readonly tenant?: string;
+  readonly outcome: RequestRecord['outcome'];
+  readonly received: Seconds;
+  readonly ended: Seconds;
+  readonly promptTokens: number;
+  readonly generated: number;
+  readonly wafer: { readonly from: Seconds; readonly to: Seconds };
+}
+
+export interface HardwareHistory {
+  ended(record: RequestRecord): void;
+  /** @throws ApiError 400, 404 */
+  byTime(query: string): object;
+  /** @throws ApiError 404 */
+  byRequest(id: string): object;
+}
+
+export function createHardwareHistory(monitored: () => readonly Monitored[]): HardwareHistory {
+  /** In the order in which they ended, which is the order of forgetting. */
+  const requests = new Map<string, KeptRequest>();
+
+  function find(id: string | null): Monitored {
+    const all = monitored();
+    const found = id === null && all.length === 1 ? all[0] : all.find(({ model }) => model.id === id);
+    if (found !== undefined) return found;
+    const names = all.map(({ model }) => `'${model.id}'`).join(', ');
+    if (id === null && all.length > 1) throw badValue('model', `one of ${names}`, 'nothing');
+    throw new ApiError({
+      status: 404,
+      code: 'hardware_not_simulated',
+      param: 'model',
+      message:
+        id === null
+          ? 'No model of this server has a simulated machine.'
+          : `No simulated machine runs a model '${shownName(id)}'.`,
+      suggestion: names === '' ? 'Serve a model with a program.' : `There are ${names}.`,
+    });
+  }
+
+  const listing = ({ model, monitor }: Monitored, from: Seconds, to: Seconds): object => ({
+    simulated: true,
+    model: model.id,
+    basis: model.engine.waferBasis,
+    clock: { now: monitor.now, oldest: monitor.oldest, window: WINDOW_SECONDS },
+    wafers: monitor.model.wafers,
+    stages: monitor.model.stages.map(({ wafer, region, fromLayer, toLayer }) => ({
+      wafer,
+      region,
+      from_layer: fromLayer,
+      to_layer: toLayer,
+    })),
+    data: monitor.windows(from, to).map(shown),
+  });
+
+  return {
+    ended({ id, outcome, received, ended, asked, generated, wafer }) {
+      if (asked === undefined || wafer === undefined) return;
+      // A name that a client gives twice is its later request's.
+      requests.delete(id);
+      const { model, promptTokens, request } = asked;
+      const tenant = request.tenant === undefined ? {} : { tenant: request.tenant };
+      requests.set(id, { id, model, ...tenant, outcome, received, ended, promptTokens, generated, wafer });
+      for (const oldest of requests.keys()) {
+        if (requests.size <= MAX_REQUESTS) break;
+        requests.delete(oldest);
+      }
+    },
+    byTime(query) {
+      const params = new URLSearchParams(query);
+      for (const name of params.keys())
+        if (!['from', 'to', 'model'].includes(name)) {
+          throw new ApiError({
+            status: 400,
+            code: 'unknown_parameter',
+            param: shownName(name),
+            message: `Unknown parameter: '${shownName(name)}'.`,
+            suggestion: 'Use from, to and model.',
+          });
+        }
+      const found = find(params.get('model'));
+      const time = (name: string, otherwise: number): Seconds => {
+        const given = params.get(name);
+        const value = given === null ? otherwise : given === '' ? NaN : Number(given);
+        if (!(value >= 0)) throw badValue(name, "seconds on the wafer's clock, at least 0", given);
+        return seconds(value);
+      };
+      const from = time('from', found.monitor.oldest);
+      const to = time('to', found.monitor.now);
+      if (to < from) throw badValue('to', `at least 'from', ${from}`, to);
+      return { object: 'telemetry.hardware', ...listing(found, from, to) };
+    },
+    byRequest(id) {
+      const request = requests.get(id);
+      if (request === undefined) {
+        throw new ApiError({
+          status: 404,
+          code: 'request_not_found',
+          param: 'id',
+          message: `No request '${shownName(id)}' is known.`,
+          suggestion: `The last ${MAX_REQUESTS} that a model answered are kept, by x-request-id.`,
+        });
+      }
+      const found = find(request.model);
+      const { model, tenant, outcome, received, ended, promptTokens, generated, wafer } = request;
+      return {
+        object: 'telemetry.request',
+        id,
+        ...(tenant === undefined ? {} : { tenant }),
+        outcome,
+        received,
+        ended,
+        usage: { prompt_tokens: promptTokens, completion_tokens: generated },
+        wafer,
+        // Windows are kept for a while of the wafer's work only.
+        is_whole: wafer.from >= found.monitor.oldest && wafer.to - wafer.from < MAX_WINDOWS * WINDOW_SECONDS,
+        hardware: { ...listing(found, wafer.from, wafer.to), model },
+      };
+    },
+  };
+}
+
+const shown = ({ from, to, isComplete, server, tokens, state }: HardwareWindow): object => ({
+  from,
+  to,
+  is_complete: isComplete,
+  server,
+  tokens,
+  watts: {
+    idle: state.power.idle,
+    elements: state.power.elements,
+    fabric: state.power.fabric,
+    off_wafer: state.power.offWafer,
+    total: state.total,
+    rated: state.rated,
+  },
+  celsius: { hottest_die: state.hottest, coolant: state.coolant },
+  clock_scale: state.clockScale,
+  busy: state.stages.map(({ busy }) => busy),
+  link_load: state.stages.map(({ linkLoad }) => linkLoad),
+});
