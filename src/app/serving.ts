@@ -20,6 +20,8 @@ import {
 import { createPromptPool } from '../runtime/index.node.ts';
 import { untilWallClock } from './http/precise-wait.ts';
 import { wallClock } from './http/wall-clock.ts';
+import { createHardwareModel } from '../sim/index.ts';
+import { heatFacts, silicon } from '../spec/index.ts';
 import { placeModel, type OpenModel, type PlacedModel } from './place.ts';
 import { kvTokensOf } from '../wafer/index.ts';
 import { openEmulated, openExecuted, type Source } from './source.ts';
@@ -134,7 +136,18 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
       placed,
       engine,
       api: createApi({
-        models: [{ id: model.id, created, ownedBy: 'ingot', engine, tokenizer, eos, ...(prompts && { prompts }) }],
+        models: [
+          {
+            id: model.id,
+            created,
+            ownedBy: 'ingot',
+            engine,
+            tokenizer,
+            eos,
+            hardware: createHardwareModel(placed.program, placed.wafer, placed.clock, heatFacts, silicon[wafer]),
+            ...(prompts && { prompts }),
+          },
+        ],
         clock: wallClock,
         rng: createRng(randomInt(2 ** 32)),
         ...(coalesceMs === 0 ? {} : { coalescing: { bound: seconds(coalesceMs / 1000), wait } }),

@@ -161,4 +161,17 @@ describe('transcripts', () => {
       .join('\n');
     expectGolden('http/metrics.txt', transcript({ path: '/metrics' }, { ...answer, text }));
   });
+
+  it('telemetry', async () => {
+    const { api } = createTestApi();
+    const answer = await call(api, '/v1/chat/completions', chat);
+    const path = `/v1/telemetry/requests/${answer.headers['x-request-id']}`;
+    for (const [name, at] of [
+      ['telemetry-hardware', '/v1/telemetry/hardware'],
+      ['telemetry-request', path],
+      ['ready', '/ready'],
+    ]) {
+      expectGolden(`http/${name}.txt`, transcript({ path: at.replace(/req_\w+/, 'req_…') }, await call(api, at)));
+    }
+  });
 });

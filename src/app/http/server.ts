@@ -85,6 +85,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     const response = await api.handle({
       method: request.method,
       path: request.url.split('?', 1)[0],
+      query: request.url.split('?').slice(1).join('?'),
       body: typeof request.body === 'string' ? request.body : '',
       headers: plainHeaders(request),
       signal: aborter.signal,

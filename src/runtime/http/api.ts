@@ -18,6 +18,8 @@ export interface ApiRequest {
   readonly method: string;
   /** Path without query, still percent-encoded. */
   readonly path: string;
+  /** What follows the path's question mark. */
+  readonly query?: string;
   /** The body as it came; '' for none. */
   readonly body: string;
   /** With lower-case names. */
@@ -76,7 +78,7 @@ const SSE_TYPE = 'text/event-stream; charset=utf-8';
 export function createApi(options: ApiOptions): Api {
   const { clock, rng, coalescing, onFailure, onRequest } = options;
   const models = options.models.map(prepareModel);
-  const { metrics, vllm, open } = createTelemetry({
+  const { metrics, vllm, hardware, open } = createTelemetry({
     models: () => models,
     ...(coalescing === undefined ? {} : { coalescing: coalescing.bound }),
     ...(onRequest === undefined ? {} : { onRequest }),
@@ -100,6 +102,8 @@ export function createApi(options: ApiOptions): Api {
     '/v1/models/{id}': { GET: (_, __, id) => json(modelRecord(findModel(models, id))) },
     '/health': { GET: () => json({ status: 'ok' }) },
     '/ready': { GET: () => readiness(models) },
+    '/v1/telemetry/hardware': { GET: (_, { query = '' }) => json(hardware.byTime(query)) },
+    '/v1/telemetry/requests/{id}': { GET: (_, __, id) => json(hardware.byRequest(id)) },
     '/metrics': exposing(metrics),
     '/metrics/vllm': exposing(vllm),
     // The Cerebras client opens its connection with this.
@@ -234,10 +238,10 @@ function routeOf(
   routes: Readonly<Record<string, Route>>,
 ): { readonly name: string; readonly rest: string } {
   if (Object.hasOwn(routes, path)) return { name: path, rest: '' };
-  const id = /^\/v1\/models\/(.+)$/.exec(path)?.[1];
+  const [, parent, id] = /^(\/v1\/models|\/v1\/telemetry\/requests)\/(.+)$/.exec(path) ?? [];
   if (id === undefined) return { name: 'unknown', rest: '' };
   try {
-    return { name: '/v1/models/{id}', rest: decodeURIComponent(id) };
+    return { name: `${parent}/{id}`, rest: decodeURIComponent(id) };
   } catch {
     return { name: 'unknown', rest: '' };
   }

@@ -3,6 +3,7 @@ import type { Tokenizer } from '../../model/index.ts';
 import { ApiError, shownName, type ModelList, type ModelRecord } from '../../protocol/index.ts';
 import type { Engine } from '../engine.ts';
 import { createAnswerGrammars, type AnswerGrammars } from './answer-grammar.ts';
+import type { HardwareModel } from '../telemetry/index.ts';
 import { createPromptEncoder, type PromptEncoder } from './prompts.ts';
 import { mayThink, THINK, THOUGHT } from './reasoning.ts';
 import { toolFormatOf, type ModelToolFormat } from './tool-format/index.ts';
@@ -19,6 +20,8 @@ export interface ServedModel {
   readonly eos: readonly number[];
   /** Makes prompts; default on this thread. */
   readonly prompts?: PromptEncoder;
+  /** The simulated machine that it runs on; without it there are no hardware series. */
+  readonly hardware?: HardwareModel;
 }
 
 /** With what the API derives of it once. */

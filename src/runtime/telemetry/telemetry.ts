@@ -4,6 +4,9 @@
 import type { Seconds } from '../../core/index.ts';
 import type { Engine } from '../engine.ts';
 import type { ServedModel } from '../http/served-model.ts';
+import { createHardwareHistory, type HardwareHistory } from './hardware-endpoint.ts';
+import { registerHardwareMetrics, type Monitored } from './hardware-metrics.ts';
+import { createHardwareMonitor, type HardwareMonitor } from './hardware-monitor.ts';
 import { createApiMetrics, type ApiMetrics, type Exposition } from './metrics.ts';
 import { openRecord, type OpenRecord, type RequestRecord } from './request-record.ts';
 import { createVllmMetrics } from './vllm-metrics.ts';
@@ -19,6 +22,7 @@ export interface TelemetryOptions {
 export interface Telemetry {
   readonly metrics: ApiMetrics;
   readonly vllm: Exposition;
+  readonly hardware: HardwareHistory;
   open(begun: Parameters<typeof openRecord>[0]): OpenRecord;
 }
 
@@ -26,19 +30,34 @@ export function createTelemetry({ models, coalescing, onRequest }: TelemetryOpti
   const metrics = createApiMetrics(models, coalescing);
   const vllm = createVllmMetrics(models);
   const watched = new WeakSet<Engine>();
+  const monitors = new WeakMap<Engine, HardwareMonitor>();
 
   function watch({ id, engine }: ServedModel): void {
     if (watched.has(engine)) return;
     watched.add(engine);
+    const monitor = monitored().find(({ model }) => model.engine === engine)?.monitor;
     engine.watchSteps((step) => {
       metrics.stepped(id, step);
       vllm.stepped(id, step);
+      monitor?.stepped(step);
     });
   }
+
+  function monitored(): readonly Monitored[] {
+    return models().flatMap((model) => {
+      if (model.hardware === undefined) return [];
+      let monitor = monitors.get(model.engine);
+      if (monitor === undefined) monitors.set(model.engine, (monitor = createHardwareMonitor(model.hardware)));
+      return [{ model, monitor }];
+    });
+  }
+  const hardware = createHardwareHistory(monitored);
+  registerHardwareMetrics(metrics.registry, monitored);
 
   return {
     metrics,
     vllm,
+    hardware,
     open(begun) {
       const open = openRecord(begun);
       return {
@@ -52,6 +71,7 @@ export function createTelemetry({ models, coalescing, onRequest }: TelemetryOpti
           if (record === undefined) return undefined;
           metrics.ended(record);
           vllm.ended(record);
+          hardware.ended(record);
           onRequest?.(record);
           return record;
         },

@@ -5,12 +5,37 @@ import type { Tokenizer } from '../../model/index.ts';
 import { createEngine, type Engine, type EngineOptions } from '../engine.ts';
 import { createApi, type Api, type ApiResponse } from '../http/api.ts';
 import type { Coalescing } from '../http/coalesce.ts';
+import type { HardwareModel } from '../telemetry/index.ts';
 import { createTestExecutor, type TestExecutor, type TestExecutorOptions } from './test-executor.ts';
 import { createTestTokenizer } from './test-tokenizer.ts';
 
 export const TEST_MODEL = 'ingot-test';
 /** 2026-01-01T00:00:00Z. */
 const START = 1_767_225_600;
+
+/** Two regions; 100 W at rest, 1 µJ a token and 1 nJ for each token behind it. */
+export const testHardware: HardwareModel = {
+  wafers: 1,
+  stages: [0, 1].map((stage) => ({
+    wafer: 0,
+    region: { x: 10 * stage, y: 0, width: 10, height: 10 },
+    fromLayer: stage,
+    toLayer: stage + 1,
+  })),
+  state({ seconds: time, tokens, cached, busy }) {
+    const rate = time > 0 ? 1 / time : 0;
+    const elements = rate * (1e-6 * tokens + 1e-9 * cached);
+    return {
+      power: { idle: 100, elements, fabric: 0, offWafer: 0 },
+      total: 100 + elements,
+      rated: 1000,
+      hottest: 40,
+      coolant: 20,
+      clockScale: 1,
+      stages: Array.from(busy, (of) => ({ busy: rate * of, linkLoad: 0 })),
+    };
+  },
+};
 
 export interface TestApi {
   readonly api: Api;
@@ -66,7 +91,17 @@ export function createTestApi(
   });
   const failures: unknown[] = [];
   const api = createApi({
-    models: [{ id: TEST_MODEL, created: START, ownedBy: 'ingot', engine, tokenizer, eos: tokenizer.eosIds }],
+    models: [
+      {
+        id: TEST_MODEL,
+        created: START,
+        ownedBy: 'ingot',
+        engine,
+        tokenizer,
+        eos: tokenizer.eosIds,
+        hardware: testHardware,
+      },
+    ],
     clock,
     rng: createRng(1),
     ...(coalescing === undefined ? {} : { coalescing }),
