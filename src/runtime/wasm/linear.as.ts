@@ -6,24 +6,15 @@ import { add, mul } from './arithmetic.as';
 import { blockRows, formatBf16, formatF16, formatF32, runBytes, runLevelMask, tokenPair } from './layout';
 import { unpackScaled, vectorTimesScaled } from './linear-scaled.as';
 
-/** Of 8 interleaved bf16: the first four rows, the last four rows. */
+/**
+ * A constant that V8 keeps in a register: it builds one that it can see anew at every use, in three instructions. `any`
+ * is a vector that it cannot see through, at an address where the caller has one anyway.
+ */
 // @ts-ignore: decorator
 @inline
-function bf16Low(w: v128): v128 {
-  return i32x4.shl(w, 16);
-}
-// @ts-ignore: decorator
-@inline
-function bf16High(w: v128): v128 {
-  return v128.and(w, i32x4.splat(0xffff0000));
-}
-
-/** A half in the upper 16 bits of each lane, widened exactly: shifted into place, exponent rebased. */
-// @ts-ignore: decorator
-@inline
-function widenHalf(upper: v128): v128 {
-  const rebase = f32x4.splat(reinterpret<f32>((112 + 127) << 23));
-  return mul(v128.and(i32x4.shr_s(upper, 3), i32x4.splat(0x8fffe000)), rebase);
+function kept(constant: v128, any: usize): v128 {
+  const x = v128.load(any);
+  return v128.and(constant, i32x4.eq(x, x));
 }
 
 // The format of a kernel is a type parameter, so that each format gets a function of its own: f32 for fp32, u16
@@ -45,27 +36,50 @@ function isBf16<F>(): bool {
 function step<F>(): usize {
   return isFloat<F>() ? 64 : 32;
 }
+/** The bits of a 16-bit format that stay when its upper element of a lane is widened. */
+// @ts-ignore: decorator
+@inline
+function upperBits<F>(any: usize): v128 {
+  return kept(i32x4.splat(isBf16<F>() ? 0xffff0000 : 0x8fffe000), any);
+}
+/** 2 to the difference of the biases of a half's exponent and an fp32's. */
+// @ts-ignore: decorator
+@inline
+function rebaseOf(any: usize): v128 {
+  return kept(f32x4.splat(reinterpret<f32>((112 + 127) << 23)), any);
+}
+/** Upper elements of 8 interleaved ones, widened exactly; a half is shifted into place and its exponent rebased. */
+// @ts-ignore: decorator
+@inline
+function upper<F>(w: v128, bits: v128, rebase: v128): v128 {
+  return isBf16<F>() ? v128.and(w, bits) : mul(v128.and(i32x4.shr_s(w, 3), bits), rebase);
+}
+// @ts-ignore: decorator
+@inline
+function lower<F>(w: v128, bits: v128, rebase: v128): v128 {
+  return isBf16<F>() ? i32x4.shl(w, 16) : upper<F>(i32x4.shl(w, 16), bits, rebase);
+}
 // The four vectors of a block's element of k at `w`, from its first 32 bytes `a` and `b`, loaded once: that is all
 // of a 16-bit format.
 // @ts-ignore: decorator
 @inline
-function rows0<F>(a: v128): v128 {
-  return isFp32<F>() ? a : isBf16<F>() ? bf16Low(a) : widenHalf(i32x4.shl(a, 16));
+function rows0<F>(a: v128, bits: v128, rebase: v128): v128 {
+  return isFp32<F>() ? a : lower<F>(a, bits, rebase);
 }
 // @ts-ignore: decorator
 @inline
-function rows1<F>(a: v128, b: v128): v128 {
-  return isFp32<F>() ? b : isBf16<F>() ? bf16High(a) : widenHalf(a);
+function rows1<F>(a: v128, b: v128, bits: v128, rebase: v128): v128 {
+  return isFp32<F>() ? b : upper<F>(a, bits, rebase);
 }
 // @ts-ignore: decorator
 @inline
-function rows2<F>(b: v128, w: usize): v128 {
-  return isFp32<F>() ? v128.load(w, 32) : isBf16<F>() ? bf16Low(b) : widenHalf(i32x4.shl(b, 16));
+function rows2<F>(b: v128, w: usize, bits: v128, rebase: v128): v128 {
+  return isFp32<F>() ? v128.load(w, 32) : lower<F>(b, bits, rebase);
 }
 // @ts-ignore: decorator
 @inline
-function rows3<F>(b: v128, w: usize): v128 {
-  return isFp32<F>() ? v128.load(w, 48) : isBf16<F>() ? bf16High(b) : widenHalf(b);
+function rows3<F>(b: v128, w: usize, bits: v128, rebase: v128): v128 {
+  return isFp32<F>() ? v128.load(w, 48) : upper<F>(b, bits, rebase);
 }
 
 /** Fold four vectors of chains: into the first level at `acc`, and from there into as many more as `level` says. */
@@ -114,6 +128,7 @@ function vectorTimesBlocks<F>(
   from: i32, to: i32, out: usize, bias: usize, acc: usize,
 ): void {
   const zero = f32x4.splat(0);
+  const bits = upperBits<F>(xs), rebase = rebaseOf(xs);
   let w = weights + <usize>from * k * step<F>();
   for (let block = from; block < to; block++) {
     let x = xs;
@@ -126,16 +141,16 @@ function vectorTimesBlocks<F>(
       do {
         const end = x + tileBytes;
         let s = v128.load32_splat(x), a = v128.load(w), b = v128.load(w, 16);
-        let p0 = mul(rows0<F>(a), s), p1 = mul(rows1<F>(a, b), s);
-        let p2 = mul(rows2<F>(b, w), s), p3 = mul(rows3<F>(b, w), s);
+        let p0 = mul(rows0<F>(a, bits, rebase), s), p1 = mul(rows1<F>(a, b, bits, rebase), s);
+        let p2 = mul(rows2<F>(b, w, bits, rebase), s), p3 = mul(rows3<F>(b, w, bits, rebase), s);
         x += 4;
         w += step<F>();
         while (x < end) {
           s = v128.load32_splat(x), a = v128.load(w), b = v128.load(w, 16);
-          p0 = add(p0, mul(rows0<F>(a), s));
-          p1 = add(p1, mul(rows1<F>(a, b), s));
-          p2 = add(p2, mul(rows2<F>(b, w), s));
-          p3 = add(p3, mul(rows3<F>(b, w), s));
+          p0 = add(p0, mul(rows0<F>(a, bits, rebase), s));
+          p1 = add(p1, mul(rows1<F>(a, b, bits, rebase), s));
+          p2 = add(p2, mul(rows2<F>(b, w, bits, rebase), s));
+          p3 = add(p3, mul(rows3<F>(b, w, bits, rebase), s));
           x += 4;
           w += step<F>();
         }
@@ -160,14 +175,15 @@ function vectorTimesBlocks<F>(
 
 /** Widen one block into two panels of 8 rows, fp32, [k][8] each. */
 function unpackBlock<F>(w: usize, k: usize, panel: usize): void {
+  const bits = upperBits<F>(w), rebase = rebaseOf(w);
   let low = panel;
   let high = panel + k * 32;
   for (let i: usize = 0; i < k; i++) {
     const a = v128.load(w), b = v128.load(w, 16);
-    v128.store(low, rows0<F>(a));
-    v128.store(low, rows1<F>(a, b), 16);
-    v128.store(high, rows2<F>(b, w));
-    v128.store(high, rows3<F>(b, w), 16);
+    v128.store(low, rows0<F>(a, bits, rebase));
+    v128.store(low, rows1<F>(a, b, bits, rebase), 16);
+    v128.store(high, rows2<F>(b, w, bits, rebase));
+    v128.store(high, rows3<F>(b, w, bits, rebase), 16);
     w += step<F>();
     low += 32;
     high += 32;
