@@ -12,6 +12,17 @@ export function mul(a: v128, b: v128): v128 {
   return f32x4.mul(a, b);
 }
 
+/**
+ * A constant that V8 keeps in a register: it builds one that it can see anew at every use, in three instructions. `any`
+ * is a vector that it cannot see through, at an address where the caller has one anyway.
+ */
+// @ts-ignore: decorator
+@inline
+export function kept(constant: v128, any: usize): v128 {
+  const x = v128.load(any);
+  return v128.and(constant, i32x4.eq(x, x));
+}
+
 /** exp(x) as in wafer/arithmetic.ts: 0 below -87, infinity above 88. */
 export function exp4(x: v128): v128 {
   const n = f32x4.nearest(mul(x, f32x4.splat(1.44269504088896341)));

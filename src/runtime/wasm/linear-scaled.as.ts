@@ -4,7 +4,7 @@
 // A block's element of k: fp8 16 bytes, of which lane l holds the rows l, 4 + l, 8 + l, 12 + l from its highest byte
 // down; int4 8 bytes, of which the 16 bits of lane l hold the same rows from its lowest bits up. Scales are fp32, 16 of a
 // block together; those of int4 lie group after group, and a table gives for each element of k where its group's are.
-import { add, mul, toE4m3 } from './arithmetic.as';
+import { add, kept, mul, toE4m3 } from './arithmetic.as';
 import { blockRows, formatFp8, runBytes, runLevelMask } from './layout';
 import { largest, smallestScaled } from './linear-int8.as';
 import { clear, fold } from './linear.as';
@@ -12,9 +12,18 @@ import { clear, fold } from './linear.as';
 /** An e4m3 in the upper byte of each lane, widened exactly: shifted into place, exponent rebased from 7 to 127. */
 // @ts-ignore: decorator
 @inline
-function widenE4m3(upper: v128): v128 {
-  const rebase = f32x4.splat(reinterpret<f32>((120 + 127) << 23));
-  return mul(v128.and(i32x4.shr_s(upper, 4), i32x4.splat(0x87f00000)), rebase);
+function widenE4m3(upper: v128, bits: v128, rebase: v128): v128 {
+  return mul(v128.and(i32x4.shr_s(upper, 4), bits), rebase);
+}
+// @ts-ignore: decorator
+@inline
+function e4m3Bits(any: usize): v128 {
+  return kept(i32x4.splat(0x87f00000), any);
+}
+// @ts-ignore: decorator
+@inline
+function e4m3Rebase(any: usize): v128 {
+  return kept(f32x4.splat(reinterpret<f32>((120 + 127) << 23)), any);
 }
 
 // The format is a type parameter, as in linear.as.ts: u8 for fp8, i8 for int4.
@@ -33,9 +42,9 @@ function stored<F>(w: usize): v128 {
 /** Four rows, without their scales. */
 // @ts-ignore: decorator
 @inline
-function rows<F>(v: v128, vector: i32): v128 {
+function rows<F>(v: v128, vector: i32, bits: v128, rebase: v128): v128 {
   if (isSigned<F>()) return f32x4.convert_i32x4_s(i32x4.shr_s(i32x4.shl(v, 28 - 4 * vector), 28));
-  return widenE4m3(vector == 0 ? v : i32x4.shl(v, 8 * vector));
+  return widenE4m3(vector == 0 ? v : i32x4.shl(v, 8 * vector), bits, rebase);
 }
 
 /** One token times the row blocks [from, to). `offsets` is the table of groups, for int4. */
@@ -44,6 +53,7 @@ function vectorTimesBlocks<F>(
   scales: usize, scaleBytes: usize, offsets: usize,
 ): void {
   const zero = f32x4.splat(0);
+  const bits = e4m3Bits(xs), rebase = e4m3Rebase(xs);
   let w = weights + <usize>from * k * step<F>();
   for (let block = from; block < to; block++) {
     let x = xs;
@@ -66,10 +76,10 @@ function vectorTimesBlocks<F>(
             at += 4;
             s0 = v128.load(group), s1 = v128.load(group, 16), s2 = v128.load(group, 32), s3 = v128.load(group, 48);
           }
-          p0 = add(p0, mul(mul(rows<F>(v, 0), s0), s));
-          p1 = add(p1, mul(mul(rows<F>(v, 1), s1), s));
-          p2 = add(p2, mul(mul(rows<F>(v, 2), s2), s));
-          p3 = add(p3, mul(mul(rows<F>(v, 3), s3), s));
+          p0 = add(p0, mul(mul(rows<F>(v, 0, bits, rebase), s0), s));
+          p1 = add(p1, mul(mul(rows<F>(v, 1, bits, rebase), s1), s));
+          p2 = add(p2, mul(mul(rows<F>(v, 2, bits, rebase), s2), s));
+          p3 = add(p3, mul(mul(rows<F>(v, 3, bits, rebase), s3), s));
           x += 4;
           w += step<F>();
         } while (x < end);
@@ -94,15 +104,16 @@ function vectorTimesBlocks<F>(
 
 /** Widen one block into two panels of 8 rows, fp32, [k][8] each. */
 function unpackBlock<F>(w: usize, k: usize, panel: usize, own: usize, offsets: usize): void {
+  const bits = e4m3Bits(w), rebase = e4m3Rebase(w);
   let low = panel;
   let high = panel + k * 32;
   for (let i: usize = 0; i < k; i++) {
     const v = stored<F>(w);
     const scales = isSigned<F>() ? own + load<usize>(offsets + (i << 2)) : own;
-    v128.store(low, mul(rows<F>(v, 0), v128.load(scales)));
-    v128.store(low, mul(rows<F>(v, 1), v128.load(scales, 16)), 16);
-    v128.store(high, mul(rows<F>(v, 2), v128.load(scales, 32)));
-    v128.store(high, mul(rows<F>(v, 3), v128.load(scales, 48)), 16);
+    v128.store(low, mul(rows<F>(v, 0, bits, rebase), v128.load(scales)));
+    v128.store(low, mul(rows<F>(v, 1, bits, rebase), v128.load(scales, 16)), 16);
+    v128.store(high, mul(rows<F>(v, 2, bits, rebase), v128.load(scales, 32)));
+    v128.store(high, mul(rows<F>(v, 3, bits, rebase), v128.load(scales, 48)), 16);
     w += step<F>();
     low += 32;
     high += 32;

@@ -2,20 +2,9 @@
 // element by element in the order in which the tree adds them, so that the weights stream through once.
 // Per tile the partial sums start at the first product; the chain they are added to starts at +0, so the
 // result is that of a partial sum started at +0, zeros' signs included.
-import { add, mul } from './arithmetic.as';
+import { add, kept, mul } from './arithmetic.as';
 import { blockRows, formatBf16, formatF16, formatF32, runBytes, runLevelMask, tokenPair } from './layout';
 import { unpackScaled, vectorTimesScaled } from './linear-scaled.as';
-
-/**
- * A constant that V8 keeps in a register: it builds one that it can see anew at every use, in three instructions. `any`
- * is a vector that it cannot see through, at an address where the caller has one anyway.
- */
-// @ts-ignore: decorator
-@inline
-function kept(constant: v128, any: usize): v128 {
-  const x = v128.load(any);
-  return v128.and(constant, i32x4.eq(x, x));
-}
 
 // The format of a kernel is a type parameter, so that each format gets a function of its own: f32 for fp32, u16
 // for bfloat16, i16 for IEEE half. (A format passed as a constant is folded back into one function that tests it.)
