@@ -14,7 +14,8 @@ import { checkTensors, checkTokenizer } from './cross-checks.ts';
 import { readGeneration, type GenerationDefaults } from './generation.ts';
 import { isGgufFile, openGguf } from './gguf-file.node.ts';
 import { parseJsonObject, type JsonObject } from './json.ts';
-import { INDEX_FILE, openWeightFiles } from './weight-files.node.ts';
+import { onnxFileOf, openOnnx } from './onnx/onnx-file.node.ts';
+import { hasSafetensors, INDEX_FILE, openWeightFiles } from './weight-files.node.ts';
 
 /** config.json, generation_config.json: a few kilobytes in every published model. */
 export const MAX_CONFIG_BYTES = 2 ** 20;
@@ -71,10 +72,11 @@ function openFiles(files: Files): Checkpoint {
   const readObject = (name: string, maxBytes: number): JsonObject =>
     parseJsonObject(readText(files, name, maxBytes), path(name), { large: maxBytes > MAX_CONFIG_BYTES });
   const config = readObject('config.json', MAX_CONFIG_BYTES);
-  const { shape, bosTokenId, eosTokenIds } = parseConfig(config, path('config.json'));
+  const { shape: stated, bosTokenId, eosTokenIds } = parseConfig(config, path('config.json'));
+  const onnx = hasSafetensors(files) ? undefined : onnxFileOf(files);
+  const { shape, ...weightFiles } =
+    onnx === undefined ? { shape: stated, ...openWeightFiles(files) } : openOnnx(files, onnx, stated);
   const graph = graphOf(shape);
-
-  const weightFiles = openWeightFiles(files);
   try {
     checkTensors(weightFiles.source, shape, {
       where: files.path,

@@ -25,6 +25,8 @@ export interface WeightFiles {
   close(): void;
 }
 
+export const hasSafetensors = (files: Files): boolean => files.has(SINGLE_FILE) || files.has(INDEX_FILE);
+
 interface Located {
   readonly entry: TensorEntry;
   readonly file: OpenFile;
