@@ -102,6 +102,7 @@ describe('architecture', () => {
       'typebox/compile',
       'typebox/value',
       '@huggingface/jinja',
+      '@bufbuild/protobuf/wire',
       '@huggingface/tokenizers',
       'prom-client',
     ]);
