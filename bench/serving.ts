@@ -15,7 +15,14 @@ import { startServer } from '../src/app/http/server.ts';
 import { wallClock } from '../src/app/http/wall-clock.ts';
 import { createRng, createVirtualClock, median, quantile, renderTable } from '../src/core/index.ts';
 import { createWordTokenizer } from '../src/model/index.ts';
-import { createApi, createEmulateExecutor, createEngine, fillerOf, pageWords } from '../src/runtime/index.ts';
+import {
+  createApi,
+  createEmulateExecutor,
+  createEngine,
+  createRegistry,
+  fillerOf,
+  pageWords,
+} from '../src/runtime/index.ts';
 import type { Engine, EngineRequest, Executor } from '../src/runtime/index.ts';
 
 const { values: options } = parseArgs({
@@ -80,7 +87,8 @@ async function socketToStep(): Promise<void> {
   };
   const engine = createEngine({ executor, clock: wallClock });
   const model = { id: 'm', created: 0, ownedBy: 'bench', engine, tokenizer, eos: tokenizer.eosIds };
-  const api = createApi({ models: [model], clock: wallClock, rng: createRng(1) });
+  const registry = createRegistry({ clock: wallClock }, [{ model, close: () => engine.close() }]);
+  const api = createApi({ registry, clock: wallClock, rng: createRng(1) });
   const server = await startServer({ api, host: '127.0.0.1', port: 0 });
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1').setNoDelay(true);
   await once(socket, 'connect');

@@ -1,8 +1,8 @@
 // One answer in progress: its sequence, its own randomness, what of its text is shown, and when.
 
-import { createRng, type Seconds } from '../core/index.ts';
+import { createRng, type IngotError, type Seconds } from '../core/index.ts';
 import type { Timeline } from '../protocol/index.ts';
-import type { EngineRequest, FinishEvent, TokenReport } from './engine-request.ts';
+import type { EngineRequest, FinishEvent, RequestAccount, TokenReport } from './engine-request.ts';
 import { createTextGate, type Shown, type TextGate } from './engine-text.ts';
 import type { Logits } from './executor/executor.ts';
 import type { LogitsProcessor } from './logits-processor.ts';
@@ -38,6 +38,9 @@ export interface Answer extends Sequence {
   readonly times: { readonly server: Times; readonly wafer: Times };
   drafted: number;
   accepted: number;
+  /** Its share of the simulated steps so far. */
+  waferSeconds: number;
+  waferJoules: number;
   /** It holds nothing any more; the rest of a running step must pass it over. */
   ended: boolean;
 }
@@ -84,6 +87,8 @@ export function createAnswer(
     },
     drafted: 0,
     accepted: 0,
+    waferSeconds: 0,
+    waferJoules: 0,
     ended: false,
   };
 }
@@ -158,5 +163,25 @@ export function finishEvent(answer: Answer, reason: 'stop' | 'length', now: Mome
     accepted: answer.accepted,
     timeline: timeline('server'),
     ...(simulated ? { wafer: timeline('wafer') } : {}),
+  };
+}
+
+/**
+ * What the answers of one request took.
+ * @param failure why it ended before it was complete
+ */
+export function accountOf(answers: readonly Answer[], failure: IngotError | undefined): RequestAccount {
+  const sum = (of: (answer: Answer) => number): number => answers.reduce((total, answer) => total + of(answer), 0);
+  const { choices = 1 } = answers[0].request;
+  const begun = answers.filter(({ times }) => times.server.started !== undefined);
+  // Choices of one prompt share it.
+  const prompts = new Map(begun.map((answer) => [Math.floor(answer.choice / choices), answer.promptTokens]));
+  return {
+    outcome: failure === undefined ? 'complete' : failure.code === 'REQUEST_CANCELLED' ? 'cancelled' : 'failed',
+    promptTokens: [...prompts.values()].reduce((total, tokens) => total + tokens, 0),
+    cachedTokens: sum((answer) => (answer.among === 0 ? (answer.found ?? 0) : 0)),
+    generatedTokens: sum(generated),
+    waferSeconds: sum((answer) => answer.waferSeconds),
+    waferJoules: sum((answer) => answer.waferJoules),
   };
 }

@@ -45,6 +45,21 @@ export interface EngineRequest {
   readonly cacheSalt?: string;
   /** Text that the answer will probably repeat, as tokens: drafts are looked up in it too. */
   readonly prediction?: readonly number[] | Int32Array;
+  /** Hears once what the request took, when it ends for whatever reason and before its reader knows. */
+  readonly onEnd?: (account: RequestAccount) => void;
+}
+
+/** What a request took, whether its reader saw it all or not. */
+export interface RequestAccount {
+  readonly outcome: 'complete' | 'cancelled' | 'failed';
+  /** Of prompts whose processing began. */
+  readonly promptTokens: number;
+  /** Of these, those that the prefix cache had. */
+  readonly cachedTokens: number;
+  readonly generatedTokens: number;
+  /** Its share of the steps that it took part in, by tokens computed; 0 without a step model. */
+  readonly waferSeconds: number;
+  readonly waferJoules: number;
 }
 
 export interface TokenReport extends Partial<TokenLogprobs> {

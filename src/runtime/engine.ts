@@ -8,8 +8,25 @@
 // - The engine outlives any failure of the executor.
 // - Idle, it does nothing: the loop ends with the last answer and starts with the next.
 
-import { assert, createEventQueue, fail, IngotError, seconds, type Clock, type Seconds } from '../core/index.ts';
-import { acceptLogits, createAnswer, finishEvent, markStarted, type Answer, type Moment } from './engine-answer.ts';
+import {
+  assert,
+  createEventQueue,
+  fail,
+  IngotError,
+  joules,
+  seconds,
+  type Clock,
+  type Seconds,
+} from '../core/index.ts';
+import {
+  acceptLogits,
+  accountOf,
+  createAnswer,
+  finishEvent,
+  markStarted,
+  type Answer,
+  type Moment,
+} from './engine-answer.ts';
 import { createChannel, type Channel } from './engine-channel.ts';
 import { checkRequest, contextLimit, type EngineRequest, type TokenEvent } from './engine-request.ts';
 import type { Batch, Executor, Logits } from './executor/executor.ts';
@@ -20,7 +37,7 @@ import { createScheduler, schedulers, type SchedulerName } from './scheduler/ind
 import { advance, generated, tokensLeft } from './sequence.ts';
 import type { Drafter, Proposal } from './speculation/index.ts';
 import { addDrafts, NO_DRAFTS, type PlannedItem } from './speculation/speculate.ts';
-import type { StepModel, StepRecord } from './step-model.ts';
+import type { StepCost, StepModel, StepRecord } from './step-model.ts';
 
 export interface EngineOptions {
   readonly executor: Executor;
@@ -183,6 +200,8 @@ export function createEngine(options: EngineOptions): Engine {
     const { items, drafting } = await schedule();
     if (items.length === 0) return; // Everybody left while drafts were made.
     const batch = begin(items);
+    const cost = price(batch, drafting);
+    charge(items, batch, cost);
     const began = moment();
     let logits: readonly (readonly Logits[])[];
     try {
@@ -192,9 +211,9 @@ export function createEngine(options: EngineOptions): Engine {
       return;
     }
     const executed = clock.now();
-    const { time, busy } = count(batch, drafting);
-    if (listeners.size > 0) tell(batch, began, { server: executed, wafer: seconds(totals.waferSeconds) }, busy);
-    if (pacer !== undefined) await pacer.release(time, items.length);
+    count(batch, cost);
+    if (listeners.size > 0) tell(batch, began, { server: executed, wafer: seconds(totals.waferSeconds) }, cost.busy);
+    if (pacer !== undefined) await pacer.release(cost.time, items.length);
     commit(items, logits);
   }
 
@@ -238,17 +257,33 @@ export function createEngine(options: EngineOptions): Engine {
     for (const listener of listeners) listener(record);
   }
 
-  /** @returns what the step takes on the wafer, the guessing before it included, and how busy its stages are */
-  function count(batch: Batch, drafting: Proposal | undefined): { time: Seconds; busy: StepRecord['busy'] } {
-    totals.steps++;
-    for (const { tokens } of batch.items) totals.computedTokens += tokens.length;
+  /** What a step takes on the wafer, the guessing before it included. */
+  function price(batch: Batch, drafting: Proposal | undefined): StepCost {
     const cost = stepModel?.step({
       items: batch.items.map(({ tokens, start }) => ({ tokens: tokens.length, cached: start })),
     });
-    const time = seconds((cost?.time ?? 0) + (drafting?.time ?? 0));
+    return {
+      time: seconds((cost?.time ?? 0) + (drafting?.time ?? 0)),
+      energy: joules((cost?.energy ?? 0) + (drafting?.energy ?? 0)),
+      ...(cost?.busy === undefined ? {} : { busy: cost.busy }),
+    };
+  }
+
+  /** Before the step, while everybody in it is still there. */
+  function charge(items: readonly PlannedItem[], batch: Batch, { time, energy }: StepCost): void {
+    const all = batch.items.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    for (const [i, { sequence }] of items.entries()) {
+      const share = batch.items[i].tokens.length / all;
+      sequence.waferSeconds += share * time;
+      sequence.waferJoules += share * energy;
+    }
+  }
+
+  function count(batch: Batch, { time, energy }: StepCost): void {
+    totals.steps++;
+    for (const { tokens } of batch.items) totals.computedTokens += tokens.length;
     totals.waferSeconds += time;
-    totals.waferJoules += (cost?.energy ?? 0) + (drafting?.energy ?? 0);
-    return { time, busy: cost?.busy };
+    totals.waferJoules += energy;
   }
 
   function commit(items: readonly PlannedItem[], logits: readonly (readonly Logits[])[]): void {
@@ -320,6 +355,7 @@ export function createEngine(options: EngineOptions): Engine {
     calls.delete(request);
     for (const answer of call.answers) end(answer);
     call.release();
+    request.onEnd?.(accountOf(call.answers, reason));
     call.channel.close(reason);
   }
 

@@ -5,3 +5,4 @@ export {
   type ProgramExecutorOptions,
 } from './executor/program.node.ts';
 export { createPromptPool, type PromptPool, type PromptPoolOptions } from './http/prompt-pool.node.ts';
+export { keyTools } from './access/key-tools.node.ts';

@@ -13,3 +13,7 @@ export * from './speculation/index.ts';
 export { fillerOf, MEAN_SENTENCES, pageWords } from './emulate/index.ts';
 export { createEmulateExecutor, type EmulateExecutorOptions } from './executor/emulate.ts';
 export { createNullExecutor, type NullExecutorOptions } from './executor/null.ts';
+export * from './registry/index.ts';
+export * from './access/index.ts';
+export * from './ledger/index.ts';
+export { createTurns, inTurns, type Turns } from './executor/turns.ts';

@@ -79,7 +79,7 @@ describe('errors', () => {
     ['option-unknown-for-ingot', ['--jsno']],
     ['option-value-missing', ['compile', 'qwen3-0.6b', '--context']],
     ['option-out-of-range', ['compile', 'qwen3-0.6b', '--context', '0']],
-    ['serve-conflict', ['serve', '--emulate', 'llama-3.1-8b', '--model', 'x']],
+    ['serve-conflict', ['serve', '--tokenizer', 'x']],
     ['serve-drafts-of-nobody', ['serve', '--draft-tokens', '3']],
     ['serve-emulate-unknown', ['serve', '--emulate', 'llama-3.1-80b', '--port', '0']],
     ['option-not-a-number', ['serve', '--port', '80a']],

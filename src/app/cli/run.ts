@@ -71,7 +71,7 @@ export const run: CliCommand<RunOptions> = {
     let serving: Serving | undefined;
     try {
       serving = await openServing({
-        ...(model === undefined ? {} : { model }),
+        models: [model === undefined ? {} : { model }],
         wafer,
         kvTokens,
         threads,
@@ -79,7 +79,7 @@ export const run: CliCommand<RunOptions> = {
         onProgress: progress.update,
         onFailure: (error) => io.err(`\n${causes(error)}\n`),
       }).finally(progress.end);
-      if (chat === true && !serving.hasChat) {
+      if (chat === true && !serving.first.hasChat) {
         fail({
           code: 'CHAT_TEMPLATE_MISSING',
           message: 'the checkpoint has no chat template',
@@ -97,7 +97,7 @@ export const run: CliCommand<RunOptions> = {
       if (options.json === true) printJson(io, documentOf(serving, options, answer));
       else {
         io.out('\n');
-        io.err(`\n${timingTable(answer, serving.placed.facts.name, io.paintErr)}`);
+        io.err(`\n${timingTable(answer, serving.first.placed.facts.name, io.paintErr)}`);
       }
       return 0;
     } catch (error) {
@@ -123,7 +123,10 @@ async function* onePiece(text: string): AsyncIterable<string> {
   yield text;
 }
 
-function bodyOf({ id }: Serving, { maxTokens, temperature, topP, topK, seed, stop }: RunOptions): CompletionBody {
+function bodyOf(
+  { first: { id } }: Serving,
+  { maxTokens, temperature, topP, topK, seed, stop }: RunOptions,
+): CompletionBody {
   return {
     model: id,
     max_tokens: maxTokens,
@@ -135,7 +138,7 @@ function bodyOf({ id }: Serving, { maxTokens, temperature, topP, topK, seed, sto
   };
 }
 
-const documentOf = ({ id }: Serving, { prompt, chat }: RunOptions, answer: CompletionAnswer) => ({
+const documentOf = ({ first: { id } }: Serving, { prompt, chat }: RunOptions, answer: CompletionAnswer) => ({
   model: id,
   prompt,
   chat: chat === true,

@@ -4,23 +4,28 @@ import { MEAN_SENTENCES, schedulers, type SchedulerName } from '../../runtime/in
 import {
   addExamples,
   choiceOption,
+  invalid,
   jsonOption,
   printJson,
   UsageError,
   wholeOption,
   type CliCommand,
 } from './command.ts';
-import { DEFAULT_SCHEDULER } from '../serving.ts';
-import { contextOption, modelOption, threadsOption, waferOption } from './placement-options.ts';
+import { DEFAULT_SCHEDULER, type ModelChoice } from '../model-version.ts';
+import type { Serving } from '../serving.ts';
+import { contextOption, threadsOption, waferOption } from './placement-options.ts';
 import { servingSummary } from './report/serving-text.ts';
 import { serveUntilInterrupted, untilAborted, type ServeOptions } from './serving-loop.ts';
 
 /** Port that other open servers use too. */
 export const DEFAULT_PORT = 8000;
 
-interface ServeCommandOptions extends ServeOptions {
-  readonly emulate?: string;
+interface ServeCommandOptions extends Omit<ServeOptions, 'models' | 'aliases'> {
+  readonly model?: readonly string[];
+  readonly emulate?: readonly string[];
   readonly tokenizer?: string;
+  readonly alias?: Readonly<Record<string, string>>;
+  readonly json?: boolean;
   readonly pace?: 'wafer' | 'asap';
   readonly scheduler?: SchedulerName;
   readonly draft?: string;
@@ -35,13 +40,21 @@ export const serve: CliCommand<ServeCommandOptions> = {
         'Serve a checkpoint over the OpenAI API until Ctrl-C, or a model without weights whose answers are filler. ' +
           'Answers carry real times, and those that the simulated wafer would have taken, in time_info.',
       )
-      .addOption(modelOption())
+      .addOption(
+        new Option(
+          '--model <path>',
+          'checkpoint: a folder or a GGUF file; several may be given (default: the one that ships with Ingot)',
+        ).argParser(collect),
+      )
       .addOption(
         new Option(
           '--emulate <model>',
           'a model by name (see "ingot models") or checkpoint, answering with filler text and no arithmetic; an answer ' +
-            `ends after each sentence with a chance of 1 in ${MEAN_SENTENCES}, or at max_tokens`,
-        ),
+            `ends after each sentence with a chance of 1 in ${MEAN_SENTENCES}, or at max_tokens; several may be given`,
+        ).argParser(collect),
+      )
+      .addOption(
+        new Option('--alias <name=model>', 'another name for a model; several may be given').argParser(collectAlias),
       )
       .addOption(
         new Option(
@@ -92,35 +105,59 @@ export const serve: CliCommand<ServeCommandOptions> = {
     addExamples(command, [
       ['the shipped checkpoint on http://127.0.0.1:8000/v1', 'ingot serve'],
       ['a checkpoint of yours, on every address', 'ingot serve --model ./my-model --host 0.0.0.0 --port 9000'],
+      ['two models at once, and a name to ask for', 'ingot serve --model ./a --model ./b --alias chat=a'],
       ["the wafer's rhythm without weights, to test a client against", 'ingot serve --emulate llama-3.1-70b'],
     ]);
   },
 
   run(io, options) {
     refuseConflicts(options);
+    const { model, emulate, tokenizer, alias, json, ...shared } = options;
     return serveUntilInterrupted(
       io,
-      options,
-      async ({ url, serving: { id }, signal }) => {
-        if (options.json === true) printJson(io, { url: `${url}/v1`, model: id });
-        else io.out(`${id} on ${url}/v1\n`);
-        if (options.emulate !== undefined) io.err(io.paintErr('dim', 'Emulated: answers are filler.\n'));
+      { ...shared, models: choicesOf(options), ...(alias === undefined ? {} : { aliases: alias }) },
+      async ({ url, serving: { first, registry }, signal }) => {
+        const names = registry.models.map(({ id }) => id);
+        if (json === true) printJson(io, { url: `${url}/v1`, model: first.id, models: names });
+        else io.out(`${names.join(', ')} on ${url}/v1\n`);
+        if (emulate !== undefined) io.err(io.paintErr('dim', 'Emulated: answers are filler.\n'));
         io.err(io.paintErr('dim', 'Ctrl-C ends it.\n'));
         await untilAborted(signal);
       },
-      { onClosed: ({ engine }) => io.err(servingSummary(engine.counts)) },
+      { onClosed: (serving) => io.err(summaryOf(serving)) },
     );
   },
 };
 
+/** Every value of an option that may be given several times. */
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
+function collectAlias(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const [, name, model] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  return name === undefined
+    ? invalid('--alias', 'NAME=MODEL', text, 'for example chat=ingot-tiny')
+    : { ...before, [name]: model };
+}
+
+function choicesOf({ model = [], emulate = [], tokenizer }: ServeCommandOptions): readonly ModelChoice[] {
+  const executed = model.map((path) => ({ model: path }));
+  const emulated = emulate.map((name) => ({ emulate: name, ...(tokenizer === undefined ? {} : { tokenizer }) }));
+  const choices = [...executed, ...emulated];
+  return choices.length === 0 ? [{}] : choices;
+}
+
+/** Of every version that was served. */
+function summaryOf({ registry }: Serving): string {
+  const served = [...registry.open.map(({ id, engine }) => ({ id, counts: engine.counts })), ...registry.closed];
+  const heading = (id: string): string => (served.length === 1 ? '' : `${id}: `);
+  return served.map(({ id, counts }) => `${heading(id)}${servingSummary(counts)}`).join('');
+}
+
 /** @throws UsageError OPTIONS_CONFLICT */
-function refuseConflicts({ model, emulate, tokenizer, draft, draftTokens }: ServeCommandOptions): void {
+function refuseConflicts({ emulate, tokenizer, draft, draftTokens }: ServeCommandOptions): void {
   const conflict = (message: string, where: string, suggestion: string): never => {
     throw new UsageError({ code: 'OPTIONS_CONFLICT', message, where, suggestion });
   };
-  if (model !== undefined && emulate !== undefined) {
-    conflict('a checkpoint is executed or a model is emulated, not both', '--emulate', 'leave one of them out');
-  }
   if (tokenizer !== undefined && emulate === undefined) {
     conflict('a checkpoint has a tokenizer of its own', '--tokenizer', 'leave it out, or emulate a model');
   }

@@ -13,23 +13,13 @@ import { causes } from './report/layout.ts';
 /** What of a serving a command's user may choose. */
 type ServingChoices = Pick<
   ServingOptions,
-  | 'model'
-  | 'emulate'
-  | 'tokenizer'
-  | 'pace'
-  | 'scheduler'
-  | 'draft'
-  | 'draftTokens'
-  | 'coalesceMs'
-  | 'wafer'
-  | 'threads'
+  'models' | 'aliases' | 'pace' | 'scheduler' | 'draft' | 'draftTokens' | 'coalesceMs' | 'wafer' | 'threads'
 >;
 
 export interface ServeOptions extends ServingChoices {
   readonly host: string;
   readonly port: number;
   readonly context: number;
-  readonly json?: boolean;
 }
 
 export interface ServeHooks {
@@ -98,8 +88,8 @@ async function serveOnce(
   }
 }
 
-const closingText = ({ engine }: Serving): string =>
-  engine.counts.running + engine.counts.waiting > 0
+const closingText = ({ registry }: Serving): string =>
+  registry.open.some(({ engine: { counts } }) => counts.running + counts.waiting > 0)
     ? '\nclosing; requests in progress get a few seconds (Ctrl-C again cuts them)\n'
     : '\nclosed\n';
 

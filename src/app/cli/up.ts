@@ -9,7 +9,9 @@ import { timingTable } from './report/timing-text.ts';
 import { DEFAULT_PORT } from './serve.ts';
 import { serveUntilInterrupted, untilAborted, type Listening, type ServeOptions } from './serving-loop.ts';
 
-interface UpOptions extends ServeOptions {
+interface UpOptions extends Omit<ServeOptions, 'models'> {
+  readonly model?: string;
+  readonly json?: boolean;
   readonly prompt?: string;
   readonly maxTokens?: number;
   readonly once?: boolean;
@@ -48,16 +50,17 @@ export const up: CliCommand<UpOptions> = {
   run(io, options) {
     const isJson = options.json === true;
     let report: PlacementReport | undefined;
+    const { host, port, wafer, context, threads, model } = options;
     return serveUntilInterrupted(
       io,
-      options,
+      { host, port, wafer, context, threads, models: [model === undefined ? {} : { model }] },
       async (listening) => {
         const { url, serving, signal } = listening;
         if (!isJson) io.out(`\nserving ${io.paint('bold', `${url}/v1`)}\n\n`);
         const answer = await ask(io, listening, options);
         const api = `${url}/v1`;
-        if (isJson) printJson(io, { url: api, model: serving.id, placement: report, answer });
-        else io.out(`\n${timingTable(answer, serving.placed.facts.name, io.paint)}\n${curl(listening)}\n`);
+        if (isJson) printJson(io, { url: api, model: serving.first.id, placement: report, answer });
+        else io.out(`\n${timingTable(answer, serving.first.placed.facts.name, io.paint)}\n${curl(listening)}\n`);
         if (options.once === true) return;
         io.err(io.paintErr('dim', '\nServing until Ctrl-C.\n'));
         await untilAborted(signal);
@@ -79,13 +82,13 @@ export const up: CliCommand<UpOptions> = {
 function ask(io: Io, { url, serving, signal }: Listening, options: UpOptions): Promise<CompletionAnswer> {
   const isJson = options.json === true;
   // A model with a short context has room for a short answer only.
-  const maxTokens = options.maxTokens ?? Math.min(MAX_TOKENS, Math.ceil(serving.engine.maxContext / 2));
-  const prompt = options.prompt ?? (serving.hasChat ? QUESTION : BEGINNING);
-  if (!isJson) io.out(serving.hasChat ? `${io.paint('cyan', `> ${prompt}`)}\n` : io.paint('cyan', prompt));
+  const maxTokens = options.maxTokens ?? Math.min(MAX_TOKENS, Math.ceil(serving.first.engine.maxContext / 2));
+  const prompt = options.prompt ?? (serving.first.hasChat ? QUESTION : BEGINNING);
+  if (!isJson) io.out(serving.first.hasChat ? `${io.paint('cyan', `> ${prompt}`)}\n` : io.paint('cyan', prompt));
   return complete(
     postTo(url),
-    { model: serving.id, max_tokens: maxTokens, temperature: 0, seed: 0 },
-    serving.hasChat ? { message: prompt } : { text: prompt },
+    { model: serving.first.id, max_tokens: maxTokens, temperature: 0, seed: 0 },
+    serving.first.hasChat ? { message: prompt } : { text: prompt },
     isJson ? () => {} : io.out,
     signal,
   ).finally(() => {
@@ -95,11 +98,11 @@ function ask(io: Io, { url, serving, signal }: Listening, options: UpOptions): P
 
 /** A command to paste, of short lines; it asks for the text that was shown. */
 function curl({ url, serving }: Listening): string {
-  const [path, asked] = serving.hasChat
+  const [path, asked] = serving.first.hasChat
     ? ['chat/completions', `"messages": [{"role": "user", "content": "${QUESTION}"}]`]
     : ['completions', `"prompt": "${BEGINNING}"`];
   // A folder's name may have a quote in it, which ends the shell's.
-  const model = JSON.stringify(serving.id).replaceAll("'", "'\\''");
+  const model = JSON.stringify(serving.first.id).replaceAll("'", "'\\''");
   return [
     `curl ${url}/v1/${path} \\`,
     `  -H 'content-type: application/json' \\`,

@@ -1,7 +1,7 @@
 // Failures as OpenAI clients expect them: a status that picks the client's error class, and a body whose
 // four keys are always present.
 
-import { IngotError } from '../../core/index.ts';
+import { IngotError, type Seconds } from '../../core/index.ts';
 
 export interface ErrorBody {
   readonly error: {
@@ -22,6 +22,8 @@ export interface ApiFailure {
   readonly expected?: string;
   readonly found?: string;
   readonly suggestion?: string;
+  /** When to try again; Infinity where that is of no use. */
+  readonly retryAfter?: Seconds;
 }
 
 /** A failure that reaches the client. Its diagnostic code is the wire code in upper case. */
@@ -29,14 +31,16 @@ export class ApiError extends IngotError {
   readonly status: number;
   readonly wireCode: string;
   readonly param: string | null;
+  readonly retryAfter: Seconds | undefined;
 
   constructor(failure: ApiFailure, options?: { cause?: unknown }) {
-    const { status, code, param, ...rest } = failure;
+    const { status, code, param, retryAfter, ...rest } = failure;
     super({ code: code.toUpperCase(), ...(param === undefined ? {} : { where: param }), ...rest }, options);
     this.name = 'ApiError';
     this.status = status;
     this.wireCode = code;
     this.param = param ?? null;
+    this.retryAfter = retryAfter;
   }
 }
 

@@ -1,6 +1,8 @@
 export interface ModelRecord {
   readonly id: string;
   readonly object: 'model';
+  /** Not OpenAI's: the model that an alias stands for. */
+  readonly alias_of?: string;
   /** Unix seconds. */
   readonly created: number;
   readonly owned_by: string;

@@ -8,11 +8,16 @@ import type { Coalescing } from './coalesce.ts';
 import { completion } from './completion-endpoint.ts';
 import { embeddings } from './embeddings-endpoint.ts';
 import type { EndpointBody, EndpointContext } from './endpoint.ts';
+import { createRouter, handlerOf, parseJson, type Route, type Routes } from './routing.ts';
 import { limitHeaders } from './limit-headers.ts';
 import { responses } from './responses-endpoint.ts';
 import { apiErrorOf } from './failure.ts';
 import { createTelemetry, type Exposition, type OpenRecord, type RequestRecord } from '../telemetry/index.ts';
-import { findModel, modelList, modelRecord, prepareModel, type ServedModel } from './served-model.ts';
+import { modelList, modelRecord, type ServedModel } from './served-model.ts';
+import { beginRequest, type ServedRequest } from './served-request.ts';
+import type { Access } from '../access/index.ts';
+import type { Usage } from '../ledger/index.ts';
+import type { ModelRegistry } from '../registry/index.ts';
 
 export interface ApiRequest {
   readonly method: string;
@@ -20,6 +25,8 @@ export interface ApiRequest {
   readonly path: string;
   /** What follows the path's question mark. */
   readonly query?: string;
+  /** Address of whoever sent it. */
+  readonly from?: string;
   /** The body as it came; '' for none. */
   readonly body: string;
   /** With lower-case names. */
@@ -39,7 +46,11 @@ export interface ApiResponse {
 }
 
 export interface ApiOptions {
-  readonly models: readonly ServedModel[];
+  readonly registry: ModelRegistry;
+  /** Who may ask, and how much; absent where everybody may ask everything. */
+  readonly access?: Access;
+  /** Hears what each request used, before its answer ends. */
+  readonly onUsage?: (usage: Usage) => void;
   /** Unix time: it stamps answers, and times them. */
   readonly clock: Clock;
   /** Names requests, and seeds those that bring no seed. */
@@ -68,18 +79,19 @@ interface Answer {
   readonly isLimited?: true;
 }
 
-type Route = Readonly<
-  Record<string, (context: EndpointContext, request: ApiRequest, rest: string) => Answer | Promise<Answer>>
->;
+type Handler = (context: EndpointContext, request: ApiRequest, part: string) => Answer | Promise<Answer>;
+
+/** What nobody needs a key for: it says that the server is there and ready, and nothing else. */
+const OPEN_ROUTES: ReadonlySet<string> = new Set(['/health', '/ready', '/v1/tcp_warming']);
+const BASE_URL_HINT = 'The base URL of a client ends in /v1.';
 
 const JSON_TYPE = 'application/json';
 const SSE_TYPE = 'text/event-stream; charset=utf-8';
 
 export function createApi(options: ApiOptions): Api {
-  const { clock, rng, coalescing, onFailure, onRequest } = options;
-  const models = options.models.map(prepareModel);
-  const { metrics, vllm, hardware, open } = createTelemetry({
-    models: () => models,
+  const { clock, rng, coalescing, onFailure, onRequest, registry, access } = options;
+  const { metrics, vllm, open } = createTelemetry({
+    models: () => registry.measured,
     ...(coalescing === undefined ? {} : { coalescing: coalescing.bound }),
     ...(onRequest === undefined ? {} : { onRequest }),
   });
@@ -87,37 +99,48 @@ export function createApi(options: ApiOptions): Api {
     Array.from({ length: words }, () => rng.u32().toString(16).padStart(8, '0')).join('');
 
   const json = (value: unknown): Answer => ({ body: JSON.stringify(value) });
-  const completing = (endpoint: (body: unknown, context: EndpointContext) => Promise<EndpointBody>): Route => ({
-    POST: async (context, { body }) => ({ body: await endpoint(parseJson(body), context), isLimited: true }),
+  const completing = (
+    endpoint: (body: unknown, context: EndpointContext) => Promise<EndpointBody>,
+  ): Route<Handler> => ({
+    POST: async (context, { body }) => {
+      context.begin();
+      return { body: await endpoint(parseJson(body), context), isLimited: true };
+    },
   });
-  const exposing = ({ contentType, text }: Exposition): Route => ({
+  const exposing = ({ contentType, text }: Exposition): Route<Handler> => ({
     GET: async () => ({ type: contentType, body: await text() }),
   });
-  const routes: Readonly<Record<string, Route>> = {
+  const routes: Routes<Handler> = {
     '/v1/chat/completions': completing(chatCompletion),
     '/v1/completions': completing(completion),
     '/v1/responses': completing(responses),
     '/v1/embeddings': { POST: (context, { body }) => ({ body: embeddings(parseJson(body), context) }) },
-    '/v1/models': { GET: () => json(modelList(models)) },
-    '/v1/models/{id}': { GET: (_, __, id) => json(modelRecord(findModel(models, id))) },
+    '/v1/models': { GET: () => json(modelList(registry.models, registry.aliases)) },
+    '/v1/models/{id}/provenance': { GET: async (_, __, id) => json(await registry.provenance(id)) },
+    '/v1/models/{id}': { GET: ({ findModel }, _, id) => json(modelRecord(findModel(id), id)) },
     '/health': { GET: () => json({ status: 'ok' }) },
     '/ready': { GET: () => readiness(models) },
     '/v1/telemetry/hardware': { GET: (_, { query = '' }) => json(hardware.byTime(query)) },
     '/v1/telemetry/requests/{id}': { GET: (_, __, id) => json(hardware.byRequest(id)) },
+    '/ready': { GET: () => readiness(registry.models) },
     '/metrics': exposing(metrics),
     '/metrics/vllm': exposing(vllm),
     // The Cerebras client opens its connection with this.
     '/v1/tcp_warming': { GET: () => ({ status: 204, body: '' }) },
   };
 
-  const response = (answer: Answer, requestId: string, received: Seconds): ApiResponse => {
+  const route = createRouter(routes);
+  const limits = (served: ServedRequest): Readonly<Record<string, string>> =>
+    served.limitHeaders() ?? limitHeaders(registry.models);
+
+  const response = (answer: Answer, requestId: string, received: Seconds, served?: ServedRequest): ApiResponse => {
     const streams = typeof answer.body !== 'string';
     return {
       status: answer.status ?? 200,
       headers: {
         ...(answer.body === '' ? {} : { 'content-type': answer.type ?? (streams ? SSE_TYPE : JSON_TYPE) }),
         'x-request-id': requestId,
-        ...(answer.isLimited === true ? limitHeaders(models) : {}),
+        ...(answer.isLimited === true && served !== undefined ? limits(served) : {}),
         'openai-processing-ms': String(Math.max(0, Math.round((clock.now() - received) * 1000))),
         // A proxy that buffers would turn a stream into one piece.
         ...(streams ? { 'cache-control': 'no-cache', 'x-accel-buffering': 'no' } : {}),
@@ -128,13 +151,16 @@ export function createApi(options: ApiOptions): Api {
 
   const failed = (error: ApiError, requestId: string, received: Seconds): ApiResponse => {
     const answer = response({ status: error.status, body: JSON.stringify(errorBody(error)) }, requestId, received);
-    return error.status === 503 || error.status === 429
-      ? { ...answer, headers: { ...answer.headers, 'retry-after': '1' } }
-      : answer;
+    return { ...answer, headers: { ...answer.headers, ...retryHeaders(error) } };
   };
 
   /** A stream that tells of its failure and of its end. */
-  async function* reported(body: AsyncIterable<string>, requestId: string, record: OpenRecord): AsyncIterable<string> {
+  async function* reported(
+    body: AsyncIterable<string>,
+    requestId: string,
+    record: OpenRecord,
+    served: ServedRequest,
+  ): AsyncIterable<string> {
     let error = left;
     try {
       yield* body;
@@ -145,6 +171,7 @@ export function createApi(options: ApiOptions): Api {
       throw cause;
     } finally {
       record.end({ status: 200, outcome: outcomeOf(error.status), code: error.wireCode, ended: clock.now() });
+      served.end();
     }
   }
 
@@ -152,7 +179,7 @@ export function createApi(options: ApiOptions): Api {
     async handle(request) {
       const received = clock.now();
       const requestId = givenId(request) ?? `req_${hex(4)}`;
-      const { name, rest } = routeOf(request.path, routes);
+      const { name, parts } = route(request.path);
       const { method, headers = {} } = request;
       const { traceparent, tracestate } = headers;
       const record = open({
@@ -163,9 +190,11 @@ export function createApi(options: ApiOptions): Api {
         ...(traceparent === undefined ? {} : { traceparent }),
         ...(tracestate === undefined ? {} : { tracestate }),
       });
+      const served = beginRequest({ registry, request, requestId, track: record, options });
       const context: EndpointContext = {
-        findModel: (id) => findModel(models, id),
-        signal: request.signal,
+        begin: served.begin,
+        findModel: served.findModel,
+        submit: served.submit,
         headers,
         received,
         created: Math.floor(received),
@@ -175,13 +204,18 @@ export function createApi(options: ApiOptions): Api {
         coalescing,
       };
       let result: ApiResponse;
+      let isStream = false;
       try {
-        const answer = await handlerOf(request, routes[name])(context, request, rest);
+        if (!OPEN_ROUTES.has(name)) served.identify();
+        const handler = handlerOf(request, Object.hasOwn(routes, name) ? routes[name] : undefined, BASE_URL_HINT);
+        const answer = await handler(context, request, parts[0] ?? '');
         const { body } = answer;
+        isStream = typeof body !== 'string';
         result = response(
-          typeof body === 'string' ? answer : { ...answer, body: reported(body, requestId, record) },
+          typeof body === 'string' ? answer : { ...answer, body: reported(body, requestId, record, served) },
           requestId,
           received,
+          served,
         );
         if (typeof body === 'string') record.end({ status: result.status, outcome: 'ok', ended: clock.now() });
       } catch (cause) {
@@ -190,10 +224,13 @@ export function createApi(options: ApiOptions): Api {
         result = failed(error, requestId, received);
         const { status, wireCode } = error;
         record.end({ status, outcome: outcomeOf(status), code: wireCode, ended: clock.now() });
-        if (error.status === 405) {
-          const allow = Object.keys(routes[name]).join(', ');
-          result = { ...result, headers: { ...result.headers, allow } };
-        }
+        const told = {
+          ...(error.status === 429 && access !== undefined ? limits(served) : {}),
+          ...(error.status === 405 ? { allow: Object.keys(routes[name]).join(', ') } : {}),
+        };
+        result = { ...result, headers: { ...result.headers, ...told } };
+      } finally {
+        if (!isStream) served.end();
       }
       metrics.responded(name, result.status);
       return result;
@@ -232,53 +269,13 @@ function givenId({ headers }: ApiRequest): string | undefined {
   return id !== undefined && /^[\w.:/+=@-]{1,128}$/.test(id) ? id : undefined;
 }
 
-/** The route that a path belongs to, and what its variable part stands for. */
-function routeOf(
-  path: string,
-  routes: Readonly<Record<string, Route>>,
-): { readonly name: string; readonly rest: string } {
-  if (Object.hasOwn(routes, path)) return { name: path, rest: '' };
-  const [, parent, id] = /^(\/v1\/models|\/v1\/telemetry\/requests)\/(.+)$/.exec(path) ?? [];
-  if (id === undefined) return { name: 'unknown', rest: '' };
-  try {
-    return { name: `${parent}/{id}`, rest: decodeURIComponent(id) };
-  } catch {
-    return { name: 'unknown', rest: '' };
-  }
-}
-
-function handlerOf({ method, path }: ApiRequest, route: Route | undefined): Route[string] {
-  if (route === undefined) {
-    throw new ApiError({
-      status: 404,
-      code: 'unknown_url',
-      message: `Unknown request URL: ${method} ${path.slice(0, 200)}.`,
-      suggestion: 'The base URL of a client ends in /v1.',
-    });
-  }
-  const name = method === 'HEAD' ? 'GET' : method;
-  if (Object.hasOwn(route, name)) return route[name];
-  throw new ApiError({
-    status: 405,
-    code: 'method_not_allowed',
-    message: `Not allowed: ${method} ${path.slice(0, 200)}.`,
-    suggestion: `Use ${Object.keys(route).join(' or ')}.`,
-  });
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch (cause) {
-    throw new ApiError(
-      {
-        status: 400,
-        code: 'invalid_json',
-        message:
-          body === '' ? 'The request has no body.' : `The request body is not valid JSON: ${(cause as Error).message}.`,
-        suggestion: 'Send a JSON object.',
-      },
-      { cause },
-    );
-  }
+/** When to try again; a second where nobody knows better. */
+function retryHeaders({ status, retryAfter }: ApiError): Readonly<Record<string, string>> {
+  if (status !== 503 && status !== 429) return {};
+  if (retryAfter === undefined) return { 'retry-after': '1' };
+  if (!Number.isFinite(retryAfter)) return { 'x-should-retry': 'false' };
+  return {
+    'retry-after': String(Math.max(1, Math.ceil(retryAfter))),
+    'retry-after-ms': String(Math.max(1, Math.ceil(retryAfter * 1000))),
+  };
 }

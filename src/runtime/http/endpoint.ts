@@ -9,10 +9,10 @@ import {
   type CompletionRequest,
   type ServiceTier,
 } from '../../protocol/index.ts';
-import type { EngineRequest } from '../engine-request.ts';
+import type { EngineRequest, TokenEvent } from '../engine-request.ts';
 import type { LogitsProcessor } from '../logits-processor.ts';
 import { createBias, createLeastLength, createPenalties, inOrder } from '../logits-rules.ts';
-import type { AskedOfModel, RequestTrack } from '../telemetry/index.ts';
+import type { AskedOfModel, RequestTrack, SentToModel } from '../telemetry/index.ts';
 import { streamAnswer, wholeAnswer, type AnswerPlan, type WholeAnswer } from './answer.ts';
 import type { Coalescing } from './coalesce.ts';
 import type { PromptParam } from './failure.ts';
@@ -20,8 +20,12 @@ import type { PreparedModel } from './served-model.ts';
 
 /** What the API gives an endpoint for one request. */
 export interface EndpointContext {
+  /** It counts as a request of its tenant, whatever becomes of it. @throws ApiError 429 */
+  readonly begin: () => void;
+  /** @throws ApiError 403, 404 */
   readonly findModel: (id: string) => PreparedModel;
-  readonly signal: AbortSignal;
+  /** Hands a request to the model's engine, in the name of whoever sent it. @throws ApiError 429; of Engine.submit */
+  readonly submit: (model: PreparedModel, asked: SentToModel) => AsyncIterable<TokenEvent>;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
   /** When the request reached the server, and its Unix second. */
@@ -173,8 +177,7 @@ export async function answer<Logprobs>(
     heard: (event) => context.track.heard(event),
     ...(body.stream === true && context.coalescing !== undefined ? { coalescing: context.coalescing } : {}),
   };
-  context.track.asked(model, { operation: endpoint.operation, stream: body.stream === true, request });
-  const events = model.engine.submit(request, context.signal);
+  const events = context.submit(model, { operation: endpoint.operation, stream: body.stream === true, request });
   if (body.stream === true) return streamAnswer(events, plan, endpoint.chunkWriter(plan.head), endpoint.openEach);
   const whole = await wholeAnswer(events, plan);
   return JSON.stringify({ ...endpoint.whole(plan.head, whole), ...plan.head.extra });

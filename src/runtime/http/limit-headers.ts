@@ -24,7 +24,7 @@ export function limitHeaders(models: readonly PreparedModel[]): Readonly<Record<
 }
 
 /** As in `6m0s`: minutes and seconds, or milliseconds below a second. */
-function duration(time: number): string {
+export function duration(time: number): string {
   if (time < 1) return `${Math.ceil(time * 1000)}ms`;
   const total = Math.ceil(time);
   const minutes = Math.floor(total / 60);

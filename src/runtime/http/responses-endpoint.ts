@@ -43,8 +43,7 @@ export async function responses(given: unknown, context: EndpointContext): Promi
     });
     const logprobs = (tokens: readonly TokenReport[]): ChatLogprobs['content'] =>
       chat.logprobs === true ? chatLogprobs(tokens, model.tokenizer).content : [];
-    context.track.asked(model, { operation: 'chat', stream: isStream, request });
-    const events = model.engine.submit(request, context.signal);
+    const events = context.submit(model, { operation: 'chat', stream: isStream, request });
     if (isStream) return stream(coalesced(await begun(events), plan.coalescing), plan, writer, logprobs);
     for await (const _ of write(events, plan, writer, logprobs));
     return JSON.stringify(writer.response());

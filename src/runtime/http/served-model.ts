@@ -1,6 +1,5 @@
-import { nearest } from '../../core/index.ts';
 import type { Tokenizer } from '../../model/index.ts';
-import { ApiError, shownName, type ModelList, type ModelRecord } from '../../protocol/index.ts';
+import type { ModelList, ModelRecord } from '../../protocol/index.ts';
 import type { Engine } from '../engine.ts';
 import { createAnswerGrammars, type AnswerGrammars } from './answer-grammar.ts';
 import type { HardwareModel } from '../telemetry/index.ts';
@@ -51,12 +50,14 @@ export function prepareModel(model: ServedModel): PreparedModel {
   };
 }
 
-export function modelRecord(model: PreparedModel): ModelRecord {
+/** @param name what it was asked for by, where that is an alias */
+export function modelRecord(model: PreparedModel, name = model.id): ModelRecord {
   const { tokenizer, engine } = model;
   const hasChat = tokenizer.hasChatTemplate;
   return {
-    id: model.id,
+    id: name,
     object: 'model',
+    ...(name === model.id ? {} : { alias_of: model.id }),
     created: model.created,
     owned_by: model.ownedBy,
     limits: { max_context_length: engine.maxContext, max_completion_tokens: engine.maxContext - 1 },
@@ -71,22 +72,14 @@ export function modelRecord(model: PreparedModel): ModelRecord {
   };
 }
 
-export const modelList = (models: readonly PreparedModel[]): ModelList => ({
+/** Each model, and each alias as a record of its own. */
+export const modelList = (
+  models: readonly PreparedModel[],
+  aliases: ReadonlyMap<string, string> = new Map(),
+): ModelList => ({
   object: 'list',
-  data: models.map(modelRecord),
+  data: models.flatMap((model) => [
+    modelRecord(model),
+    ...[...aliases].flatMap(([alias, id]) => (id === model.id ? [modelRecord(model, alias)] : [])),
+  ]),
 });
-
-/** @throws ApiError 404 model_not_found */
-export function findModel(models: readonly PreparedModel[], id: string): PreparedModel {
-  const model = models.find((candidate) => candidate.id === id);
-  if (model !== undefined) return model;
-  const names = models.map((candidate) => candidate.id);
-  const near = nearest(id, names);
-  throw new ApiError({
-    status: 404,
-    code: 'model_not_found',
-    param: 'model',
-    message: `The model '${shownName(id)}' does not exist on this server.`,
-    suggestion: near === undefined ? `It serves ${names.map((n) => `'${n}'`).join(', ')}.` : `Did you mean '${near}'?`,
-  });
-}

@@ -5,6 +5,7 @@ import { createApi } from '../http/api.ts';
 import { inconsistent, lint, parseExposition, type Family } from '../testing/prometheus-lint.ts';
 import { call, createTestApi, TEST_MODEL } from '../testing/test-api.ts';
 import { boundedLabel, OTHER } from './bounded-label.ts';
+import { createRegistry } from '../registry/index.ts';
 import { createApiMetrics, MAX_TENANT_LABELS } from './metrics.ts';
 
 const CHAT = '/v1/chat/completions';
@@ -273,7 +274,8 @@ describe('readiness', () => {
     await second;
     expect(during).toEqual([503, 200]);
     expect(await call(test.api, '/ready')).toMatchObject(ready);
-    const empty = createApi({ models: [], clock: createVirtualClock(), rng: createRng(1) });
+    const clock = createVirtualClock();
+    const empty = createApi({ registry: createRegistry({ clock }), clock, rng: createRng(1) });
     expect(await call(empty, '/ready')).toMatchObject({ status: 503, text: '{"status":"busy","models":[]}' });
     expect((await call(empty, '/health')).status).toBe(200);
   });

@@ -4,8 +4,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { seconds, type Seconds } from '../../core/index.ts';
 import { e2e, itl, queueTime, tpot, ttft, type Timeline } from '../../protocol/index.ts';
-import type { EngineCounts } from '../engine.ts';
-import type { ServedModel } from '../http/served-model.ts';
+import type { Engine, EngineCounts } from '../engine.ts';
 import type { StepRecord } from '../step-model.ts';
 import { boundedLabel } from './bounded-label.ts';
 import { LATENCY_BUCKETS } from './buckets.ts';
@@ -66,6 +65,12 @@ const gauges: typeof counters = {
   ingot_kv_blocks_used: { help: 'KV cache blocks with an owner.', of: (c) => c.blocksUsed },
 };
 
+/** A model over all its versions. */
+export interface MeasuredModel {
+  readonly id: string;
+  readonly engine: Pick<Engine, 'counts' | 'limits'>;
+}
+
 export interface Exposition {
   readonly contentType: string;
   text(): Promise<string>;
@@ -83,10 +88,7 @@ export interface ApiMetrics extends Exposition {
 }
 
 /** @param coalescing longest that a streamed token waits for others */
-export function createApiMetrics(
-  models: () => readonly Pick<ServedModel, 'id' | 'engine'>[],
-  coalescing: Seconds = seconds(0),
-): ApiMetrics {
+export function createApiMetrics(models: () => readonly MeasuredModel[], coalescing: Seconds = seconds(0)): ApiMetrics {
   const registry = new Registry();
   const registers = [registry];
   const labelNames = ['model'];

@@ -49,10 +49,12 @@ export interface AskedOfModel {
   readonly promptTokens: number;
 }
 
+export type SentToModel = Omit<AskedOfModel, 'model' | 'promptTokens'>;
+
 /** One request while it is answered. */
 export interface RequestTrack {
   /** Just before the engine is given the request. */
-  asked(model: ServedModel, what: Omit<AskedOfModel, 'model' | 'promptTokens'>): void;
+  asked(model: ServedModel, what: SentToModel): void;
   heard(event: TokenEvent): void;
 }
 

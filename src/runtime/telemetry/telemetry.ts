@@ -8,11 +8,12 @@ import { createHardwareHistory, type HardwareHistory } from './hardware-endpoint
 import { registerHardwareMetrics, type Monitored } from './hardware-metrics.ts';
 import { createHardwareMonitor, type HardwareMonitor } from './hardware-monitor.ts';
 import { createApiMetrics, type ApiMetrics, type Exposition } from './metrics.ts';
+import { createApiMetrics, type ApiMetrics, type Exposition, type MeasuredModel } from './metrics.ts';
 import { openRecord, type OpenRecord, type RequestRecord } from './request-record.ts';
 import { createVllmMetrics } from './vllm-metrics.ts';
 
 export interface TelemetryOptions {
-  readonly models: () => readonly ServedModel[];
+  readonly models: () => readonly MeasuredModel[];
   /** Longest that a streamed token waits for others. */
   readonly coalescing?: Seconds;
   /** Hears of each request when it is over. It must not throw. */

@@ -5,9 +5,8 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { e2e, itl, queueTime, tpot, ttft, type Timeline } from '../../protocol/index.ts';
 import type { EngineCounts } from '../engine.ts';
 import type { FinishEvent } from '../engine-request.ts';
-import type { ServedModel } from '../http/served-model.ts';
 import { LATENCY_BUCKETS, TOKEN_BUCKETS } from './buckets.ts';
-import type { Exposition } from './metrics.ts';
+import type { Exposition, MeasuredModel } from './metrics.ts';
 
 type Read = (counts: EngineCounts) => number;
 
@@ -56,7 +55,7 @@ const latencies: Readonly<Record<string, readonly [help: string, of: (timeline: 
 /** Gaps between tokens, under the name of today and the older one. */
 const gaps = ['vllm:inter_token_latency_seconds', 'vllm:time_per_output_token_seconds'];
 
-export function createVllmMetrics(models: () => readonly Pick<ServedModel, 'id' | 'engine'>[]): Exposition {
+export function createVllmMetrics(models: () => readonly MeasuredModel[]): Exposition {
   const registry = new Registry();
   const registers = [registry];
   const labelNames = ['model_name', 'engine'] as const;

@@ -3,9 +3,12 @@
 import { createRng, joules, seconds, type Clock } from '../../core/index.ts';
 import type { Tokenizer } from '../../model/index.ts';
 import { createEngine, type Engine, type EngineOptions } from '../engine.ts';
+import type { Access } from '../access/index.ts';
 import { createApi, type Api, type ApiResponse } from '../http/api.ts';
 import type { Coalescing } from '../http/coalesce.ts';
 import type { HardwareModel } from '../telemetry/index.ts';
+import type { Usage } from '../ledger/index.ts';
+import { createRegistry, type ModelRegistry } from '../registry/index.ts';
 import { createTestExecutor, type TestExecutor, type TestExecutorOptions } from './test-executor.ts';
 import { createTestTokenizer } from './test-tokenizer.ts';
 
@@ -40,6 +43,8 @@ export const testHardware: HardwareModel = {
 export interface TestApi {
   readonly api: Api;
   readonly engine: Engine;
+  readonly registry: ModelRegistry;
+  readonly usage: Usage[];
   readonly tokenizer: Tokenizer;
   readonly executor: TestExecutor;
   readonly failures: unknown[];
@@ -55,11 +60,13 @@ export function createTestApi(
     marks = [],
     tick = 0,
     coalescing,
+    access,
   }: {
     readonly chat?: boolean | string;
     readonly marks?: readonly string[];
     readonly tick?: number;
     readonly coalescing?: Coalescing;
+    readonly access?: Access;
   } = {},
 ): TestApi {
   let looks = 0;
@@ -90,24 +97,20 @@ export function createTestApi(
     ...engineOptions,
   });
   const failures: unknown[] = [];
+  const usage: Usage[] = [];
+  const model = { id: TEST_MODEL, created: START, ownedBy: 'ingot', engine, tokenizer, eos: tokenizer.eosIds };
+  // What is replaced stays warm for ever: tests have no timers.
+  const registry = createRegistry({ clock, after: () => () => undefined }, [{ model, close: () => engine.close() }]);
   const api = createApi({
-    models: [
-      {
-        id: TEST_MODEL,
-        created: START,
-        ownedBy: 'ingot',
-        engine,
-        tokenizer,
-        eos: tokenizer.eosIds,
-        hardware: testHardware,
-      },
-    ],
+    registry,
+    onUsage: (row) => usage.push(row),
+    ...(access === undefined ? {} : { access }),
     clock,
     rng: createRng(1),
     ...(coalescing === undefined ? {} : { coalescing }),
     onFailure: (error) => failures.push(error),
   });
-  return { api, engine, tokenizer, executor, failures, clock };
+  return { api, engine, registry, usage, tokenizer, executor, failures, clock };
 }
 
 /** A response read to its end; `error` is what cut its stream. */
