@@ -25,11 +25,11 @@ it('loses no request during twenty swaps and as many rollbacks', async () => {
     };
   };
 
-  let isOver = false;
+  const over = new AbortController();
   let answers = 0;
   const texts = new Set<string>();
   const user = async (id: number): Promise<void> => {
-    for (let i = 0; !isOver; i++) {
+    for (let i = 0; !over.signal.aborted; i++) {
       const request = {
         model: i % 2 === 0 ? TEST_MODEL : 'chat',
         messages: [{ role: 'user' as const, content: 'the wafer' }],
@@ -63,7 +63,7 @@ it('loses no request during twenty swaps and as many rollbacks', async () => {
     registry.rollback(TEST_MODEL, seconds(60));
     await soon(8);
   }
-  isOver = true;
+  over.abort();
   await Promise.all(users);
   expect(answers).toBeGreaterThan(20);
   // Whoever answers, and however often they changed: the same text.

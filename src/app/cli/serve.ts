@@ -112,7 +112,7 @@ export const serve: CliCommand<ServeCommandOptions> = {
 
   run(io, options) {
     refuseConflicts(options);
-    const { model, emulate, tokenizer, alias, json, ...shared } = options;
+    const { model: _, emulate, tokenizer: __, alias, json, ...shared } = options;
     return serveUntilInterrupted(
       io,
       { ...shared, models: choicesOf(options), ...(alias === undefined ? {} : { aliases: alias }) },
