@@ -6,7 +6,14 @@ import { startServer } from '../src/app/http/server.ts';
 import { wallClock } from '../src/app/http/wall-clock.ts';
 import { createRng } from '../src/core/index.ts';
 import { createWordTokenizer } from '../src/model/index.ts';
-import { createApi, createEmulateExecutor, createEngine, fillerOf, pageWords } from '../src/runtime/index.ts';
+import {
+  createApi,
+  createEmulateExecutor,
+  createEngine,
+  createRegistry,
+  fillerOf,
+  pageWords,
+} from '../src/runtime/index.ts';
 
 const VOCAB = 8192;
 const tokenizer = createWordTokenizer(pageWords(), VOCAB);
@@ -20,8 +27,9 @@ const engine = createEngine({ executor, clock: wallClock, scheduler: 'priority' 
 /** By request: outcome, prompt tokens, tokens generated. */
 const records = new Map<string, readonly [string, number, number]>();
 let failures = 0;
+const model = { id: 'soak', created: 0, ownedBy: 'bench', engine, tokenizer, eos: tokenizer.eosIds };
 const api = createApi({
-  models: [{ id: 'soak', created: 0, ownedBy: 'bench', engine, tokenizer, eos: tokenizer.eosIds }],
+  registry: createRegistry({ clock: wallClock }, [{ model, close: () => engine.close() }]),
   clock: wallClock,
   rng: createRng(1),
   onFailure: () => failures++,
