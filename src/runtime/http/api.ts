@@ -90,8 +90,9 @@ const SSE_TYPE = 'text/event-stream; charset=utf-8';
 
 export function createApi(options: ApiOptions): Api {
   const { clock, rng, coalescing, onFailure, onRequest, registry, access } = options;
-  const { metrics, vllm, open } = createTelemetry({
-    models: () => registry.measured,
+  const { metrics, vllm, hardware, open } = createTelemetry({
+    models: () => registry.models,
+    measured: () => registry.measured,
     ...(coalescing === undefined ? {} : { coalescing: coalescing.bound }),
     ...(onRequest === undefined ? {} : { onRequest }),
   });
@@ -119,7 +120,6 @@ export function createApi(options: ApiOptions): Api {
     '/v1/models/{id}/provenance': { GET: async (_, __, id) => json(await registry.provenance(id)) },
     '/v1/models/{id}': { GET: ({ findModel }, _, id) => json(modelRecord(findModel(id), id)) },
     '/health': { GET: () => json({ status: 'ok' }) },
-    '/ready': { GET: () => readiness(models) },
     '/v1/telemetry/hardware': { GET: (_, { query = '' }) => json(hardware.byTime(query)) },
     '/v1/telemetry/requests/{id}': { GET: (_, __, id) => json(hardware.byRequest(id)) },
     '/ready': { GET: () => readiness(registry.models) },

@@ -1,6 +1,4 @@
 export type { HardwareModel, HardwareState, HardwareWork } from './hardware-model.ts';
-export type { Exposition } from './metrics.ts';
-export type { AskedOfModel, OpenRecord, Outcome, RequestRecord, RequestTrack } from './request-record.ts';
 export type { Exposition, MeasuredModel } from './metrics.ts';
 export type { AskedOfModel, OpenRecord, Outcome, RequestRecord, RequestTrack, SentToModel } from './request-record.ts';
 export { createTelemetry, type Telemetry } from './telemetry.ts';

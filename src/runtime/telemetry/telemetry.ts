@@ -7,13 +7,14 @@ import type { ServedModel } from '../http/served-model.ts';
 import { createHardwareHistory, type HardwareHistory } from './hardware-endpoint.ts';
 import { registerHardwareMetrics, type Monitored } from './hardware-metrics.ts';
 import { createHardwareMonitor, type HardwareMonitor } from './hardware-monitor.ts';
-import { createApiMetrics, type ApiMetrics, type Exposition } from './metrics.ts';
 import { createApiMetrics, type ApiMetrics, type Exposition, type MeasuredModel } from './metrics.ts';
 import { openRecord, type OpenRecord, type RequestRecord } from './request-record.ts';
 import { createVllmMetrics } from './vllm-metrics.ts';
 
 export interface TelemetryOptions {
-  readonly models: () => readonly MeasuredModel[];
+  readonly models: () => readonly ServedModel[];
+  /** The same over all their versions. */
+  readonly measured: () => readonly MeasuredModel[];
   /** Longest that a streamed token waits for others. */
   readonly coalescing?: Seconds;
   /** Hears of each request when it is over. It must not throw. */
@@ -27,9 +28,9 @@ export interface Telemetry {
   open(begun: Parameters<typeof openRecord>[0]): OpenRecord;
 }
 
-export function createTelemetry({ models, coalescing, onRequest }: TelemetryOptions): Telemetry {
-  const metrics = createApiMetrics(models, coalescing);
-  const vllm = createVllmMetrics(models);
+export function createTelemetry({ models, measured, coalescing, onRequest }: TelemetryOptions): Telemetry {
+  const metrics = createApiMetrics(measured, coalescing);
+  const vllm = createVllmMetrics(measured);
   const watched = new WeakSet<Engine>();
   const monitors = new WeakMap<Engine, HardwareMonitor>();
 

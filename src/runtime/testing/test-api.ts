@@ -98,7 +98,8 @@ export function createTestApi(
   });
   const failures: unknown[] = [];
   const usage: Usage[] = [];
-  const model = { id: TEST_MODEL, created: START, ownedBy: 'ingot', engine, tokenizer, eos: tokenizer.eosIds };
+  const { eosIds: eos } = tokenizer;
+  const model = { id: TEST_MODEL, created: START, ownedBy: 'ingot', engine, tokenizer, eos, hardware: testHardware };
   // What is replaced stays warm for ever: tests have no timers.
   const registry = createRegistry({ clock, after: () => () => undefined }, [{ model, close: () => engine.close() }]);
   const api = createApi({
