@@ -1,34 +1,63 @@
-import { compile, createMemoryModel, mostLayers, sectionsOf } from '../../compiler/index.ts';
-import { IngotError } from '../../core/index.ts';
-import { graphOf, parameterCount } from '../../model/index.ts';
+import { compile, mostLayers } from '../../compiler/index.ts';
+import { formatCount, IngotError } from '../../core/index.ts';
+import { graphOf, kvWidth, parameterCount } from '../../model/index.ts';
 import { createPlacementCost } from '../../sim/index.ts';
-import { llms } from '../../spec/index.ts';
+import { findWafer, llms } from '../../spec/index.ts';
 import type { LlmShape, PublishedRow, Wafer } from '../../spec/index.ts';
-import { wafersOf } from '../../wafer/index.ts';
+import { lowerLayer, wafersOf } from '../../wafer/index.ts';
+import { dtypeBytes, sramOf } from '../../wafer/machine/index.ts';
 import type { Program } from '../../wafer/index.ts';
-import { countOr, fullWidthGraph, is, numerics, paddedLayer, shape, side, text, wafer } from './conditions.ts';
+import { countOr, fullWidthGraph, is, numerics, shape, side, text, wafer } from './conditions.ts';
 import type { Answer, Predictor } from './predictor.ts';
 
 /** Cached tokens of a service that is only said to hold a model: one user's conversation. */
 export const oneUser = 2048;
 
+/** Lines of PEs on which every role of a layer occurs: what a PE keeps depends on its role and tiles, not on the mesh. */
+const SIDE = 9;
+const GROUP = 3;
+
 /**
- * Longest context of one layer on a mesh, KV spread over all rows (shift) or filling the last row (concat). What those
- * kernels keep for code is a condition of that software: it is what was found in theirs, not what Ingot's take.
+ * Bytes of a PE that a decode layer takes besides weights and cache: code and vectors of Ingot's own PE program, with the
+ * tiles that the layer has on the mesh, and what the system keeps.
+ */
+function besidesTensors(model: LlmShape, side: number, target: Wafer): number {
+  if (model.mlp.kind !== 'dense') return NaN;
+  const onSmall = (size: number): number => Math.ceil(size / side) * SIDE;
+  const hidden = 2 * Math.ceil(onSmall(model.hidden) / 2);
+  const [ops] = fullWidthGraph({ hidden, ffn: onSmall(model.mlp.ffn), context: 2 * SIDE }).layers;
+  const spec = { ops, width: SIDE, height: SIDE, type: 'fp16', context: 2 * SIDE, append: false } as const;
+  const { program } = lowerLayer({ ...spec, group: () => GROUP }, target);
+  const taken = Object.values(program.roles).map((role) => {
+    const tensors = role.memory.filter(({ name }) => /^(weights of |keys$|values$)/.test(name));
+    const { objects, code } = sramOf(role, target.id);
+    return code + objects - tensors.reduce((sum, { length, dtype }) => sum + length * dtypeBytes(dtype), 0);
+  });
+  return target.systemSram + Math.max(...taken);
+}
+
+/**
+ * Longest context that a PE has room for when the whole model is on one wafer: all weights spread over the PEs that are
+ * advertised, as many regions of the mesh as these make, and the cache of a region's layers on its rows; over all rows
+ * (shift), or filling the last one (concat).
  */
 function decodeLength(row: PublishedRow, target: Wafer): Answer | undefined {
   const width = side(row, 'mesh');
-  const mesh = { width, height: width };
-  const sections = sectionsOf(fullWidthGraph(paddedLayer(row, mesh.width, 4096)));
-  const content = { layersOfKind: [1], embedding: false, head: false };
-  const reserve = { system: 0, code: target.reservedSram };
-  const memory = createMemoryModel(sections, mesh, target, numerics(row)).stage(content, 1, false, reserve);
-  const perRow = Math.floor(memory.kv / memory.kvPerToken);
+  const model = shape(row);
+  const pes = findWafer(target.id).advertisedPes.value;
+  const valueBytes = 2;
+  const layers = (model.layers * width * width) / pes;
+  const perToken = ((kvWidth(model) * valueBytes) / width) * layers;
+  const taken = besidesTensors(model, width, target);
+  const free = target.sramPerPe - taken - (parameterCount(model) * valueBytes) / pes;
+  const perRow = Math.floor(free / perToken);
   const isShift = row.quantity.includes('shift') || row.conditions['kv'] === 'shift';
-  if (perRow < 1) return undefined;
+  if (!(perRow >= 1)) return undefined;
   return {
-    value: isShift ? perRow * mesh.height : perRow,
-    presumes: `one layer resident, ${memory.code} B per PE reserved, as their kernels are`,
+    value: isShift ? perRow * width : perRow,
+    presumes:
+      `the whole model on ${formatCount(pes)} PEs, ${layers.toFixed(1)} layers on each region, ` +
+      `${formatCount(taken)} B per PE for the code and vectors of Ingot's own layer`,
   };
 }
 
