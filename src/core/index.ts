@@ -5,3 +5,4 @@ export * from './clock.ts';
 export * from './event-queue.ts';
 export * from './quantile.ts';
 export * from './table.ts';
+export * from './xml.ts';

@@ -16,7 +16,7 @@ import {
   type CliCommand,
 } from './command.ts';
 import { readDefectMap } from './defect-map-file.ts';
-import { writePicture } from './picture-file.ts';
+import { pictureFile, writePicture } from './picture-file.ts';
 import { contextOption, kvOption, waferOption, weightsOption } from './placement-options.ts';
 import { drawPlacement } from './report/placement-picture.ts';
 import { renderPlacement } from './report/placement-text.ts';
@@ -115,7 +115,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
           passes.map(({ name }) => name),
         ),
       )
-      .option('--picture <file>', 'write a picture of the wafers with their regions as SVG')
+      .option('--picture <file>', 'write a picture of the wafers with their regions as SVG', pictureFile('the picture'))
       .option(
         '--out <file>',
         'write the program and all files of the checkpoint as one artifact, which "ingot serve" takes',

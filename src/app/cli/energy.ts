@@ -4,7 +4,7 @@ import { findWafer, heatFacts, resolveWafer } from '../../spec/index.ts';
 import { contextOf, openModel, placeModel } from '../place.ts';
 import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
 import { contextOption, waferOption } from './placement-options.ts';
-import { writePicture } from './picture-file.ts';
+import { pictureFile, writePicture } from './picture-file.ts';
 import { reportEnergy } from './report/energy.ts';
 import { drawHeat } from './report/energy-picture.ts';
 import { renderEnergy } from './report/energy-text.ts';
@@ -66,7 +66,7 @@ export const energyCommand: CliCommand<EnergyOptions> = {
           max: 200,
         }).default(temperatureLimit.value),
       )
-      .option('--picture <file>', 'write a map of the hottest wafer as SVG')
+      .option('--picture <file>', 'write a map of the hottest wafer as SVG', pictureFile('the picture'))
       .addOption(jsonOption());
     addExamples(command, [
       ['an 8B model, one user', 'ingot energy llama-3.1-8b'],

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+
 import { Argument } from 'commander';
 
 import { fail, formatCount, formatSi } from '../../core/index.ts';
@@ -34,6 +36,15 @@ export const inspect: CliCommand<InspectOptions> = {
   },
 
   run(io, options, [file]) {
+    if (!existsSync(file)) {
+      fail({
+        code: 'ARTIFACT_MISSING',
+        message: 'there is no such file',
+        where: file,
+        expected: 'an artifact of Ingot',
+        suggestion: 'check the path, or make one with "ingot compile MODEL --out FILE"',
+      });
+    }
     if (!isArtifactFile(file)) {
       fail({
         code: 'ARTIFACT_NOT_ONE',

@@ -1,19 +1,20 @@
-import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
 
 import { Option } from 'commander';
 
-import { fail, formatCount, formatSi } from '../../core/index.ts';
+import { formatCount, formatSi } from '../../core/index.ts';
 import { MAX_TRACE_EVENTS, engines } from '../../sim/index.ts';
 import { wafers } from '../../spec/index.ts';
 import type { VectorType } from '../../wafer/index.ts';
-import type { PerPe, Point, PointReport, Wanted } from '../simulate/point.ts';
+import type { Point, PointReport, Wanted } from '../simulate/point.ts';
 import { simulatePoints } from '../simulate/simulate-points.ts';
 import { targets } from '../simulate/target.ts';
 import { addExamples, choiceOption, jsonOption, meshOption, printJson, UsageError, wholeOption } from './command.ts';
 import type { CliCommand, Mesh } from './command.ts';
 import type { Io } from './io.ts';
+import { pictureFile, writePicture } from './picture-file.ts';
 import { createProgress } from './progress.ts';
 import { drawHeatMap, paintHeatMap } from './report/heat-map.ts';
 import { renderSimulation, renderSweep, renderTargets } from './report/simulation-text.ts';
@@ -119,10 +120,9 @@ export const simulate: CliCommand<SimulateOptions> = {
       )
       .option('--trace-links', 'add the load of the links to the trace')
       .addOption(
-        new Option(
-          '--heatmap <file>',
-          'draw busy, stalled and link load of each PE: .svg, or .png without text',
-        ).conflicts('sweep'),
+        new Option('--heatmap <file>', 'draw busy, stalled and link load of each PE: .svg, or .png without text')
+          .argParser(pictureFile('a heat map', ['.svg', '.png']))
+          .conflicts('sweep'),
       )
       .option('--no-breakdown', 'do not follow the critical path: up to twice as fast, and any engine may run')
       .addOption(
@@ -163,7 +163,9 @@ export const simulate: CliCommand<SimulateOptions> = {
     if (outcomes === undefined) return INTERRUPTED;
     const reports = outcomes.map(({ report }) => report);
     const [{ report, perPe }] = outcomes;
-    if (options.heatmap !== undefined && perPe !== undefined) writeHeatMap(options.heatmap, report, perPe);
+    const { heatmap } = options;
+    if (heatmap !== undefined && perPe !== undefined)
+      writePicture(heatmap, extname(heatmap) === '.svg' ? drawHeatMap(report, perPe) : paintHeatMap(report, perPe));
 
     if (options.json === true) printJson(io, options.sweep === undefined ? report : { points: reports });
     else if (options.sweep === undefined) io.out(renderSimulation(report, io.paint));
@@ -210,13 +212,6 @@ const givenSwitches = ({ append = false, gelu = false }: SimulateOptions): strin
 ];
 
 function wantedOf({ engine, breakdown, heatmap, trace, tracePes, traceLinks = false, mesh }: SimulateOptions): Wanted {
-  if (heatmap !== undefined && !['.svg', '.png'].includes(extname(heatmap)))
-    fail({
-      code: 'PICTURE_FORMAT',
-      message: 'a heat map is drawn as SVG or PNG',
-      where: heatmap,
-      expected: 'a file that ends in .svg or .png',
-    });
   return {
     engine,
     // Who asks for an engine that sees no single hops does without what follows them.
@@ -251,21 +246,6 @@ async function simulateAll(io: Io, points: readonly Point[], wanted: Wanted) {
 /** Half a trace opens nowhere. Devices and pipes stay. */
 function removePart(file: string): void {
   if (existsSync(file) && statSync(file).isFile()) rmSync(file);
-}
-
-/** @throws IngotError PICTURE_UNWRITABLE */
-function writeHeatMap(file: string, report: PointReport, perPe: PerPe): void {
-  try {
-    writeFileSync(file, extname(file) === '.svg' ? drawHeatMap(report, perPe) : paintHeatMap(report, perPe));
-  } catch (error) {
-    fail({
-      code: 'PICTURE_UNWRITABLE',
-      message: 'the picture cannot be written',
-      where: file,
-      found: (error as NodeJS.ErrnoException).code ?? String(error),
-      suggestion: 'choose a file in a folder that exists',
-    });
-  }
 }
 
 function tellFiles(io: Io, { heatmap }: SimulateOptions, { trace }: PointReport): void {

@@ -5,7 +5,7 @@ import { wafers } from '../../spec/index.ts';
 import { MAX_MAP_BYTES, toFile } from '../../wafer/index.ts';
 import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
 import { readDefectMap } from './defect-map-file.ts';
-import { writePicture } from './picture-file.ts';
+import { pictureFile, writePicture } from './picture-file.ts';
 import { drawYield } from './report/yield-picture.ts';
 import { renderYield } from './report/yield-text.ts';
 import { reportYield, type YieldReport } from './report/yield.ts';
@@ -54,7 +54,7 @@ export const yieldCommand: CliCommand<YieldOptions> = {
       )
       .addOption(wholeOption('--spare-columns <N>', 'columns made besides the fabric (default: assumed)', 0, 1000))
       .addOption(wholeOption('--spare-rows <N>', 'rows made besides the fabric (default: assumed)', 0, 1000))
-      .option('--picture <file>', 'write a picture of the wafer as SVG')
+      .option('--picture <file>', 'write a picture of the wafer as SVG', pictureFile('the picture'))
       .addOption(jsonOption());
     addExamples(command, [
       ['one wafer at the published density', 'ingot yield'],

@@ -1,3 +1,4 @@
+import { escapeXml } from '../../core/index.ts';
 import type { ValidationLine } from './validate.ts';
 
 const rowHeight = 18;
@@ -7,8 +8,6 @@ const [low, high] = [0.5, 4];
 /** Place of a ratio on a logarithmic axis; ratios beyond the ends are drawn at the end. */
 const place = (ratio: number): number =>
   left + (plotWidth * Math.log(Math.min(high, Math.max(low, ratio)) / low)) / Math.log(high / low);
-
-const escape = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 
 /**
  * An SVG with one dot per answered row at predicted / published, on a logarithmic axis: filled where no constant
@@ -20,7 +19,7 @@ export function validationPicture(lines: readonly ValidationLine[]): string {
   const width = left + plotWidth + right;
   const bottom = top + answered.length * rowHeight;
   const text = (x: number, y: number, content: string, more = ''): string =>
-    `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${more}>${escape(content)}</text>`;
+    `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${more}>${escapeXml(content)}</text>`;
   const parts = [
     text(16, 24, 'Predicted over published, row by row', 'font-size="15" font-weight="600"'),
     text(

@@ -1,5 +1,6 @@
 // The hottest wafer as SVG, a square per die.
 
+import { escapeXml } from '../../../core/index.ts';
 import { colorAt } from './heat-map.ts';
 import type { EnergyReport } from './energy.ts';
 
@@ -44,6 +45,3 @@ export function drawHeat({ model, heat, inFlight, wafers }: EnergyReport): strin
     '</svg>',
   ].join('\n')}\n`;
 }
-
-const escapeXml = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');

@@ -1,6 +1,6 @@
 // Where a mesh was busy, where it waited, and how full its links were: three panels, one cell per PE.
 
-import { formatCount } from '../../../core/index.ts';
+import { escapeXml, formatCount } from '../../../core/index.ts';
 import type { PerPe, PointReport } from '../../simulate/point.ts';
 import { encodePng, type Picture } from './png.ts';
 
@@ -172,9 +172,6 @@ function enlarged(picture: Picture): Picture {
 }
 
 const fixed = (n: number): string => String(Number(n.toFixed(2)));
-
-const escapeXml = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 /** Pixels per PE in a picture without text. */
 const pixelsPerPe = (mesh: number): number => Math.max(1, Math.min(MAX_CELL, Math.floor(SIDE / mesh)));

@@ -1,6 +1,7 @@
 // The wafers of a program as SVG: their regions, what each holds, and the way of a token. PEs are drawn higher than wide
 // so that a wafer is square, as it is.
 
+import { escapeXml } from '../../../core/index.ts';
 import type { PlacementReport, StageReport } from './placement.ts';
 
 const SIDE = 420;
@@ -80,6 +81,3 @@ function regionOf(stage: StageReport, across: (x: number) => number, down: (y: n
     `<rect x="${across(x).toFixed(1)}" y="${down(y).toFixed(1)}" width="${w.toFixed(1)}" height="${h.toFixed(1)}" fill="${shadeOf(stage)}" stroke="#fff"/>${label}</g>`
   );
 }
-
-const escapeXml = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');

@@ -1,5 +1,6 @@
 // The wafer as SVG: one unit is one PE across; PEs are drawn higher than wide so that the wafer is square, as it is.
 
+import { escapeXml } from '../../../core/index.ts';
 import { dieEdge, homeOf } from '../../../wafer/index.ts';
 import type { YieldReport } from './yield.ts';
 
@@ -78,6 +79,3 @@ export function drawYield(report: YieldReport): string {
     .filter((part) => part !== '')
     .join('\n')}\n`;
 }
-
-const escapeXml = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
