@@ -1,7 +1,6 @@
 // The graph that a configuration asks for against the one that an exporter wrote: op by op, from the logits back to the
 // token ids. Where they agree, every weight of ours has found its initializer; by what it is for, whatever it is called.
 
-import type { Diagnostic } from '../../../core/index.ts';
 import type { Graph, Op, OpKind } from '../../graph.ts';
 import { createProblems, type Problems } from '../problems.ts';
 import { matchAttention, matchRotation, type Mismatch, type Step } from './attention.ts';
@@ -255,7 +254,14 @@ function report(
   where: string,
 ): void {
   const at = node === undefined ? section : `${section}, node ${node.name.slice(0, 200)} (${node.op.slice(0, 100)})`;
-  problems.add({ code: 'ONNX_STRUCTURE', message, where: `${where}, ${at}`, expected, found } as Diagnostic);
+  problems.add({
+    code: 'ONNX_STRUCTURE',
+    message,
+    where: `${where}, ${at}`,
+    ...(expected === undefined ? {} : { expected }),
+    ...(found === undefined ? {} : { found }),
+    suggestion: 'use the config.json of the very model that was exported, or its safetensors release',
+  });
 }
 
 /** Element type in which a weight is handed on. */

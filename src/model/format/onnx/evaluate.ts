@@ -2,7 +2,7 @@
 // tokens nor activations, such as masks, rotations and shapes, for one step of a known size. So these are compared with what
 // they should be, however an exporter wrote them. Meaning of the ops: https://onnx.ai/onnx/operators/
 
-import type { OnnxModel, OnnxNode } from './model-file.ts';
+import { MAX_DIMENSIONS, type OnnxModel, type OnnxNode } from './model-file.ts';
 import { rules } from './rules.ts';
 import { elementsOf, readElements, type OnnxTensor } from './tensor.ts';
 
@@ -10,6 +10,9 @@ import { elementsOf, readElements, type OnnxTensor } from './tensor.ts';
 export const MAX_VALUE_ELEMENTS = 2 ** 18;
 /** Elements of all evaluated values together, 8 bytes each. */
 export const MAX_TOTAL_ELEMENTS = 2 ** 24;
+
+/** Elements that all nodes together read, some of which are read and make few. */
+export const MAX_WORK_ELEMENTS = 2 ** 28;
 
 /** What is known of a value. */
 export interface Known {
@@ -28,6 +31,7 @@ export interface Known {
 export function evaluateGraph(model: OnnxModel, inputs: ReadonlyMap<string, Known>): Map<string, Known> {
   const values = new Map<string, Known>(inputs);
   let total = 0;
+  let work = 0;
   for (const [name, tensor] of model.initializers) {
     const { type, dims } = tensor;
     const count = elementsOf(dims);
@@ -52,13 +56,20 @@ export function evaluateGraph(model: OnnxModel, inputs: ReadonlyMap<string, Know
   }
   for (const node of model.nodes) {
     const ins = node.inputs.map((name) => (name === '' ? undefined : (values.get(name) ?? { type: 0 })));
+    for (const known of ins) {
+      const count = known?.dims === undefined ? 0 : elementsOf(known.dims);
+      if (count <= MAX_VALUE_ELEMENTS) work += count;
+    }
+    const isSpent = work > MAX_WORK_ELEMENTS || total > MAX_TOTAL_ELEMENTS;
     const rule = Object.hasOwn(rules, node.op) ? rules[node.op] : undefined;
-    const room = Math.min(MAX_VALUE_ELEMENTS, MAX_TOTAL_ELEMENTS - total);
-    const outs = rule?.(node, ins, room) ?? [];
+    const room = Math.max(0, Math.min(MAX_VALUE_ELEMENTS, MAX_TOTAL_ELEMENTS - total));
+    const seen = isSpent ? ins.map((known) => known && { type: known.type, dims: known.dims }) : ins;
+    const outs = rule?.(node, seen, room) ?? [];
     const blame = rule === undefined ? node : ins.find((known) => known?.blame !== undefined)?.blame;
     for (const [i, name] of node.outputs.entries()) {
       if (name === '') continue;
-      const known = outs[i] ?? { type: 0 };
+      const out = outs[i] ?? { type: 0 };
+      const known = (out.dims?.length ?? 0) > MAX_DIMENSIONS ? { type: out.type } : out;
       total += known.data?.length ?? 0;
       values.set(name, known.data === undefined && blame !== undefined ? { ...known, blame } : known);
     }

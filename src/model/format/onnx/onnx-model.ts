@@ -10,7 +10,7 @@ import type { Step } from './attention.ts';
 import { bindGraph, type Held } from './bind.ts';
 import { evaluateGraph, MAX_VALUE_ELEMENTS, type Known } from './evaluate.ts';
 import { readOnnxModel, type OnnxFileOptions, type OnnxModel, type OnnxNode } from './model-file.ts';
-import { rules } from './rules.ts';
+import { leastInputs, rules } from './rules.ts';
 import { BOOL, INT64 } from './tensor.ts';
 import { createView } from './view.ts';
 import { onnxWeights } from './weights.ts';
@@ -45,10 +45,10 @@ export function readOnnxWeights(source: ByteSource, shape: LlmShape, options: On
   }
   const model = unfused(readOnnxModel(source, options));
   const logits = model.outputs.includes('logits') ? 'logits' : (model.outputs[0] ?? '');
-  checkOps(model, logits, where);
+  const needed = { ...model, nodes: neededNodes(model, logits, where) };
   const step = stepFor(model, shape, attention, where);
-  const values = evaluateGraph(model, assumed(model, attention, step, where));
-  const view = createView(model, values);
+  const values = evaluateGraph(needed, assumed(model, attention, step, where));
+  const view = createView(needed, values);
   const held = bindGraph(graphOf({ ...shape, tiedEmbeddings: false }), view, logits, step, where);
   const isTied = shape.tiedEmbeddings && isSameTable(held.get('model.embed_tokens.weight'), held.get('lm_head.weight'));
   if (isTied) held.delete('lm_head.weight');
@@ -80,14 +80,30 @@ function isSameTable(embedding: Held | undefined, head: Held | undefined): boole
   return a.kind === 'plain' && b.kind === 'plain' && a.tensor === b.tensor && a.isTransposed === b.isTransposed;
 }
 
-/** @throws IngotError ONNX_OP_UNSUPPORTED, many at once, for ops that the logits depend on and nobody here knows */
-function checkOps(model: OnnxModel, logits: string, where: string): void {
+/**
+ * The nodes that the logits depend on.
+ * @throws IngotError ONNX_OP_UNSUPPORTED for ops that nobody here knows, ONNX_MALFORMED; many at once
+ */
+function neededNodes(model: OnnxModel, logits: string, where: string): OnnxNode[] {
   const problems = createProblems();
   const needed = new Set([logits]);
+  const nodes: OnnxNode[] = [];
   for (const node of model.nodes.toReversed()) {
     if (!node.outputs.some((output) => needed.has(output))) continue;
+    nodes.push(node);
     for (const input of node.inputs) needed.add(input);
-    if (Object.hasOwn(rules, node.op)) continue;
+    if (Object.hasOwn(rules, node.op)) {
+      const least = leastInputs(node.op);
+      if (node.inputs.slice(0, least).filter((name) => name !== '').length === least) continue;
+      problems.add({
+        code: 'ONNX_MALFORMED',
+        message: 'a node has fewer inputs than its op takes',
+        where: `${where}, node ${node.name.slice(0, 200)} (${node.op})`,
+        expected: String(least),
+        found: String(node.inputs.length),
+      });
+      continue;
+    }
     const hasGraph = [...node.attributes.values()].some(({ isGraph }) => isGraph === true);
     problems.add({
       code: 'ONNX_OP_UNSUPPORTED',
@@ -100,6 +116,7 @@ function checkOps(model: OnnxModel, logits: string, where: string): void {
     });
   }
   problems.throwIfAny();
+  return nodes.reverse();
 }
 
 /** Tokens of the step for which the graph is looked at: few, but no number that tensors have by chance. */

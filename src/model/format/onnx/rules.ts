@@ -2,7 +2,7 @@
 // inputs are known. Elements are numbers in float64, rounded where the op's type is float32.
 
 import type { Known } from './evaluate.ts';
-import type { OnnxNode } from './model-file.ts';
+import { MAX_DIMENSIONS, type OnnxNode } from './model-file.ts';
 import { BOOL, elementsOf, elementTypes, FLOAT, INT64, readElements } from './tensor.ts';
 
 /** @param room elements that a result may have */
@@ -77,11 +77,16 @@ const elementwise =
     return [{ type, dims, data: Float64Array.from(columns[0], (_, i) => round(of(...columns.map((c) => c[i])))) }];
   };
 
+/** Axes, or sizes of a Split. */
+const MAX_LIST = 1_024;
+
 const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
 /** Numbers of an input, or else of an attribute. */
-const listOf = (node: OnnxNode, known: Known | undefined, name: string): readonly number[] | undefined =>
-  known?.data === undefined ? node.attributes.get(name)?.ints : [...known.data];
+const listOf = (node: OnnxNode, known: Known | undefined, name: string): readonly number[] | undefined => {
+  if (known === undefined) return node.attributes.get(name)?.ints;
+  return known.data === undefined || known.data.length > MAX_LIST ? undefined : [...known.data];
+};
 
 const withDims = (known: Known, dims: readonly number[] | undefined): Known => ({
   type: known.type,
@@ -98,6 +103,7 @@ const sameDims: Rule = (_node, [x]) => [x && { type: x.type, dims: x.dims }];
 const reshape: Rule = (_node, [x, shape]) => {
   if (x?.dims === undefined || shape?.data === undefined) return [x && { type: x.type }];
   const from = x.dims;
+  if (shape.data.length > MAX_DIMENSIONS) return [{ type: x.type }];
   const dims = Array.from(shape.data, (n, i) => (n === 0 ? (from[i] ?? 0) : n));
   const open = dims.indexOf(-1);
   const known = dims.reduce((product, n) => (n === -1 ? product : product * n), 1);
@@ -193,6 +199,7 @@ const gather: Rule = (node, [x, indices], room) => {
 
 const slice: Rule = (node, [x, starts, ends, axes, steps], room) => {
   if (x?.dims === undefined || starts?.data === undefined || ends?.data === undefined) return [x && { type: x.type }];
+  if (starts.data.length > MAX_DIMENSIONS) return [{ type: x.type }];
   if (node.inputs[3] !== undefined && node.inputs[3] !== '' && axes?.data === undefined) return [{ type: x.type }];
   const first = starts.data;
   const last = ends.data;
@@ -252,7 +259,8 @@ const concat: Rule = (node, ins, room) => {
 };
 
 const expand: Rule = (_node, [x, shape], room) => {
-  const dims = x?.dims && shape?.data && broadcast(x.dims, [...shape.data]);
+  const dims =
+    x?.dims && shape?.data && shape.data.length <= MAX_DIMENSIONS ? broadcast(x.dims, [...shape.data]) : undefined;
   if (x === undefined || dims === undefined) return [x && { type: x.type }];
   return [
     { type: x.type, dims, ...(x.data === undefined || elementsOf(dims) > room ? {} : { data: spread(x, dims) }) },
@@ -285,7 +293,7 @@ const constant: Rule = (node, _ins, room) => {
 const constantOfShape: Rule = (node, [shape], room) => {
   const { tensor } = node.attributes.get('value') ?? {};
   const type = tensor?.type ?? FLOAT;
-  if (shape?.data === undefined) return [{ type }];
+  if (shape?.data === undefined || shape.data.length > MAX_DIMENSIONS) return [{ type }];
   const dims = [...shape.data];
   const count = elementsOf(dims);
   if (!(count <= room)) return [{ type, dims }];
@@ -561,3 +569,18 @@ export const rules: Readonly<Record<string, Rule>> = {
   'com.microsoft.MultiHeadAttention': (node, [query, key, value, ...rest], room) =>
     attended(node, [query, key, value, rest[3]], room),
 };
+
+const takesNone = new Set(['Constant']);
+const takesTwo = new Set(
+  (
+    'Gather Expand Tile Reshape Trilu CumSum Add Sub Mul Div Mod Pow And Or Equal Less LessOrEqual Greater GreaterOrEqual MatMul ' +
+    'Gemm SimplifiedLayerNormalization RMSNormalization com.microsoft.SimplifiedLayerNormalization'
+  ).split(' '),
+);
+const takesThree = new Set(
+  'Where Range ScatterND com.microsoft.RotaryEmbedding RotaryEmbedding com.microsoft.MatMulNBits'.split(' '),
+);
+
+/** The inputs that an op cannot do without; they come first. */
+export const leastInputs = (op: string): number =>
+  takesNone.has(op) ? 0 : takesTwo.has(op) ? 2 : takesThree.has(op) ? 3 : 1;
