@@ -156,7 +156,7 @@ class Lowering implements LoweringTools {
     return [...prologue, ...layers.flat(), ...epilogue];
   }
 
-  /** Private memory of the threads: accumulators, runs of a context, scores, and a panel or a head's result. */
+  /** Private memory of the threads: accumulators, runs of a context, scores, and panels with their sums or a head's result. */
   private scratch(): Pick<Addresses, 'scratch' | 'scratchBytes' | 'scoresOffset' | 'valueRowsOffset' | 'panelOffset'> {
     const { map, options } = this;
     const attentions = this.allOps().filter((op) => op.kind === 'attention');
@@ -167,7 +167,9 @@ class Lowering implements LoweringTools {
     const panelOffset = valueRowsOffset + roundUp(options.maxContext * 4, 64);
     const headBytes = Math.max(0, ...attentions.map((op) => roundUp(op.headDim, 4) * 4));
     const routeBytes = Math.max(0, ...this.allOps().map((op) => (op.kind === 'moe' ? routeScratchBytes(op) : 0)));
-    const panelBytes = Math.max(this.widestK * layout.blockRows * 4, headBytes, routeBytes);
+    const pairs = Math.ceil(Math.max(options.rows, options.wantedRows) / layout.tokenPair);
+    const matrixBytes = this.widestK * layout.blockRows * 4 + 2 * pairs * layout.pairAccumulatorBytes;
+    const panelBytes = Math.max(matrixBytes, headBytes, routeBytes);
     const scratchBytes = roundUp(panelOffset + panelBytes, 64);
     return {
       scratch: map.take(scratchBytes * options.threads, 'work'),

@@ -69,6 +69,8 @@ export const instructionBytes = 128;
 export const blockRows = 16;
 /** Tokens that the fp32 and the int8 matrix kernels treat together. */
 export const tokenPair = 2;
+/** Three levels of sums of a pair of tokens and 8 rows. */
+export const pairAccumulatorBytes = 192;
 export const tokenGroup = 4;
 /** Tokens in a KV cache block. */
 export const blockTokens = 16;

@@ -102,7 +102,7 @@ function vectorTimesBlocks<F>(
   }
 }
 
-/** Widen one block into two panels of 8 rows, fp32, [k][8] each. */
+/** Widen `k` elements of a block into two panels of 8 rows, fp32, [k][8] each. */
 function unpackBlock<F>(w: usize, k: usize, panel: usize, own: usize, offsets: usize): void {
   const bits = e4m3Bits(w), rebase = e4m3Rebase(w);
   let low = panel;
@@ -129,10 +129,13 @@ export function vectorTimesScaled(
   else vectorTimesBlocks<i8>(weights, xs, k, runs, runsEnd, from, to, out, bias, acc, scales, scaleBytes, offsets);
 }
 
-export function unpackScaled(format: i32, weights: usize, block: usize, k: usize, panel: usize, scales: usize, scaleBytes: usize, offsets: usize): void {
-  const own = scales + block * scaleBytes;
-  if (format == formatFp8) unpackBlock<u8>(weights + block * k * step<u8>(), k, panel, own, offsets);
-  else unpackBlock<i8>(weights + block * k * step<i8>(), k, panel, own, offsets);
+/**
+ * Widen `k` elements from the one that is `at`th over all blocks; `own`: the scales of
+ * its block, `offsets`: its place in the table of groups.
+ */
+export function unpackScaled(format: i32, weights: usize, at: usize, k: usize, panel: usize, own: usize, offsets: usize): void {
+  if (format == formatFp8) unpackBlock<u8>(weights + at * step<u8>(), k, panel, own, offsets);
+  else unpackBlock<i8>(weights + at * step<i8>(), k, panel, own, offsets);
 }
 
 /** The lane that holds a row; which of the lane's four it is, is row / 4. */

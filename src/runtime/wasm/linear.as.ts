@@ -3,7 +3,7 @@
 // Per tile the partial sums start at the first product; the chain they are added to starts at +0, so the
 // result is that of a partial sum started at +0, zeros' signs included.
 import { add, kept, mul } from './arithmetic.as';
-import { blockRows, formatBf16, formatF16, formatF32, runBytes, runLevelMask, tokenPair } from './layout';
+import { blockRows, formatBf16, formatF16, formatF32, pairAccumulatorBytes, runBytes, runLevelMask, tokenPair } from './layout';
 import { unpackScaled, vectorTimesScaled } from './linear-scaled.as';
 
 // The format of a kernel is a type parameter, so that each format gets a function of its own: f32 for fp32, u16
@@ -162,7 +162,7 @@ function vectorTimesBlocks<F>(
   }
 }
 
-/** Widen one block into two panels of 8 rows, fp32, [k][8] each. */
+/** Widen `k` elements of a block into two panels of 8 rows, fp32, [k][8] each. */
 function unpackBlock<F>(w: usize, k: usize, panel: usize): void {
   const bits = upperBits<F>(w), rebase = rebaseOf(w);
   let low = panel;
@@ -180,15 +180,14 @@ function unpackBlock<F>(w: usize, k: usize, panel: usize): void {
 }
 
 /**
- * Two tokens, [k][2], times a panel of 8 rows; the sums are left at `acc` + 128, 8 rows of
- * one token, then of the other. Two by eight is what the registers hold with the partial sums and the chains in
- * them; four by eight with the chains in memory, and loops unrolled by tile length, were slower.
+ * Two tokens, [k][2], times a panel of 8 rows, for some whole runs; the sums so far are at `acc`, of whose levels the last
+ * has 8 rows of one token, then of the other. Two by eight is what the registers hold with the partial sums and the chains
+ * in them; four by eight with the chains in memory, and loops unrolled by tile length, were slower.
  */
 function pairTimesPanel(panel: usize, x: usize, runs: usize, runsEnd: usize, acc: usize): void {
   const zero = f32x4.splat(0);
   let w = panel;
   let c0 = zero, c1 = zero, c2 = zero, c3 = zero;
-  clear(acc);
   for (let run = runs; run < runsEnd; run += runBytes) {
     let tiles = load<i32>(run, 4);
     const tileBytes = load<usize>(run, 8) << 3;
@@ -232,30 +231,76 @@ function pairTimesPanel(panel: usize, x: usize, runs: usize, runsEnd: usize, acc
   }
 }
 
-/** Pairs of tokens times the row blocks [from, to). */
+/** Elements of k whose panels and two tokens stay in the first-level cache with the sums of many tokens. */
+const panelElements: usize = 192;
+
+/** The end of as many runs as have `panelElements` elements, or somewhat more: a chain may not be cut. */
+function endOfPanel(run: usize, runsEnd: usize): usize {
+  let elements: usize = 0;
+  while (run < runsEnd) {
+    elements += elementsOf(run);
+    const isFolded = (load<i32>(run, 12) & runLevelMask) != 0;
+    run += runBytes;
+    if (isFolded && elements >= panelElements) break;
+  }
+  return run;
+}
+// @ts-ignore: decorator
+@inline
+function elementsOf(run: usize): usize {
+  return load<usize>(run, 4) * load<usize>(run, 8);
+}
+
+/**
+ * Pairs of tokens times the row blocks [from, to). A block is widened a few runs at a time, so that what is widened is
+ * still near when the last pair reads it; behind the panels lie the accumulators of each pair, for either panel.
+ */
 function pairsTimesBlocks(
   format: i32, weights: usize, xs: usize, tokens: i32, k: usize, runs: usize, runsEnd: usize,
-  from: i32, to: i32, out: usize, stride: usize, bias: usize, acc: usize, panel: usize,
+  from: i32, to: i32, out: usize, stride: usize, bias: usize, panel: usize,
   scales: usize, scaleBytes: usize, offsets: usize,
 ): void {
+  const pairs = <usize>((tokens + tokenPair - 1) / tokenPair);
+  const accs = panel + k * (blockRows * 4);
   for (let block = from; block < to; block++) {
-    if (format == formatF32) unpackBlock<f32>(weights + <usize>block * k * step<f32>(), k, panel);
-    else if (format == formatBf16) unpackBlock<u16>(weights + <usize>block * k * step<u16>(), k, panel);
-    else if (format == formatF16) unpackBlock<i16>(weights + <usize>block * k * step<i16>(), k, panel);
-    else unpackScaled(format, weights, block, k, panel, scales, scaleBytes, offsets);
+    for (let i: usize = 0; i < 2 * pairs; i++) clear(accs + i * pairAccumulatorBytes);
+    let element: usize = 0;
+    for (let run = runs; run < runsEnd; ) {
+      const end = endOfPanel(run, runsEnd);
+      let count: usize = 0;
+      for (let r = run; r < end; r += runBytes) count += elementsOf(r);
+      const at = <usize>block * k + element;
+      if (format == formatF32) unpackBlock<f32>(weights + at * step<f32>(), count, panel);
+      else if (format == formatBf16) unpackBlock<u16>(weights + at * step<u16>(), count, panel);
+      else if (format == formatF16) unpackBlock<i16>(weights + at * step<i16>(), count, panel);
+      else unpackScaled(format, weights, at, count, panel, scales + <usize>block * scaleBytes, offsets + (element << 2));
+      let acc = accs;
+      for (let half: usize = 0; half < 2; half++) {
+        let x = xs + element * (tokenPair * 4);
+        for (let pair: usize = 0; pair < pairs; pair++) {
+          pairTimesPanel(panel + half * (count << 5), x, run, end, acc);
+          x += k * (tokenPair * 4);
+          acc += pairAccumulatorBytes;
+        }
+      }
+      element += count;
+      run = end;
+    }
+    let acc = accs;
     for (let half: usize = 0; half < 2; half++) {
       const offset = <usize>block * 64 + half * 32;
       let b0 = f32x4.splat(0), b1 = b0;
       if (bias) b0 = v128.load(bias + offset), b1 = v128.load(bias + offset, 16);
-      for (let token = 0; token < tokens; token += tokenPair) {
-        pairTimesPanel(panel + half * (k << 5), xs + <usize>token * (k << 2), runs, runsEnd, acc);
-        const y = out + <usize>token * stride + offset;
+      let y = out + offset;
+      for (let pair: usize = 0; pair < pairs; pair++) {
         const next = y + stride;
         // Sums are never -0, so adding a bias of +0 changes nothing.
         v128.store(y, add(v128.load(acc, 128), b0));
         v128.store(y, add(v128.load(acc, 144), b1), 16);
         v128.store(next, add(v128.load(acc, 160), b0));
         v128.store(next, add(v128.load(acc, 176), b1), 16);
+        y = next + stride;
+        acc += pairAccumulatorBytes;
       }
     }
   }
@@ -272,7 +317,7 @@ export function linear(
 ): void {
   if (tokens > 1) {
     pairsTimesBlocks(
-      format, weights, xs, tokens, k, runs, runsEnd, from, to, out, stride, bias, acc, panel, scales, scaleBytes, offsets,
+      format, weights, xs, tokens, k, runs, runsEnd, from, to, out, stride, bias, panel, scales, scaleBytes, offsets,
     );
   } else if (format == formatF32) vectorTimesBlocks<f32>(weights, xs, k, runs, runsEnd, from, to, out, bias, acc);
   else if (format == formatBf16) vectorTimesBlocks<u16>(weights, xs, k, runs, runsEnd, from, to, out, bias, acc);
