@@ -5,9 +5,10 @@ import { collectives } from '../index.ts';
 import { lowerAdd } from './add.ts';
 import { lowerGlu } from './glu.ts';
 import { along } from './kernel.ts';
-import { held } from './lower/exponential.ts';
+import { expVectors, held } from './lower/exponential.ts';
 import { lowerRmsNorm } from './rmsnorm.ts';
 import { lowerRope } from './rope.ts';
+import { lowerSoftmax } from './softmax.ts';
 import { allReduceBeyond, normals, runLowered, wse2 } from './testing/run-lowered.ts';
 
 const shapes = fc.record({
@@ -172,5 +173,50 @@ describe.each(['two-level', 'chain'])('RMS norm by %s', (id) => {
       }),
       runs,
     );
+  });
+});
+
+describe.each(['two-level', 'chain'])('softmax by %s', (id) => {
+  it('is exp(x − max) over its sum; cycles are the closed form, three for the division, and banks', () => {
+    fc.assert(
+      fc.property(shapes, fc.integer({ min: 1, max: 4 }), (shape, group) => {
+        const { type, axis } = shape;
+        const parts = along(axis, shape);
+        // Every PE has to hold something.
+        const tile = Math.ceil(shape.size / parts);
+        const size = Math.max(shape.size, (parts - 1) * tile + 1);
+        const x = vector({ ...shape, size }, 1);
+        const spec = { ...shape, size, collective: collectives[id], group };
+        const { values, cycles, priced } = runLowered(lowerSoftmax(spec, wse2), { x });
+        const most = Math.max(...x);
+        const sum = x.reduce((all, v) => all + Math.exp(v - most), 0);
+        const expected = Array.from(x, (v) => Math.exp(v - most) / sum);
+        close(values, expected, type, (tile + parts) / 2 + 16);
+        const line = { parts, values: 1, type, group };
+        const beyond = wse2.taskStart + 2 * allReduceBeyond(collectives[id], line);
+        const words = type === 'fp16' ? Math.ceil(tile / 2) : tile;
+        // The largest meets x, and the sum e, in its bank every eighth word.
+        const banks = 2 * Math.ceil(words / wse2.sramBanks);
+        const more = cycles - priced - beyond;
+        // A last PE with fewer elements is ready before the others, and a chain that begins there with it.
+        const fewer = (parts * Math.ceil(size / parts) - size) * (expVectors + 4);
+        expect(more).toBeGreaterThanOrEqual(-2 - fewer);
+        expect(more).toBeLessThanOrEqual(3 + banks + 2);
+      }),
+      runs,
+    );
+  });
+
+  it('refuses a vector that does not reach the last PE', () => {
+    const spec = {
+      width: 6,
+      height: 1,
+      axis: 'x',
+      type: 'fp32',
+      size: 5,
+      collective: collectives[id],
+      group: 2,
+    } as const;
+    expect(() => lowerSoftmax(spec, wse2)).toThrow('leave some of 6 PEs empty');
   });
 });

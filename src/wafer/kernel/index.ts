@@ -41,6 +41,7 @@ export { lowerGlu } from './glu.ts';
 export { lowerRmsNorm, type RmsNormSpec } from './rmsnorm.ts';
 export { lowerRope } from './rope.ts';
 export { lowerShiftGemm, type ShiftGemmSpec } from './shift-gemm.lower.ts';
+export { lowerSoftmax, softmaxPhases, type SoftmaxSpec } from './softmax.ts';
 export { lowerTopK, topK, type TopKSpec } from './top-k.ts';
 export { lowerEmbedding, type EmbeddingSpec } from './embedding.lower.ts';
 export { lowerTiledGemm, tiledGemm, type TiledGemmSpec } from './tiled-gemm.ts';

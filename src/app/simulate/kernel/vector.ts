@@ -1,9 +1,9 @@
 // Kernels on vectors that lie cut along x, the same on every row. Error bounds as in the kernels' own tests.
 
-import { groupSize, lowerAdd, lowerGlu, lowerRmsNorm, lowerRope } from '../../../wafer/index.ts';
+import { groupSize, lowerAdd, lowerGlu, lowerRmsNorm, lowerRope, lowerSoftmax } from '../../../wafer/index.ts';
 import type { Point } from '../point.ts';
 import type { Size } from '../target.ts';
-import { reduceOf, sums, tensor, unitRoundoff, type KernelEntry } from './kernel-case.ts';
+import { reduceOf, relativeError, sums, tensor, unitRoundoff, type KernelEntry } from './kernel-case.ts';
 
 const n: Size = {
   about: 'length of the vectors, cut along x (default: 8 per PE)',
@@ -78,29 +78,56 @@ export const rope: KernelEntry = {
   },
 };
 
+const group: Size = {
+  about: "PEs per group of the reduce (default: the square root of a row's)",
+  max: 10_000,
+  otherwise: ({ width }) => groupSize(width),
+};
+
+export const softmax: KernelEntry = {
+  id: 'softmax',
+  about: 'exp(x - max x) over the whole vector, divided by their sum; both all-reduced along x',
+  sizes: { n, group },
+  reduces: sums,
+  elements: (point) => 4 * copies(point),
+  build(point, wafer) {
+    const { n: size } = point.sizes;
+    const x = tensor(size, point, 'x');
+    const most = x.reduce((largest, v) => Math.max(largest, v), -Infinity);
+    const sum = x.reduce((all, v) => all + Math.exp(v - most), 0);
+    // Half of the sum's relative error, for all terms are positive, and of the exponential's and four roundings.
+    const roundings = (Math.ceil(size / point.width) + point.width) / 2 + 12;
+    return {
+      kernel: lowerSoftmax({ ...along(point), size, collective: reduceOf(point), group: point.sizes['group'] }, wafer),
+      tensors: { x },
+      outcomes: size,
+      expected: (i) => {
+        const value = Math.exp(x[i] - most) / sum;
+        return { value, error: relativeError(roundings, point.type) * value + smallestStep[point.type] };
+      },
+    };
+  },
+};
+
+/** Half of the distance between numbers next to zero. */
+const smallestStep = { fp16: 2 ** -25, fp32: 2 ** -150 } as const;
+
 const EPS = 1e-5;
 
 export const rmsnorm: KernelEntry = {
   id: 'rmsnorm',
   about: 'x / rms(x) w over the whole vector, its squares summed along x',
-  sizes: {
-    n,
-    group: {
-      about: "PEs per group of the reduce (default: the square root of a row's)",
-      max: 10_000,
-      otherwise: ({ width }) => groupSize(width),
-    },
-  },
+  sizes: { n, group },
   reduces: sums,
   elements: (point) => 4 * copies(point),
   build(point, wafer) {
-    const { n: size, group } = point.sizes;
+    const { n: size, group: perGroup } = point.sizes;
     const [x, w] = [tensor(size, point, 'x'), tensor(size, point, 'w')];
     const scale = 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / size + EPS);
     // Half of the sum's relative error (all terms are positive), and of 1 / n, eps and six roundings.
     const roundings = (Math.ceil(size / point.width) + point.width) / 2 + 10;
     return {
-      kernel: lowerRmsNorm({ ...along(point), size, eps: EPS, collective: reduceOf(point), group }, wafer),
+      kernel: lowerRmsNorm({ ...along(point), size, eps: EPS, collective: reduceOf(point), group: perGroup }, wafer),
       tensors: { x, w },
       outcomes: size,
       expected: (i) => ({
