@@ -43,6 +43,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'print published measurements against what Ingot predicts',
     load: async () => (await import('./validate.ts')).validateCommand,
   },
+  evaluate: {
+    summary: 'accuracy, memory and speed of a model by the format of its weights',
+    load: async () => (await import('./evaluate.ts')).evaluate,
+  },
   yield: {
     summary: 'draw or read defects of a wafer, repair it, and say what that costs',
     load: async () => (await import('./yield.ts')).yieldCommand,

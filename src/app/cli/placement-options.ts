@@ -26,6 +26,27 @@ export const weightsOption = (): Option =>
       `commas between: ${weightFormatNames.join(', ')}; int4 is int4-32 (default: f16; for a folder as stored)`,
   ).argParser((text) => asUsage('--weights', () => parseWeights(text)));
 
+/** An option that may be given several times, each a text that `parse` reads or one of a few words. */
+export function eachOption<T>(
+  flags: string,
+  description: string,
+  parse: ((text: string) => T) | readonly string[],
+  otherwise?: string,
+): Option {
+  if (typeof parse !== 'function') {
+    const one = choiceOption(flags, description, parse, otherwise);
+    return new Option(flags, one.description).argParser((text, before?: readonly unknown[]) => [
+      ...(before ?? []),
+      one.parseArg?.(text, undefined),
+    ]);
+  }
+  const name = flags.split(' ')[0];
+  return new Option(flags, description).argParser((text, before?: readonly T[]) => [
+    ...(before ?? []),
+    asUsage(name, () => parse(text)),
+  ]);
+}
+
 export const kvOption = (): Option =>
   choiceOption('--kv <type>', 'element type of the KV cache', kvTypes, '(default: as activations)');
 
