@@ -4,8 +4,9 @@
 import { createProgramExecutor } from '../runtime/index.node.ts';
 import type { Executor } from '../runtime/index.ts';
 import { cutWindows, evaluateWindows, type TextScore } from '../plan/index.ts';
-import { kvTokensOf, wafersOf, type Numerics, type WeightChoice } from '../wafer/index.ts';
+import { heldBytes, kvTokensOf, wafersOf, type Numerics, type WeightChoice } from '../wafer/index.ts';
 import type { Checkpoint } from '../model/index.node.ts';
+import type { Pruning } from '../model/index.ts';
 import { fail, formatCount } from '../core/index.ts';
 import { contextOf, placeModel, type OpenModel, type PlacedModel } from './place.ts';
 
@@ -13,6 +14,7 @@ import { contextOf, placeModel, type OpenModel, type PlacedModel } from './place
 export interface Variant {
   readonly weights?: WeightChoice;
   readonly kv?: Numerics['kv'];
+  readonly pruning?: Pruning;
 }
 
 export interface EvaluateOptions {
@@ -33,11 +35,13 @@ export interface EvaluateOptions {
 
 export interface VariantReport {
   readonly numerics: Numerics;
+  readonly pruning?: Pruning;
   readonly accuracy: TextScore;
   readonly wafers: number;
-  /** SRAM that weights, scales and padding take: on the fullest PE of all regions, and of the regions' PEs together. */
-  readonly weightsPerPe: number;
-  readonly weights: number;
+  /** Weights and scales, each once. */
+  readonly bytes: number;
+  /** SRAM that weights, scales and the gaps between them take on the fullest PE of all regions. */
+  readonly bytesPerPe: number;
   /** Tokens for whose KV there is room. */
   readonly kvTokens: number;
   /** Simulated, of one user at the context of a window. */
@@ -90,8 +94,13 @@ export async function evaluateModel(
     options.onProgress?.(done, foretold * (variants.length + 1));
   };
 
-  const place = ({ weights = {}, kv }: Variant): PlacedModel =>
-    placeModel(model, { wafer, kvTokens, numerics: { ...weights, ...(kv === undefined ? {} : { kv }) } });
+  const place = ({ weights = {}, kv, pruning }: Variant): PlacedModel =>
+    placeModel(model, {
+      wafer,
+      kvTokens,
+      numerics: { ...weights, ...(kv === undefined ? {} : { kv }) },
+      ...(pruning === undefined ? {} : { pruning }),
+    });
   const open = ({ program }: PlacedModel): Promise<Executor<Float32Array>> =>
     createProgramExecutor({
       program,
@@ -126,16 +135,13 @@ export async function evaluateModel(
 }
 
 function reportOf({ program, stepModel }: PlacedModel, accuracy: TextScore, context: number): VariantReport {
-  const held = program.stages.map(({ memory, region }) => ({
-    each: memory.weights + memory.padding,
-    pes: region.width * region.height,
-  }));
   return {
     numerics: program.numerics,
+    ...(program.pruning === undefined ? {} : { pruning: program.pruning }),
     accuracy,
     wafers: wafersOf(program),
-    weightsPerPe: Math.max(...held.map(({ each }) => each)),
-    weights: held.reduce((sum, { each, pes }) => sum + each * pes, 0),
+    bytes: heldBytes(program.graph, program.numerics),
+    bytesPerPe: Math.max(...program.stages.map(({ memory }) => memory.weights + memory.padding)),
     kvTokens: kvTokensOf(program),
     tokensPerSecond: 1 / stepModel.decode(context - 1).time,
   };

@@ -8,7 +8,15 @@ import { fail, hertz, nearest, type Hertz } from '../core/index.ts';
 import { isArtifactFile, openArtifact, type Manifest } from '../compiler/index.node.ts';
 import { runPipeline, type Detours, type Objective, type Pass, type Search } from '../compiler/index.ts';
 import { openCheckpoint, type Checkpoint } from '../model/index.node.ts';
-import { graphOf, parameterCount, weightSpecs, type DType, type Graph, type WeightSource } from '../model/index.ts';
+import {
+  graphOf,
+  parameterCount,
+  weightSpecs,
+  type DType,
+  type Graph,
+  type Pruning,
+  type WeightSource,
+} from '../model/index.ts';
 import { createPlacementCost, createStepModel, type AnalyticStepModel } from '../sim/index.ts';
 import { findLlm, findWafer, llms, resolveWafer, type Wafer, type WaferFacts } from '../spec/index.ts';
 import type { Numerics, Program, Region } from '../wafer/index.ts';
@@ -122,6 +130,8 @@ export interface PlaceOptions {
   readonly kvTokens: number;
   /** What replaces the model's own. */
   readonly numerics?: Partial<Numerics>;
+  /** What is left out of the weights. */
+  readonly pruning?: Pruning;
   readonly maxWafers?: number;
   readonly mesh?: { readonly width: number; readonly height: number };
   /** Default: 'wafers'. */

@@ -10,12 +10,14 @@ import { partition } from './pass/partition.ts';
 import type { Pass, Slot, Slots } from './pass/pass.ts';
 import { place } from './pass/place.ts';
 import { program } from './pass/program.ts';
+import { prune } from './pass/prune.ts';
 import { quantize } from './pass/quantize.ts';
 import { schedule } from './pass/schedule.ts';
 import { verify } from './pass/verify.ts';
 import type { CompileOptions } from './request.ts';
 
 export const passes: readonly Pass[] = [
+  prune,
   fuse,
   quantize,
   partition,

@@ -1,6 +1,6 @@
 // What a compilation is asked for, and what it is told about cost.
 
-import type { Graph, Op } from '../model/index.ts';
+import type { Graph, Op, Pruning } from '../model/index.ts';
 import type { Wafer } from '../spec/index.ts';
 import type { Numerics, Region } from '../wafer/index.ts';
 import type { Mesh } from './memory.ts';
@@ -44,6 +44,8 @@ export interface CompileOptions {
   readonly graph: Graph;
   readonly wafer: Wafer;
   readonly numerics: Numerics;
+  /** What is left out of the weights; nothing when absent. */
+  readonly pruning?: Pruning;
   /** Cached tokens, over all sequences, that must fit. */
   readonly kvTokens: number;
   /** Context at which placements are compared; by default all cached tokens, as far as the model takes them. */

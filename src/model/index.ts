@@ -4,6 +4,7 @@ export * from './op/index.ts';
 export { opsOf, verifyGraph, weightsOf } from './op/verify-graph.ts';
 export * from './arch/index.ts';
 export * from './reference.ts';
+export * from './prune/index.ts';
 // For tests and benches of other parts; nothing that ships calls it.
 export { randomWeights } from './testing/random-weights.ts';
 export { DTYPE_BYTES, f32ToBf16, widenInto } from './format/float-formats.ts';

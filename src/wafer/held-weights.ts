@@ -1,7 +1,7 @@
 // How a program holds the weights of a checkpoint. The interpreter and the executors share these rules.
 
 import { fail } from '../core/index.ts';
-import { opsOf, requireExecutable, verifyGraph } from '../model/index.ts';
+import { opsOf, prunedWeights, requireExecutable, verifyGraph } from '../model/index.ts';
 import type { DType, LinearOp, Op, WeightSource } from '../model/index.ts';
 import { f32, roundToBf16, roundToF16 } from './arithmetic.ts';
 import type { Numerics, Program } from './program.ts';
@@ -115,6 +115,10 @@ export function requireStages({ stages, graph, model }: Program): void {
   if (layer !== graph.layers.length)
     refuse('the stages do not hold every layer', `${graph.layers.length} layers`, `${layer} layers`);
 }
+
+/** The weights of a program from those of its checkpoint: without what is pruned. */
+export const weightsOfProgram = ({ graph, pruning }: Program, checkpoint: WeightSource): WeightSource =>
+  pruning === undefined ? checkpoint : prunedWeights(checkpoint, graph, pruning);
 
 /**
  * Refuse a checkpoint that lacks a weight or has it in another shape.

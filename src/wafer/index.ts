@@ -11,6 +11,7 @@ export * from './program-file.ts';
 export * from './arithmetic.ts';
 export * from './weight-formats.ts';
 export * from './unpack.ts';
+export * from './held-bytes.ts';
 export * from './numerics-text.ts';
 export {
   heldEmbedding,
@@ -19,6 +20,7 @@ export {
   requireExecutableProgram,
   requireWeight,
   roundingTo,
+  weightsOfProgram,
 } from './held-weights.ts';
 export * from './orders.ts';
 export * from './interpret.ts';

@@ -46,7 +46,14 @@ import type {
 } from '../model/index.ts';
 import { clampedSilu32, exp32, f32, geluTanh32, quantizeRow, silu32, softcap32 } from './arithmetic.ts';
 import type { QuantizedRow } from './arithmetic.ts';
-import { heldEmbedding, heldMatrix, heldTable, requireExecutableProgram, requireWeight } from './held-weights.ts';
+import {
+  heldEmbedding,
+  heldMatrix,
+  heldTable,
+  requireExecutableProgram,
+  requireWeight,
+  weightsOfProgram,
+} from './held-weights.ts';
 import { ordersOf } from './orders.ts';
 import type { ProgramOrders } from './orders.ts';
 import type { Program } from './program.ts';
@@ -89,7 +96,7 @@ interface TokenStep {
 export function interpret(program: Program, weights: WeightSource): Interpretation {
   requireExecutableProgram(program);
   const { graph } = program;
-  const held = createHeldWeights(program, weights);
+  const held = createHeldWeights(program, weightsOfProgram(program, weights));
   const orders = ordersOf(program);
 
   const evaluate = (op: Op, step: TokenStep): Float32Array => {

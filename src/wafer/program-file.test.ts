@@ -63,6 +63,16 @@ describe('a program as JSON', () => {
     expect(problemsOf({ ...copy(), numerics: { ...numerics, classes: { head: 'int5' } } })).toHaveLength(1);
   });
 
+  it('says what is left out of the weights', () => {
+    const pruned = { ...copy(), pruning: { kind: 'channels', share: 0.5 } };
+    const found = parse(pruned);
+    expect(found.pruning).toEqual(pruned.pruning);
+    expect(found.graph.shape.mlp).toEqual({ kind: 'dense', ffn: 1536 });
+    expect(programFile(found)).toEqual(pruned);
+    expect(problemsOf({ ...copy(), pruning: { kind: 'pattern', keep: 4, of: 2 } })).toHaveLength(1);
+    expect(problemsOf({ ...copy(), pruning: { kind: 'pattern', keep: 1, of: 2, share: 0.5 } })).toHaveLength(1);
+  });
+
   it('never crashes on anything else', () =>
     fc.assert(
       fc.property(fc.jsonValue(), (json) => {

@@ -3,7 +3,8 @@
 
 import { IngotError } from '../core/index.ts';
 import type { Diagnostic } from '../core/index.ts';
-import type { Graph } from '../model/index.ts';
+import { checkPruning, prunedGraph } from '../model/index.ts';
+import type { Graph, Pruning } from '../model/index.ts';
 import type { Wafer } from '../spec/index.ts';
 import { requireStages } from './held-weights.ts';
 import { weightClasses } from './program.ts';
@@ -104,6 +105,21 @@ export function parseProgram(json: unknown, graph: Graph, wafer: Wafer, where: s
         .map((name) => [name, oneOf(classes[name], `numerics.classes.${name}`, weightFormatNames)]),
     );
   };
+  const pruningOf = (value: unknown): Pruning | undefined => {
+    const isPattern = isRecord(value) && value['kind'] === 'pattern';
+    const all = object(value, 'pruning', isPattern ? ['kind', 'keep', 'of'] : ['kind', 'share']);
+    const kind = oneOf(all['kind'], 'pruning.kind', ['magnitude', 'pattern', 'channels'] as const);
+    const number = (key: string): number => (typeof all[key] === 'number' ? all[key] : NaN);
+    const made: Pruning =
+      kind === 'pattern' ? { kind, keep: number('keep'), of: number('of') } : { kind, share: number('share') };
+    try {
+      return checkPruning(made, `${where}, pruning`);
+    } catch (error) {
+      if (!(error instanceof IngotError)) throw error;
+      problems.push(...error.diagnostics);
+      return undefined;
+    }
+  };
   const stageOf = (value: unknown, at: string): Stage => {
     const keys = ['wafer', 'region', 'groups', 'fromLayer', 'toLayer', 'hasEmbedding', 'hasHead', 'memory'];
     const stage = object(value, at, keys, ['detours']);
@@ -132,7 +148,12 @@ export function parseProgram(json: unknown, graph: Graph, wafer: Wafer, where: s
     };
   };
 
-  const top = object(json, 'program', ['format', 'version', 'target', 'model', 'numerics', 'prefillChunk', 'stages']);
+  const top = object(
+    json,
+    'program',
+    ['format', 'version', 'target', 'model', 'numerics', 'prefillChunk', 'stages'],
+    ['pruning'],
+  );
   if (top['format'] !== 'ingot-program') wrong('format', 'this is not a program', 'ingot-program', top['format']);
   if (top['version'] !== 2) wrong('version', 'a version of programs that is not known', '2', top['version']);
   if (top['target'] !== wafer.id) wrong('target', 'the program is for another wafer', wafer.id, top['target']);
@@ -142,12 +163,14 @@ export function parseProgram(json: unknown, graph: Graph, wafer: Wafer, where: s
   if (listed.length < 1 || listed.length > MAX_STAGES)
     wrong('stages', 'a program has stages', `1 to ${MAX_STAGES}`, listed.length);
   const stages = listed.slice(0, MAX_STAGES).map((stage, i) => stageOf(stage, `stages[${i}]`));
+  const pruning = top['pruning'] === undefined ? undefined : pruningOf(top['pruning']);
   const program: Program = {
     format: 'ingot-program',
     version: 2,
     target: wafer.id,
     model: String(top['model']),
-    graph,
+    graph: pruning === undefined ? graph : prunedGraph(graph, pruning),
+    ...(pruning === undefined ? {} : { pruning }),
     numerics: {
       weights: oneOf(numerics['weights'], 'numerics.weights', weightFormatNames),
       ...(numerics['classes'] === undefined ? {} : { classes: classesOf(numerics['classes']) }),

@@ -2,7 +2,7 @@
 // It is a plain value (JSON-serialisable). A stage is a region of a wafer with the ops that run there, spread over
 // the whole region; PE-level code (tasks, colors, DSDs) is lowered from it.
 
-import type { Graph } from '../model/index.ts';
+import type { Graph, Pruning } from '../model/index.ts';
 import type { VectorType } from './phase.ts';
 import type { Axis } from './reduction.ts';
 import type { KvType, WeightFormat } from './weight-formats.ts';
@@ -79,8 +79,11 @@ export interface Program {
   /** Id in `spec/wafer`. */
   readonly target: string;
   readonly model: string;
+  /** The pruned one, where anything is. */
   readonly graph: Graph;
   readonly numerics: Numerics;
+  /** What is left out of the weights of the checkpoint; executors do so as they read them. */
+  readonly pruning?: Pruning;
   /** Most tokens that pass a stage together, in decode and in prefill, which uses no other placement. */
   readonly prefillChunk: number;
   /** In the order in which a token passes them. Every section of the graph is in exactly one. */

@@ -2,6 +2,7 @@ import { Argument, Option } from 'commander';
 
 import { fail } from '../../core/index.ts';
 import { passes } from '../../compiler/index.ts';
+import type { Pruning } from '../../model/index.ts';
 import type { KvType, WeightChoice } from '../../wafer/index.ts';
 import { openModel, placeModel } from '../place.ts';
 import { repairedWafer, type RepairedWafer } from '../repaired-wafer.ts';
@@ -17,7 +18,7 @@ import {
 } from './command.ts';
 import { readDefectMap } from './defect-map-file.ts';
 import { pictureFile, writePicture } from './picture-file.ts';
-import { contextOption, kvOption, waferOption, weightsOption } from './placement-options.ts';
+import { contextOption, kvOption, pruneOption, waferOption, weightsOption } from './placement-options.ts';
 import { drawPlacement } from './report/placement-picture.ts';
 import { renderPlacement } from './report/placement-text.ts';
 import { reportPlacement } from './report/placement.ts';
@@ -32,6 +33,7 @@ interface CompileOptions {
   readonly weights?: WeightChoice;
   readonly activations?: 'fp16' | 'fp32';
   readonly kv?: KvType;
+  readonly prune?: Pruning;
   readonly clock?: number;
   readonly objective?: 'wafers' | 'latency' | 'throughput';
   readonly maxLatency?: number;
@@ -76,6 +78,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
         ),
       )
       .addOption(kvOption())
+      .addOption(pruneOption())
       .addOption(
         numberOption('--clock <GHz>', 'fabric clock in GHz (default: of the wafer)', {
           min: 0,
@@ -154,6 +157,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
           ...(activations === undefined ? {} : { activations, kv: activations }),
           ...(kv === undefined ? {} : { kv }),
         },
+        ...(options.prune === undefined ? {} : { pruning: options.prune }),
         ...(options.wafers === undefined ? {} : { maxWafers: options.wafers }),
         ...(options.mesh === undefined ? {} : { mesh: options.mesh }),
         ...(options.clock === undefined ? {} : { clockGHz: options.clock }),

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { Argument, Option } from 'commander';
 
 import { fail, formatCount, IngotError } from '../../core/index.ts';
+import type { Pruning } from '../../model/index.ts';
 import { kvTypes, parseWeights, weightFormatNames, type KvType, type WeightChoice } from '../../wafer/index.ts';
 import { evaluateModel, type Variant } from '../evaluate.ts';
 import { openModel } from '../place.ts';
 import { addExamples, jsonOption, printJson, wholeOption, type CliCommand } from './command.ts';
-import { contextOption, eachOption, threadsOption, waferOption } from './placement-options.ts';
+import { contextOption, eachOption, eachPruneOption, threadsOption, waferOption } from './placement-options.ts';
 import { createProgress } from './progress.ts';
 import { renderEvaluation } from './report/evaluation-text.ts';
 
@@ -16,6 +17,7 @@ interface EvaluateOptions {
   readonly text?: string;
   readonly weights?: readonly WeightChoice[];
   readonly kv?: readonly KvType[];
+  readonly prune?: readonly Pruning[];
   readonly window?: number;
   readonly tokens: number;
   readonly wafer: string;
@@ -43,8 +45,8 @@ export const evaluate: CliCommand<EvaluateOptions> = {
       .description(
         'Say what it costs to hold a model in fewer bits, and what it buys. Each variant is executed over a text beside the ' +
           'model as it is stored: perplexity, share of positions with the same likeliest token, divergence of the ' +
-          'distributions (measured); wafers, bytes of a PE and tokens/s of one user (simulated). --weights and --kv ' +
-          'may be given several times: every combination is a variant.',
+          'distributions (measured); wafers, bytes of a PE and tokens/s of one user (simulated). --weights, --kv ' +
+          'and --prune may be given several times: every combination is a variant.',
       )
       .addArgument(new Argument('<model>', 'a folder with a checkpoint (write ./NAME), a GGUF file or an artifact'))
       .addOption(
@@ -61,6 +63,7 @@ export const evaluate: CliCommand<EvaluateOptions> = {
         ),
       )
       .addOption(eachOption('--kv <type>', 'element type of the KV cache', kvTypes, '(default: fp32)'))
+      .addOption(eachPruneOption())
       .addOption(
         wholeOption(
           '--window <tokens>',
@@ -78,13 +81,13 @@ export const evaluate: CliCommand<EvaluateOptions> = {
       ['the usual formats on the shipped checkpoint', 'ingot evaluate ./checkpoint'],
       [
         'mixed precision, with and without a smaller KV cache',
-        'ingot evaluate ./Qwen3-0.6B --text page.txt --weights int4,head=bf16,attention=int8 --kv fp32 --kv int8',
+        'ingot evaluate ./Qwen3-0.6B --weights int4,head=bf16 --kv fp32 --kv int8',
       ],
     ]);
   },
 
   async run(io, options, [reference]) {
-    const { weights, kv, text: file = shippedText, context, threads, wafer, tokens } = options;
+    const { weights, kv, prune, text: file = shippedText, context, threads, wafer, tokens } = options;
     const text = readText(file);
     const model = openModel(reference);
     const { checkpoint } = model;
@@ -111,7 +114,7 @@ export const evaluate: CliCommand<EvaluateOptions> = {
           where: file === shippedText ? 'the text that ships with Ingot' : file,
           window: options.window ?? Math.min(WINDOW, model.graph.shape.maxContext, context),
           most: tokens,
-          variants: variantsOf(weights, kv),
+          variants: variantsOf(weights, kv, prune),
           onProgress(done, total) {
             signal.throwIfAborted();
             progress.update(done, total);
@@ -141,11 +144,15 @@ export const evaluate: CliCommand<EvaluateOptions> = {
 function variantsOf(
   weights: readonly WeightChoice[] | undefined,
   kv: readonly KvType[] | undefined,
+  prune: readonly Pruning[] | undefined,
 ): readonly Variant[] {
-  if (weights === undefined && kv === undefined) return usual;
-  return (weights ?? [{}]).flatMap((held) =>
-    (kv ?? [undefined]).map((type) => ({ weights: held, ...(type && { kv: type }) })),
-  );
+  if (weights === undefined && kv === undefined && prune === undefined) return usual;
+  const all: Variant[] = [];
+  for (const pruning of prune ?? [undefined])
+    for (const held of weights ?? [undefined])
+      for (const type of kv ?? [undefined])
+        all.push({ ...(held && { weights: held }), ...(type && { kv: type }), ...(pruning && { pruning }) });
+  return all;
 }
 
 /** @throws IngotError EVALUATE_TEXT_UNREADABLE, EVALUATE_TEXT_TOO_LARGE */

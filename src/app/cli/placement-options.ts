@@ -3,6 +3,7 @@
 import { Option } from 'commander';
 
 import { IngotError } from '../../core/index.ts';
+import { parsePruning } from '../../model/index.ts';
 import { wafers } from '../../spec/index.ts';
 import { kvTypes, parseWeights, weightFormatNames } from '../../wafer/index.ts';
 import { choiceOption, UsageError, wholeOption } from './command.ts';
@@ -46,6 +47,14 @@ export function eachOption<T>(
     asUsage(name, () => parse(text)),
   ]);
 }
+
+const pruningFlags = '--prune <what>';
+const pruningText =
+  'weights of attention, MLPs and experts to leave out: magnitude=SHARE of each row, N:M of neighbours (zeros, which ' +
+  'take their room and time all the same), or channels=SHARE of each dense MLP, whose matrices shrink (default: none)';
+export const pruneOption = (): Option =>
+  new Option(pruningFlags, pruningText).argParser((text) => asUsage('--prune', () => parsePruning(text)));
+export const eachPruneOption = (): Option => eachOption(pruningFlags, pruningText, parsePruning);
 
 export const kvOption = (): Option =>
   choiceOption('--kv <type>', 'element type of the KV cache', kvTypes, '(default: as activations)');

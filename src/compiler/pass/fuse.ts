@@ -6,9 +6,9 @@ import type { FusedSection } from './pass.ts';
 export const fuse = definePass({
   name: 'fuse',
   sentence: 'Finds layers that are alike, and joins matrices with one input into one kernel.',
-  needs: [],
+  needs: ['graph'],
   gives: ['sections', 'fused'],
-  run(_, { graph }) {
+  run({ graph }) {
     const sections = sectionsOf(graph);
     const layers = sections.kinds.map((ops, kind): FusedSection => {
       const name = sections.kinds.length === 1 ? 'layer' : `layer of kind ${kind}`;
@@ -24,7 +24,7 @@ export const fuse = definePass({
       ],
     };
   },
-  law({ sections, fused }, { graph }) {
+  law({ sections, fused, graph }) {
     const layers = fused.flatMap((section) => section.layers).sort((a, b) => a - b);
     const ops = [graph.prologue, ...sections.kinds, graph.epilogue].flat().length;
     return [

@@ -7,10 +7,10 @@ export const partition = definePass({
   name: 'partition',
   sentence:
     'Searches how many layers share a region, of which shape, on how many wafers, and takes what the objective wants.',
-  needs: ['sections', 'numerics'],
+  needs: ['graph', 'sections', 'numerics'],
   gives: ['search', 'parts'],
-  run({ sections, numerics }, options) {
-    const found = search({ ...options, numerics }, sections);
+  run({ graph, sections, numerics }, options) {
+    const found = search({ ...options, graph, numerics }, sections);
     const { regions, headRows } = found.chosen;
     const layers = layerRanges(sections, regions, headRows === 0);
     if (headRows === 0) return { search: found, parts: layers };
@@ -20,7 +20,7 @@ export const partition = definePass({
     const head: StageRange = { ...end, fromLayer: last, toLayer: last, hasHead: true };
     return { search: found, parts: [embedding, ...layers, head] };
   },
-  law({ parts, search: { chosen } }, { graph, maxWafers = Infinity }) {
+  law({ graph, parts, search: { chosen } }, { maxWafers = Infinity }) {
     const follows = parts.every((part, i) => part.fromLayer === (i === 0 ? 0 : parts[i - 1].toLayer));
     return [
       ...(follows && parts.at(-1)?.toLayer === graph.layers.length ? [] : ['every layer is in one part, in order']),

@@ -1,6 +1,6 @@
 // What a pass is, and the slots that passes read and write.
 
-import type { Op } from '../../model/index.ts';
+import type { Graph, Op } from '../../model/index.ts';
 import type { Axis, MemoryPlan, Numerics, Program, Region } from '../../wafer/index.ts';
 import type { PlacedRegion } from '../grid.ts';
 import type { CompileOptions, Detours } from '../request.ts';
@@ -48,6 +48,7 @@ export interface Schedule {
 
 /** What passes hand on. Each slot is given by one pass. */
 export interface Slots {
+  readonly graph: Graph;
   readonly sections: Sections;
   readonly fused: readonly FusedSection[];
   readonly numerics: Numerics;

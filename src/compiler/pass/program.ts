@@ -4,9 +4,9 @@ import { definePass } from './pass.ts';
 export const program = definePass({
   name: 'program',
   sentence: 'Writes it all down as one plain value.',
-  needs: ['numerics', 'search', 'parts', 'places', 'detours', 'memory', 'verified'],
+  needs: ['graph', 'numerics', 'search', 'parts', 'places', 'detours', 'memory', 'verified'],
   gives: ['program'],
-  run: ({ numerics, search, parts, places, detours, memory }, { model, graph, wafer }) => ({
+  run: ({ graph, numerics, search, parts, places, detours, memory }, { model, wafer, pruning }) => ({
     program: {
       format: 'ingot-program',
       version: 2,
@@ -14,6 +14,7 @@ export const program = definePass({
       model,
       graph,
       numerics,
+      ...(pruning === undefined ? {} : { pruning }),
       prefillChunk: search.chosen.chunk,
       stages: parts.map((part, i) => ({
         wafer: places[i].wafer,

@@ -4,9 +4,9 @@ import { definePass } from './pass.ts';
 export const quantize = definePass({
   name: 'quantize',
   sentence: 'Gives weights, activations and KV cache their element types.',
-  needs: [],
+  needs: ['graph'],
   gives: ['numerics'],
   run: (_, { numerics }) => ({ numerics }),
   law: () => [],
-  show: ({ numerics }, { graph }) => ({ ...numerics, parameters: parameterCount(graph.shape) }),
+  show: ({ numerics, graph }) => ({ ...numerics, parameters: parameterCount(graph.shape) }),
 });

@@ -4,10 +4,10 @@ import { definePass } from './pass.ts';
 export const schedule = definePass({
   name: 'schedule',
   sentence: 'Puts the stages in the order of the token, and says how many tokens fill them.',
-  needs: ['search', 'parts', 'places'],
+  needs: ['graph', 'search', 'parts', 'places'],
   gives: ['schedule'],
-  run({ search: { chosen }, parts, places }, options) {
-    const { graph, cost } = options;
+  run({ graph, search: { chosen }, parts, places }, options) {
+    const { cost } = options;
     const one = { sequences: 1, tokens: 1, cached: contextOf(options) - 1 };
     const stages = parts.map((part, i) => {
       const { region, wafer } = places[i];

@@ -4,7 +4,7 @@
 import { Worker } from 'node:worker_threads';
 import { fail } from '../../core/index.ts';
 import type { WeightSource } from '../../model/index.ts';
-import { requireExecutableProgram } from '../../wafer/index.ts';
+import { requireExecutableProgram, weightsOfProgram } from '../../wafer/index.ts';
 import type { Program } from '../../wafer/index.ts';
 import { loadKernels } from '../wasm/kernels.node.ts';
 import { instantiate, memoryLimitBytes, pageBytes } from '../wasm/kernels.ts';
@@ -96,7 +96,8 @@ export function estimateExecutorMemory(options: Omit<ProgramExecutorOptions, 'on
  * EXECUTOR_MEMORY, EXECUTOR_KERNELS_MISSING, WEIGHT_MISSING, WEIGHT_SHAPE, WEIGHT_NOT_FINITE
  */
 export async function createProgramExecutor(options: ProgramExecutorOptions): Promise<Executor<Float32Array>> {
-  const { program, weights, onProgress, maxStepTokens = 512 } = options;
+  const { program, onProgress, maxStepTokens = 512 } = options;
+  const weights = weightsOfProgram(program, options.weights);
   const sizes = geometry(options);
   const lowered = lower(program, sizes);
   const memory = allocate(lowered.totalBytes);

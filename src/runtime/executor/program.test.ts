@@ -2,8 +2,8 @@
 
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { kvWidth, randomWeights } from '../../model/index.ts';
-import type { WeightSource } from '../../model/index.ts';
+import { kvWidth, prunedGraph, randomWeights } from '../../model/index.ts';
+import type { Pruning, WeightSource } from '../../model/index.ts';
 import { interpret, tinyMixtures, tinyProgram, tinyShape } from '../../wafer/index.ts';
 import type { Numerics, Program, TinyShape, WeightFormat } from '../../wafer/index.ts';
 import type { BatchItem, Executor } from './executor.ts';
@@ -108,6 +108,22 @@ describe('program executor equals the interpreter', () => {
       });
     }
   }
+
+  it.each<Pruning>([
+    { kind: 'magnitude', share: 0.4 },
+    { kind: 'pattern', keep: 2, of: 4 },
+    { kind: 'channels', share: 0.3 },
+  ])('without what is pruned: %j', async (pruning) => {
+    const shape = tinyShape();
+    const whole = tinyProgram(shape, mesh, 'int4-32');
+    const program = { ...whole, pruning, graph: prunedGraph(whole.graph, pruning) };
+    const weights = randomWeights(shape, 1, 'bf16');
+    const expected = interpret(program, weights).start().forward(tokensOf(9));
+    expect(expected).not.toEqual(interpret(whole, weights).start().forward(tokensOf(9)));
+    await withExecutor(program, weights, 1, async (executor) => {
+      expectSame((await executor.execute({ items: [item(tokensOf(9), 0)] }))[0][0], expected);
+    });
+  });
 
   it('on meshes of all proportions', async () => {
     const shape = tinyShape({ layers: 2, hidden: 20, heads: 2, kvHeads: 1, headDim: 8, ffn: 24, vocab: 17 });

@@ -1,8 +1,9 @@
 import { formatCount, formatSi, renderTable, type Column } from '../../../core/index.ts';
+import { pruningText } from '../../../model/index.ts';
 import { weightsText } from '../../../wafer/index.ts';
 import type { Evaluation, VariantReport } from '../../evaluate.ts';
 import type { Io } from '../io.ts';
-import { label, percent, wrap } from './layout.ts';
+import { label, percent, plural, wrap } from './layout.ts';
 
 export interface EvaluationReport extends Evaluation {
   readonly model: { readonly name: string; readonly parameters: number };
@@ -18,14 +19,28 @@ const right = (heading: string, text: (row: VariantReport) => string): Column<Va
   align: 'right',
 });
 
-const columns: readonly Column<VariantReport>[] = [
+/** What tells the variants apart. */
+const formats = (variants: readonly VariantReport[]): Column<VariantReport>[] => [
   { heading: 'weights', text: ({ numerics }) => weightsText(numerics) },
-  { heading: 'KV', text: ({ numerics }) => numerics.kv },
+  ...(variants.every(({ numerics }) => numerics.kv === variants[0].numerics.kv)
+    ? []
+    : [{ heading: 'KV', text: ({ numerics }: VariantReport) => numerics.kv }]),
+  ...(variants.every(({ pruning }) => pruning === undefined)
+    ? []
+    : [
+        {
+          heading: 'pruned',
+          text: ({ pruning }: VariantReport) => (pruning === undefined ? '' : pruningText(pruning)),
+        },
+      ]),
+];
+const figures: readonly Column<VariantReport>[] = [
   right('perplexity', ({ accuracy }) => accuracy.perplexity.toPrecision(4)),
   right('agree', ({ accuracy }) => percent(accuracy.agreement)),
-  right('KL, nats', ({ accuracy }) => (accuracy.divergence === 0 ? '0' : accuracy.divergence.toPrecision(2))),
+  right('KL', ({ accuracy }) => (accuracy.divergence === 0 ? '0' : accuracy.divergence.toPrecision(2))),
+  right('size', ({ bytes }) => formatSi(bytes, 'B')),
   right('wafers', ({ wafers }) => String(wafers)),
-  right('B a PE', ({ weightsPerPe }) => formatCount(weightsPerPe)),
+  right('B a PE', ({ bytesPerPe }) => formatCount(bytesPerPe)),
   right('tokens/s', ({ tokensPerSecond }) => formatCount(Math.round(tokensPerSecond))),
 ];
 
@@ -38,24 +53,23 @@ export function renderEvaluation(report: EvaluationReport, paint: Io['paint']): 
     '',
     label('model', `${formatCount(model.parameters)} parameters`, LABEL),
     wrap(
-      `${part}${from}: ${formatCount(tokens)} tokens foretold in ${formatCount(windows)} windows of ${formatCount(window)}`,
+      `${part}${from}: ${formatCount(tokens)} tokens foretold in ${formatCount(windows)} ${plural(windows, 'window')} of ${formatCount(window)}`,
       ' '.repeat(LABEL),
       label('text', '', LABEL),
     ),
     '',
-    renderTable(columns, variants),
+    renderTable([...formats(variants), ...figures], variants),
     '',
-    wrap('The first row is the model as it is stored; agreement and divergence are from it.', INDENT, INDENT),
     wrap(
-      'agree: positions with the same likeliest token; KL: mean divergence of the next token; B a PE: weights, scales and ' +
-        'gaps on the fullest PE of the placement, which each format has its own of; tokens/s: one user, at the end of a window.',
+      'The first row is the model as it is stored; the others are compared with it. agree: share of positions with the ' +
+        'same likeliest token; KL: mean divergence of the next token, in nats; size: weights and scales, each once; B a ' +
+        'PE: weights, scales and gaps on the fullest PE of the placement, which each row has its own of; tokens/s: one ' +
+        'user, at the end of a window.',
       INDENT,
       INDENT,
     ),
-    wrap(
-      `All of the placement's PEs together: ${variants.map(({ numerics, weights }) => `${weightsText(numerics)} ${formatSi(weights, 'B')}`).join(', ')}.`,
-      INDENT,
-      INDENT,
-    ),
+    ...(variants.some(({ pruning }) => pruning !== undefined && pruning.kind !== 'channels')
+      ? [wrap('Zeros are stored and multiplied as any weight: they buy nothing on this machine model.', INDENT, INDENT)]
+      : []),
   ].join('\n')}\n`;
 }

@@ -2,6 +2,7 @@
 
 import { formatCount, formatSi } from '../../../core/index.ts';
 import type { Breakdown } from '../../../sim/index.ts';
+import { pruningText } from '../../../model/index.ts';
 import { weightsText } from '../../../wafer/index.ts';
 import type { Io } from '../io.ts';
 import { bar, label, percent, plural, wrap } from './layout.ts';
@@ -100,7 +101,7 @@ const objectiveText: Readonly<Record<PlacementReport['placement']['objective'], 
   throughput: 'the most tokens/s for each wafer, over many users',
 };
 
-function outline({ model, numerics, placement }: PlacementReport): string[] {
+function outline({ model, numerics, pruning, placement }: PlacementReport): string[] {
   const { wafers, pesUsed, pesUsable, stages, objective, maxLatency, search } = placement;
   const { activations, kv } = numerics;
   const same = activations === kv ? `${activations} activations and KV cache` : `${activations} activations, ${kv} KV`;
@@ -116,7 +117,8 @@ function outline({ model, numerics, placement }: PlacementReport): string[] {
       `${formatCount(model.parameters)} parameters, ${model.layers} layers, hidden ${formatCount(model.hidden)}`,
       LABEL,
     ),
-    label('precision', `${weightsText(numerics)} weights, ${same}`, LABEL),
+    wrap(`${weightsText(numerics)} weights, ${same}`, ' '.repeat(LABEL), label('precision', '', LABEL)),
+    ...(pruning === undefined ? [] : [label('pruned', pruningText(pruning), LABEL)]),
     label(
       'wafers',
       `${wafers}, ${formatCount(pesUsed)} of ${formatCount(pesUsable)} PEs in use (${percent(pesUsed / pesUsable)})`,

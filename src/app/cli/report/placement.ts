@@ -3,6 +3,7 @@
 
 import type { Hertz } from '../../../core/index.ts';
 import { groupErrors, validate, type GroupError } from '../../../plan/index.ts';
+import type { Pruning } from '../../../model/index.ts';
 import type { Candidate, Objective } from '../../../compiler/index.ts';
 import type { Breakdown, Throughput } from '../../../sim/index.ts';
 import { peLimits, publishedRows, type Fact, type WaferFacts } from '../../../spec/index.ts';
@@ -86,6 +87,8 @@ export interface PlacementReport {
     readonly sizingOnly: readonly string[];
   };
   readonly numerics: Numerics;
+  /** What is left out of the weights. */
+  readonly pruning?: Pruning;
   readonly placement: {
     readonly target: string;
     readonly wafers: number;
@@ -201,6 +204,7 @@ export function reportPlacement(
       sizingOnly: graph.unsupported,
     },
     numerics: program.numerics,
+    ...(program.pruning === undefined ? {} : { pruning: program.pruning }),
     placement: {
       target: wafer.name,
       wafers,
