@@ -63,10 +63,7 @@ describe('reports', () => {
     ['compile-mixture', ['compile', 'mixtral-8x7b', '--weights', 'int8', '--wafer', 'wse2']],
     ['compile-folder', ['compile', tiny]],
     ['compile-defects', ['compile', 'qwen3-0.6b', '--defect-seed', '1', '--objective', 'throughput']],
-    [
-      'compile-mixed-precision',
-      ['compile', 'llama-3.1-8b', '--weights', 'int4,head=f16', '--prune', 'channels=.5'],
-    ],
+    ['compile-mixed-precision', ['compile', 'llama-3.1-8b', '--weights', 'int4,head=f16', '--prune', 'channels=.5']],
     ['evaluate', ['evaluate', './checkpoint', '--tokens', '300']],
     ['evaluate-pruned', ['evaluate', './checkpoint', '--tokens', '100', '--weights', 'int8', '--prune', '2:4']],
     ['energy', ['energy', 'qwen3-0.6b']],

@@ -79,8 +79,15 @@ describe('zeros', () => {
       for (let row = 0; row < values.length; row += width)
         for (let at = row; at < row + width; at += 4) {
           const end = Math.min(at + 4, row + width);
-          const kept = values.slice(at, end).filter((x) => x !== 0).map(Math.abs);
-          const all = whole.read(name).slice(at, end).map(Math.abs).sort((a, b) => b - a);
+          const kept = values
+            .slice(at, end)
+            .filter((x) => x !== 0)
+            .map(Math.abs);
+          const all = whole
+            .read(name)
+            .slice(at, end)
+            .map(Math.abs)
+            .sort((a, b) => b - a);
           expect(kept.sort((a, b) => b - a)).toEqual(all.slice(0, 2));
         }
     }
