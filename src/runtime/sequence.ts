@@ -79,9 +79,6 @@ export const generated = (sequence: Sequence): number => sequence.length - seque
 /** Tokens to be processed before the next can be sampled: 1 while it decodes. */
 export const tokensLeft = (sequence: Sequence): number => sequence.length - sequence.computed;
 
-/** Most tokens it will ever cache: the last generated token is never an input. */
-export const cachedAtMost = (sequence: Sequence): number => sequence.promptTokens + sequence.maxTokens - 1;
-
 /** Room to begin with behind a prompt. */
 const FIRST_ROOM = 64;
 

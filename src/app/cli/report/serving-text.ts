@@ -2,8 +2,9 @@
 
 import { formatCount } from '../../../core/index.ts';
 import type { EngineCounts } from '../../../runtime/index.ts';
+import { percent } from './layout.ts';
 
-const percent = (part: number, whole: number): string => `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
+const percentOf = (part: number, whole: number): string => percent(part / Math.max(1, whole));
 
 const ms = (seconds: number): string => `${(seconds * 1000).toFixed(3)} ms`;
 
@@ -12,18 +13,18 @@ export function servingSummary(counts: EngineCounts): string {
   if (steps === 0) return 'no request came\n';
   const lines = [
     `${formatCount(generatedTokens)} tokens generated, ${formatCount(promptTokens)} of prompts ` +
-      `(${percent(cachedTokens, promptTokens)} from the prefix cache), in ${formatCount(steps)} steps`,
+      `(${percentOf(cachedTokens, promptTokens)} from the prefix cache), in ${formatCount(steps)} steps`,
     `simulated: ${counts.waferSeconds.toFixed(3)} s and ${formatCount(Math.round(counts.waferJoules))} J on the wafer`,
   ];
   if (preemptions > 0) lines.push(`${formatCount(preemptions)} preemptions: --context is short for this traffic`);
   if (draftedTokens > 0) {
-    const share = percent(acceptedTokens, draftedTokens);
+    const share = percentOf(acceptedTokens, draftedTokens);
     lines.push(`${formatCount(draftedTokens)} drafts, ${formatCount(acceptedTokens)} accepted (${share})`);
   }
   const { pace } = counts;
   if (pace !== undefined) {
     const { lateSteps, worstSeconds, behindFrom } = pace;
-    const late = percent(lateSteps, pace.steps);
+    const late = percentOf(lateSteps, pace.steps);
     lines.push(
       `pace of the wafer: ${late} of steps late, by ${ms(worstSeconds)} at most; ` +
         (behindFrom === undefined

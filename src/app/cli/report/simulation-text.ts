@@ -22,7 +22,7 @@ const causes: Readonly<Record<keyof CycleBreakdown, string>> = {
 export function renderSimulation(report: PointReport, paint: Io['paint']): string {
   const { kernel, mesh, wafer, cycles, closedForm, counts, utilisation, colors, sram, pes } = report;
   const heading = (text: string): string => paint('bold', text);
-  const line = (name: string, text: string): string => label(`  ${name}`, text, LABEL);
+  const line = (name: string, text: string): string => wrap(text, ' '.repeat(LABEL), label(`  ${name}`, '', LABEL));
   const sizes = Object.entries(report.sizes).map(([name, value]) => `${name} ${formatCount(value)}`);
   const by = report.reduce === undefined ? [] : [`sums by ${report.reduce}`];
   return `${[
@@ -34,9 +34,7 @@ export function renderSimulation(report: PointReport, paint: Io['paint']): strin
     '',
     heading(`Cycles         ${formatCount(cycles)}`),
     line('closed form', `${formatCount(closedForm)}, simulated ${difference(cycles, closedForm)}`),
-    ...(report.chosen === undefined
-      ? []
-      : [wrap(chosenText(report.chosen, report.algorithm), ' '.repeat(LABEL), '  algorithm'.padEnd(LABEL))]),
+    ...(report.chosen === undefined ? [] : [line('algorithm', chosenText(report.chosen, report.algorithm))]),
     ...report.published.flatMap(({ id, value, unit, kind, source, error }) => [
       line(
         'published',
@@ -76,6 +74,7 @@ export function renderSimulation(report: PointReport, paint: Io['paint']): strin
     valuesText(report, paint),
     '',
     line('rests on', constantsText(report)),
+    line('engine', report.engine),
     line('speed', speedText(report)),
   ].join('\n')}\n`;
 }
@@ -124,9 +123,9 @@ function valuesText({ values: { checked, correct, exact } }: PointReport, paint:
 const constantsText = ({ constants: { hop, ramp, vectorStartup, taskStart } }: PointReport): string =>
   `hop ${hop}, ramp ${ramp}, vector start-up ${vectorStartup}, task start ${taskStart} cycles`;
 
-function speedText({ engine, wallSeconds, cycles, counts }: PointReport): string {
+function speedText({ wallSeconds, cycles, counts }: PointReport): string {
   const rate = (n: number, unit: string): string => `${formatSi(n / wallSeconds, unit)}/s`;
-  return `${formatSi(wallSeconds, 's')} on this machine: ${rate(cycles, ' cycles').replace('  ', ' ')}, ${rate(counts.hops, ' hops').replace('  ', ' ')} (engine ${engine})`;
+  return `${formatSi(wallSeconds, 's')} on this machine: ${rate(cycles, ' cycles').replace('  ', ' ')}, ${rate(counts.hops, ' hops').replace('  ', ' ')}`;
 }
 
 function variedText({ type, reduce, algorithm, sizes }: PointReport, name: string): string {
