@@ -30,6 +30,22 @@ export function shown(value: unknown): string {
   return text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH - 3)}...` : text;
 }
 
+/**
+ * Lists and objects within each other in a field. A schema may be 64 deep, with two or three of them to a level; what goes
+ * through values by recursion (templates, keys of caches) holds many times as many.
+ */
+const MAX_NESTING = 512;
+
+/** Whether lists and objects lie more than `MAX_NESTING` deep within each other; never recurses. */
+function isNestedTooDeep(value: unknown): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_NESTING) return true;
+    level = level.flatMap((each) => Object.values(each as object).filter((e) => typeof e === 'object' && e !== null));
+  }
+  return false;
+}
+
 /** Longest name of a field or model that is told back. */
 const NAME_LENGTH = 100;
 
@@ -114,6 +130,10 @@ export function createBodyParser<Fields extends TProperties>(
       if (Object.hasOwn(spec.fields, name)) kept[name] = value;
       else if (Object.hasOwn(spec.restricted, name)) refuseUnlessAllowed(name, value, spec.restricted[name]);
       else throw unknownParameter(name, known);
+    }
+    for (const [name, value] of Object.entries(kept)) {
+      if (typeof value === 'object' && isNestedTooDeep(value))
+        throw badValue(name, `at most ${MAX_NESTING} lists and objects within each other`, value);
     }
     if (validator.Check(kept)) return kept as Static<TObject<Fields>>;
     throw invalid(kept, validator.Errors(kept), describe);

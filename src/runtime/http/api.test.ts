@@ -385,6 +385,21 @@ describe('failures', () => {
   );
 
   it.each([
+    ['response_format', '{"type":"json_schema","json_schema":{"name":"x","schema":%}}'],
+    ['tools', '[{"type":"function","function":{"name":"f","parameters":%}}]'],
+  ])('refuses schemas nested too deep in %s, wherever they would be read', async (name, around) => {
+    const { api, failures } = createTestApi();
+    const nested = (levels: number): string =>
+      `${'{"properties":{"a":'.repeat(levels)}{}${'},"type":"object"}'.repeat(levels)}`;
+    for (const levels of [300, 3000, 50_000]) {
+      const body = JSON.stringify(chat({ [name]: 0 })).replace(`"${name}":0`, `"${name}":${around}`);
+      const answer = errorOf(await call(api, CHAT, body.replace('%', nested(levels))));
+      expect(answer).toMatchObject({ status: 400, param: name });
+    }
+    expect(failures).toEqual([]);
+  });
+
+  it.each([
     ['/v1/nonsense', 'GET', '', 404, 'unknown_url'],
     ['/v1/models/%E0%A4%A', 'GET', '', 404, 'unknown_url'],
     ['/v1/models/other', 'GET', '', 404, 'model_not_found'],
