@@ -149,7 +149,7 @@ export async function openModelVersion(
           engine,
           tokenizer,
           eos,
-          hardware: createHardwareModel(placed.program, placed.wafer, placed.clock, heatFacts, silicon[wafer]),
+          hardware: createHardwareModel(placed.program, placed.wafer, stepModel, heatFacts, silicon[wafer]),
           ...(prompts && { prompts }),
         },
         warmUp: () => rehearse(executor, stepModel, emulate === undefined ? ASKED : REHEARSED),

@@ -9,6 +9,7 @@ import {
   createTurns,
   type Access,
   type Api,
+  type ApiOptions,
   type ModelRegistry,
   type Usage,
 } from '../runtime/index.ts';
@@ -27,6 +28,10 @@ export interface ServingOptions extends ModelSettings {
   readonly onUsage?: (usage: Usage) => void;
   /** Hears of failures that are not a client's. */
   readonly onFailure?: (error: unknown, requestId: string) => void;
+  /** Hears of every request when it is over. */
+  readonly onRequest?: ApiOptions['onRequest'];
+  /** With what it asked. */
+  readonly keepBodies?: boolean;
 }
 
 export interface Serving {
@@ -42,7 +47,17 @@ export interface Serving {
 
 /** @throws IngotError of openModelVersion; MODEL_NAME_TAKEN, MODEL_NOT_SERVED; the reason of `signal` */
 export async function openServing(options: ServingOptions): Promise<Serving> {
-  const { models = [{}], aliases = {}, coalesceMs = 0, access, onUsage, onFailure, ...settings } = options;
+  const {
+    models = [{}],
+    aliases = {},
+    coalesceMs = 0,
+    access,
+    onUsage,
+    onFailure,
+    onRequest,
+    keepBodies,
+    ...settings
+  } = options;
   const turns = createTurns();
   const registry = createRegistry({
     clock: wallClock,
@@ -68,6 +83,8 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
         ...(onUsage === undefined ? {} : { onUsage }),
         ...(coalesceMs === 0 ? {} : { coalescing: { bound: seconds(coalesceMs / 1000), wait } }),
         ...(onFailure === undefined ? {} : { onFailure }),
+        ...(onRequest === undefined ? {} : { onRequest }),
+        ...(keepBodies === undefined ? {} : { keepBodies }),
       }),
       // Without what only the start reports and ends.
       open: (choice, name) => {

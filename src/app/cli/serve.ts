@@ -1,16 +1,18 @@
 import { Option } from 'commander';
 
-import { MEAN_SENTENCES, schedulers, type SchedulerName } from '../../runtime/index.ts';
+import { logLevels, MEAN_SENTENCES, schedulers, type SchedulerName } from '../../runtime/index.ts';
 import {
   addExamples,
   choiceOption,
   invalid,
   jsonOption,
+  numberOption,
   printJson,
   UsageError,
   wholeOption,
   type CliCommand,
 } from './command.ts';
+import { logFormats } from '../telemetry/reports.ts';
 import { DEFAULT_SCHEDULER, type ModelChoice } from '../model-version.ts';
 import type { Serving } from '../serving.ts';
 import { contextOption, threadsOption, waferOption } from './placement-options.ts';
@@ -101,11 +103,38 @@ export const serve: CliCommand<ServeCommandOptions> = {
       .addOption(waferOption())
       .addOption(contextOption())
       .addOption(threadsOption())
+      .addOption(
+        choiceOption(
+          '--log-format <format>',
+          'a line for each request on standard output',
+          logFormats,
+          '(default: none)',
+        ),
+      )
+      .addOption(choiceOption('--log-level <level>', 'this and what is worse', logLevels, '(default: info, all)'))
+      .option('--log-prompts', 'with what was asked; it is left out else')
+      .addOption(
+        new Option(
+          '--otlp-endpoint <url>',
+          'collector that takes traces, OTLP over HTTP (default: OTEL_EXPORTER_OTLP_ENDPOINT, or no traces)',
+        ),
+      )
+      .addOption(
+        numberOption(
+          '--otlp-share <share>',
+          'share of requests that are traced where clients do not say (default: 1)',
+          {
+            min: 0,
+            max: 1,
+          },
+        ),
+      )
       .addOption(jsonOption());
     addExamples(command, [
       ['the shipped checkpoint on http://127.0.0.1:8000/v1', 'ingot serve'],
       ['a checkpoint of yours, on every address', 'ingot serve --model ./my-model --host 0.0.0.0 --port 9000'],
       ['two models at once, and a name to ask for', 'ingot serve --model ./a --model ./b --alias chat=a'],
+      ['logs and traces', 'ingot serve --log-format json --otlp-endpoint http://127.0.0.1:4318'],
       ["the wafer's rhythm without weights, to test a client against", 'ingot serve --emulate llama-3.1-70b'],
     ]);
   },
@@ -118,7 +147,9 @@ export const serve: CliCommand<ServeCommandOptions> = {
       { ...shared, models: choicesOf(options), ...(alias === undefined ? {} : { aliases: alias }) },
       async ({ url, serving: { first, registry }, signal }) => {
         const names = registry.models.map(({ id }) => id);
-        if (json === true) printJson(io, { url: `${url}/v1`, model: first.id, models: names });
+        if (options.logFormat === 'json')
+          io.out(`${JSON.stringify({ message: 'listening', url: `${url}/v1`, models: names })}\n`);
+        else if (json === true) printJson(io, { url: `${url}/v1`, model: first.id, models: names });
         else io.out(`${names.join(', ')} on ${url}/v1\n`);
         if (emulate !== undefined) io.err(io.paintErr('dim', 'Emulated: answers are filler.\n'));
         io.err(io.paintErr('dim', 'Ctrl-C ends it.\n'));
@@ -154,7 +185,8 @@ function summaryOf({ registry }: Serving): string {
 }
 
 /** @throws UsageError OPTIONS_CONFLICT */
-function refuseConflicts({ emulate, tokenizer, draft, draftTokens }: ServeCommandOptions): void {
+function refuseConflicts(options: ServeCommandOptions): void {
+  const { emulate, tokenizer, draft, draftTokens, json, logFormat = 'none', logPrompts } = options;
   const conflict = (message: string, where: string, suggestion: string): never => {
     throw new UsageError({ code: 'OPTIONS_CONFLICT', message, where, suggestion });
   };
@@ -163,5 +195,15 @@ function refuseConflicts({ emulate, tokenizer, draft, draftTokens }: ServeComman
   }
   if (draftTokens !== undefined && draft === undefined) {
     conflict('nobody drafts', '--draft-tokens', 'say who does, for example --draft ngram');
+  }
+  if (logPrompts === true && logFormat === 'none') {
+    conflict('no log is kept that prompts could go to', '--log-prompts', 'add --log-format json');
+  }
+  if (json === true && logFormat !== 'none') {
+    conflict(
+      'one document is promised, and a log is many',
+      '--json',
+      'use --log-format json, whose first line has the URL',
+    );
   }
 }

@@ -5,6 +5,8 @@ import { createServer } from 'node:net';
 import { listenError } from '../http/listen-error.ts';
 import { startServer } from '../http/server.ts';
 import type { OpenModel, PlacedModel } from '../place.ts';
+import { openReports, type LogFormat, type Reports } from '../telemetry/reports.ts';
+import type { LogLevel } from '../../runtime/index.ts';
 import { openServing, type Serving, type ServingOptions } from '../serving.ts';
 import type { Io } from './io.ts';
 import { createProgress } from './progress.ts';
@@ -20,6 +22,11 @@ export interface ServeOptions extends ServingChoices {
   readonly host: string;
   readonly port: number;
   readonly context: number;
+  readonly logFormat?: LogFormat;
+  readonly logLevel?: LogLevel;
+  readonly logPrompts?: boolean;
+  readonly otlpEndpoint?: string;
+  readonly otlpShare?: number;
 }
 
 export interface ServeHooks {
@@ -60,7 +67,33 @@ export async function serveUntilInterrupted(
 
 async function serveOnce(
   io: Io,
-  { host, port, context: kvTokens, ...choices }: ServeOptions,
+  options: ServeOptions,
+  signal: AbortSignal,
+  work: (listening: Listening) => Promise<void>,
+  hooks: ServeHooks,
+): Promise<void> {
+  const { logFormat, logLevel, otlpEndpoint, otlpShare } = options;
+  // The variable by which OpenTelemetry's own SDKs are told.
+  const endpoint = otlpEndpoint ?? process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+  const reports = await openReports({
+    log: logFormat ?? 'none',
+    level: logLevel ?? 'info',
+    write: io.out,
+    ...(endpoint === undefined || endpoint === ''
+      ? {}
+      : { traces: { endpoint, ...(otlpShare === undefined ? {} : { share: otlpShare }) } }),
+  });
+  try {
+    await serveReported(io, options, reports, signal, work, hooks);
+  } finally {
+    await reports.close();
+  }
+}
+
+async function serveReported(
+  io: Io,
+  { host, port, context: kvTokens, logPrompts, ...choices }: ServeOptions,
+  reports: Reports,
   signal: AbortSignal,
   work: (listening: Listening) => Promise<void>,
   { onPlaced, onClosed }: ServeHooks,
@@ -68,6 +101,8 @@ async function serveOnce(
   const progress = createProgress(io, 'loading weights');
   const serving = await openServing({
     ...choices,
+    onRequest: reports.onRequest,
+    keepBodies: logPrompts === true,
     ...(onPlaced === undefined ? {} : { onPlaced }),
     kvTokens,
     signal,

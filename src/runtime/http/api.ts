@@ -61,6 +61,8 @@ export interface ApiOptions {
   readonly onFailure?: (error: unknown, requestId: string) => void;
   /** Hears of every request when its response is over. It must not throw. */
   readonly onRequest?: (record: RequestRecord) => void;
+  /** Its records have the bodies of requests, and so what people asked; default false. */
+  readonly keepBodies?: boolean;
 }
 
 export interface Api {
@@ -121,7 +123,7 @@ export function createApi(options: ApiOptions): Api {
     '/v1/models/{id}': { GET: ({ findModel }, _, id) => json(modelRecord(findModel(id), id)) },
     '/health': { GET: () => json({ status: 'ok' }) },
     '/v1/telemetry/hardware': { GET: (_, { query = '' }) => json(hardware.byTime(query)) },
-    '/v1/telemetry/requests/{id}': { GET: (_, __, id) => json(hardware.byRequest(id)) },
+    '/v1/telemetry/requests/{id}': { GET: ({ tenant }, _, id) => json(hardware.byRequest(id, tenant())) },
     '/ready': { GET: () => readiness(registry.models) },
     '/metrics': exposing(metrics),
     '/metrics/vllm': exposing(vllm),
@@ -189,12 +191,14 @@ export function createApi(options: ApiOptions): Api {
         received,
         ...(traceparent === undefined ? {} : { traceparent }),
         ...(tracestate === undefined ? {} : { tracestate }),
+        ...(options.keepBodies === true ? { body: request.body } : {}),
       });
       const served = beginRequest({ registry, request, requestId, track: record, options });
       const context: EndpointContext = {
         begin: served.begin,
         findModel: served.findModel,
         submit: served.submit,
+        tenant: served.tenant,
         headers,
         received,
         created: Math.floor(received),
@@ -237,7 +241,12 @@ export function createApi(options: ApiOptions): Api {
     },
     refuse(error) {
       metrics.responded('none', error.status);
-      return failed(error, `req_${hex(4)}`, clock.now());
+      const requestId = `req_${hex(4)}`;
+      const { status, wireCode: code } = error;
+      const now = clock.now();
+      const record = open({ id: requestId, method: 'none', route: 'none', received: now });
+      record.end({ status, outcome: outcomeOf(status), code, ended: now });
+      return failed(error, requestId, now);
     },
   };
 }

@@ -26,6 +26,8 @@ export interface EndpointContext {
   readonly findModel: (id: string) => PreparedModel;
   /** Hands a request to the model's engine, in the name of whoever sent it. @throws ApiError 429; of Engine.submit */
   readonly submit: (model: PreparedModel, asked: SentToModel) => AsyncIterable<TokenEvent>;
+  /** Who asks; undefined where there are no tenants. */
+  readonly tenant: () => string | undefined;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
   /** When the request reached the server, and its Unix second. */

@@ -21,6 +21,8 @@ export interface ServedRequest {
   readonly findModel: (name: string) => PreparedModel;
   /** @throws ApiError 429; of Engine.submit */
   readonly submit: (model: PreparedModel, asked: SentToModel) => AsyncIterable<TokenEvent>;
+  /** Who asks; undefined where there are no tenants. */
+  tenant(): string | undefined;
   /** Those of the tenant; undefined where there are no tenants. */
   limitHeaders(): Readonly<Record<string, string>> | undefined;
   /** May be called again. */
@@ -98,6 +100,7 @@ export function beginRequest({ registry, request, requestId, track, options }: B
       track.asked(model, { ...asked, request: sent });
       return model.engine.submit(sent, request.signal);
     },
+    tenant: () => visitor?.tenant,
     limitHeaders: () => visitor?.limitHeaders(),
     end,
   };

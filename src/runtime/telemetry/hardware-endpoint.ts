@@ -12,7 +12,8 @@ export const MAX_REQUESTS = 1000;
 /** What is kept of a request: not its tokens. */
 interface KeptRequest {
   readonly id: string;
-  readonly model: string;
+  /** The version of its model that answered it. */
+  readonly on: Monitored;
   readonly tenant?: string;
   readonly outcome: RequestRecord['outcome'];
   readonly received: Seconds;
@@ -23,11 +24,14 @@ interface KeptRequest {
 }
 
 export interface HardwareHistory {
-  ended(record: RequestRecord): void;
+  ended(record: RequestRecord, on: Monitored): void;
   /** @throws ApiError 400, 404 */
   byTime(query: string): object;
-  /** @throws ApiError 404 */
-  byRequest(id: string): object;
+  /**
+   * @param tenant who asks: others' requests are not there for them; undefined where there are no tenants
+   * @throws ApiError 404
+   */
+  byRequest(id: string, tenant: string | undefined): object;
 }
 
 export function createHardwareHistory(monitored: () => readonly Monitored[]): HardwareHistory {
@@ -68,13 +72,14 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
   });
 
   return {
-    ended({ id, outcome, received, ended, asked, generated, wafer }) {
+    ended({ id, outcome, received, ended, asked, generated, wafer }, on) {
       if (asked === undefined || wafer === undefined) return;
-      // A name that a client gives twice is its later request's.
-      requests.delete(id);
-      const { model, promptTokens, request } = asked;
+      const { promptTokens, request } = asked;
+      // A name that a client gives twice is its later request's; tenants may give the same.
+      const key = keyOf(id, request.tenant);
+      requests.delete(key);
       const tenant = request.tenant === undefined ? {} : { tenant: request.tenant };
-      requests.set(id, { id, model, ...tenant, outcome, received, ended, promptTokens, generated, wafer });
+      requests.set(key, { id, on, ...tenant, outcome, received, ended, promptTokens, generated, wafer });
       for (const oldest of requests.keys()) {
         if (requests.size <= MAX_REQUESTS) break;
         requests.delete(oldest);
@@ -104,8 +109,8 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
       if (to < from) throw badValue('to', `at least 'from', ${from}`, to);
       return { object: 'telemetry.hardware', ...listing(found, from, to) };
     },
-    byRequest(id) {
-      const request = requests.get(id);
+    byRequest(id, asking) {
+      const request = requests.get(keyOf(id, asking));
       if (request === undefined) {
         throw new ApiError({
           status: 404,
@@ -115,8 +120,7 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
           suggestion: `The last ${MAX_REQUESTS} that a model answered are kept, by x-request-id.`,
         });
       }
-      const found = find(request.model);
-      const { model, tenant, outcome, received, ended, promptTokens, generated, wafer } = request;
+      const { on, tenant, outcome, received, ended, promptTokens, generated, wafer } = request;
       return {
         object: 'telemetry.request',
         id,
@@ -127,12 +131,14 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
         usage: { prompt_tokens: promptTokens, completion_tokens: generated },
         wafer,
         // Windows are kept for a while of the wafer's work only.
-        is_whole: wafer.from >= found.monitor.oldest && wafer.to - wafer.from < MAX_WINDOWS * WINDOW_SECONDS,
-        hardware: { ...listing(found, wafer.from, wafer.to), model },
+        is_whole: wafer.from >= on.monitor.oldest && wafer.to - wafer.from < MAX_WINDOWS * WINDOW_SECONDS,
+        hardware: listing(on, wafer.from, wafer.to),
       };
     },
   };
 }
+
+const keyOf = (id: string, tenant = ''): string => JSON.stringify([tenant, id]);
 
 const shown = ({ from, to, isComplete, server, tokens, state }: HardwareWindow): object => ({
   from,

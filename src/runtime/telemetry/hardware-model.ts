@@ -45,4 +45,16 @@ export interface HardwareModel {
     readonly toLayer: number;
   }[];
   state(work: HardwareWork): HardwareState;
+  /**
+   * A token's way through the stages, alone, with so many cached tokens behind it: how long each has it, and what the
+   * first layer there consists of.
+   */
+  passage(cached: number): readonly {
+    readonly seconds: number;
+    readonly parts: readonly {
+      readonly kind: 'kernel' | 'collective';
+      readonly op: string;
+      readonly seconds: number;
+    }[];
+  }[];
 }

@@ -4,7 +4,7 @@ import { seconds } from '../../core/index.ts';
 import type { StepRecord } from '../step-model.ts';
 import { parseExposition } from '../testing/prometheus-lint.ts';
 import { call, createTestApi, TEST_MODEL, testHardware } from '../testing/test-api.ts';
-import { MAX_REQUESTS } from './hardware-endpoint.ts';
+import { createHardwareHistory, MAX_REQUESTS } from './hardware-endpoint.ts';
 import { createHardwareMonitor, MAX_WINDOWS, WINDOW_SECONDS } from './hardware-monitor.ts';
 
 const body = { model: TEST_MODEL, prompt: 'the wafer', max_tokens: 6, seed: 1, ignore_eos: true };
@@ -134,6 +134,25 @@ describe('the endpoints', () => {
       const { json, status: found } = await get(path);
       expect([found, json.error.code], path).toEqual([status, code]);
     }
+  });
+
+  it('shows nobody the requests of another tenant, whose ids may be the same', () => {
+    const { engine } = createTestApi();
+    const on = { model: { id: 'm', engine }, monitor: createHardwareMonitor(testHardware) };
+    const history = createHardwareHistory(() => [on]);
+    for (const [tenant, generated] of [
+      ['a', 1],
+      ['b', 2],
+    ] as const) {
+      const request = { prompts: [[1]], sampling: { temperature: 1 }, seed: 0, tenant };
+      const asked = { model: 'm', operation: 'chat' as const, stream: false, promptTokens: 1, request };
+      const times = { received: seconds(0), ended: seconds(1), wafer: { from: seconds(0), to: seconds(0) } };
+      const head = { id: 'same', method: 'POST', route: '/', status: 200, outcome: 'ok' as const };
+      history.ended({ ...head, ...times, asked, generated, answers: [] }, on);
+    }
+    expect(history.byRequest('same', 'a')).toMatchObject({ tenant: 'a', usage: { completion_tokens: 1 } });
+    expect(history.byRequest('same', 'b')).toMatchObject({ tenant: 'b', usage: { completion_tokens: 2 } });
+    for (const other of ['c', undefined]) expect(() => history.byRequest('same', other)).toThrow('No request');
   });
 
   it('keeps the last requests only', async () => {

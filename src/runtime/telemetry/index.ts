@@ -1,4 +1,6 @@
+export { jsonLine, logEntryOf, logLevels, textLine, type LogEntry, type LogLevel } from './log-line.ts';
 export type { HardwareModel, HardwareState, HardwareWork } from './hardware-model.ts';
 export type { Exposition, MeasuredModel } from './metrics.ts';
 export type { AskedOfModel, OpenRecord, Outcome, RequestRecord, RequestTrack, SentToModel } from './request-record.ts';
 export { createTelemetry, type Telemetry } from './telemetry.ts';
+export { MAX_SPANS, spansOf, type SpanAttributes, type SpanPlan } from './spans.ts';

@@ -5,6 +5,7 @@ import { seconds, type Seconds } from '../../core/index.ts';
 import type { Engine } from '../engine.ts';
 import type { EngineRequest, FinishEvent, TokenEvent } from '../engine-request.ts';
 import type { ServedModel } from '../http/served-model.ts';
+import type { HardwareModel } from './hardware-model.ts';
 
 /** `refused`: by a rule, status below 500; `cancelled`: the client left; `failed`: by the server's fault. */
 export type Outcome = 'ok' | 'refused' | 'cancelled' | 'failed';
@@ -38,6 +39,8 @@ export interface RequestRecord {
   /** The headers that traces come with, as they came. */
   readonly traceparent?: string;
   readonly tracestate?: string;
+  /** The request's body, only where the API was told to keep it. */
+  readonly body?: string;
 }
 
 export interface AskedOfModel {
@@ -47,9 +50,12 @@ export interface AskedOfModel {
   readonly stream: boolean;
   readonly request: EngineRequest;
   readonly promptTokens: number;
+  /** What simulated times rest on, and the machine that they are of. */
+  readonly basis?: string;
+  readonly hardware?: HardwareModel;
 }
 
-export type SentToModel = Omit<AskedOfModel, 'model' | 'promptTokens'>;
+export type SentToModel = Pick<AskedOfModel, 'operation' | 'stream' | 'request'>;
 
 /** One request while it is answered. */
 export interface RequestTrack {
@@ -64,7 +70,7 @@ export interface OpenRecord extends RequestTrack {
 }
 
 export function openRecord(
-  begun: Pick<RequestRecord, 'id' | 'method' | 'route' | 'received' | 'traceparent' | 'tracestate'>,
+  begun: Pick<RequestRecord, 'id' | 'method' | 'route' | 'received' | 'traceparent' | 'tracestate' | 'body'>,
 ): OpenRecord {
   let asked: AskedOfModel | undefined;
   let engine: Engine | undefined;
@@ -83,8 +89,16 @@ export function openRecord(
   return {
     asked(model, what) {
       const promptTokens = what.request.prompts.reduce((sum, prompt) => sum + prompt.length, 0);
-      asked = { ...what, model: model.id, promptTokens };
+      const { id, hardware } = model;
       engine = model.engine;
+      const { waferBasis: basis } = engine;
+      asked = {
+        ...what,
+        model: id,
+        promptTokens,
+        ...(basis === undefined ? {} : { basis }),
+        ...(hardware === undefined ? {} : { hardware }),
+      };
       waferFrom = seconds(engine.counts.waferSeconds);
     },
     heard(event) {

@@ -34,10 +34,11 @@ export function createTelemetry({ models, measured, coalescing, onRequest }: Tel
   const watched = new WeakSet<Engine>();
   const monitors = new WeakMap<Engine, HardwareMonitor>();
 
-  function watch({ id, engine }: ServedModel): void {
+  function watch(model: ServedModel): void {
+    const { id, engine } = model;
     if (watched.has(engine)) return;
     watched.add(engine);
-    const monitor = monitored().find(({ model }) => model.engine === engine)?.monitor;
+    const monitor = monitorOf(model)?.monitor;
     engine.watchSteps((step) => {
       metrics.stepped(id, step);
       vllm.stepped(id, step);
@@ -45,14 +46,13 @@ export function createTelemetry({ models, measured, coalescing, onRequest }: Tel
     });
   }
 
-  function monitored(): readonly Monitored[] {
-    return models().flatMap((model) => {
-      if (model.hardware === undefined) return [];
-      let monitor = monitors.get(model.engine);
-      if (monitor === undefined) monitors.set(model.engine, (monitor = createHardwareMonitor(model.hardware)));
-      return [{ model, monitor }];
-    });
+  function monitorOf(model: ServedModel): Monitored | undefined {
+    if (model.hardware === undefined) return undefined;
+    let monitor = monitors.get(model.engine);
+    if (monitor === undefined) monitors.set(model.engine, (monitor = createHardwareMonitor(model.hardware)));
+    return { model, monitor };
   }
+  const monitored = (): readonly Monitored[] => models().flatMap((model) => monitorOf(model) ?? []);
   const hardware = createHardwareHistory(monitored);
   registerHardwareMetrics(metrics.registry, monitored);
 
@@ -62,10 +62,12 @@ export function createTelemetry({ models, measured, coalescing, onRequest }: Tel
     hardware,
     open(begun) {
       const open = openRecord(begun);
+      let on: Monitored | undefined;
       return {
         ...open,
         asked(model, what) {
           watch(model);
+          on = monitorOf(model);
           open.asked(model, what);
         },
         end(how) {
@@ -73,7 +75,7 @@ export function createTelemetry({ models, measured, coalescing, onRequest }: Tel
           if (record === undefined) return undefined;
           metrics.ended(record);
           vllm.ended(record);
-          hardware.ended(record);
+          if (on !== undefined) hardware.ended(record, on);
           onRequest?.(record);
           return record;
         },

@@ -6,7 +6,7 @@ import { createEngine, type Engine, type EngineOptions } from '../engine.ts';
 import type { Access } from '../access/index.ts';
 import { createApi, type Api, type ApiResponse } from '../http/api.ts';
 import type { Coalescing } from '../http/coalesce.ts';
-import type { HardwareModel } from '../telemetry/index.ts';
+import type { HardwareModel, RequestRecord } from '../telemetry/index.ts';
 import type { Usage } from '../ledger/index.ts';
 import { createRegistry, type ModelRegistry } from '../registry/index.ts';
 import { createTestExecutor, type TestExecutor, type TestExecutorOptions } from './test-executor.ts';
@@ -25,6 +25,17 @@ export const testHardware: HardwareModel = {
     fromLayer: stage,
     toLayer: stage + 1,
   })),
+  // 4 µs and 3 µs of the test wafer's 10.
+  passage: () => [
+    {
+      seconds: 4e-6,
+      parts: [
+        { kind: 'kernel', op: 'q+k+v', seconds: 2e-6 },
+        { kind: 'collective', op: 'q+k+v', seconds: 1e-6 },
+      ],
+    },
+    { seconds: 3e-6, parts: [] },
+  ],
   state({ seconds: time, tokens, cached, busy }) {
     const rate = time > 0 ? 1 / time : 0;
     const elements = rate * (1e-6 * tokens + 1e-9 * cached);
@@ -61,12 +72,16 @@ export function createTestApi(
     tick = 0,
     coalescing,
     access,
+    onRequest,
+    keepBodies = false,
   }: {
     readonly chat?: boolean | string;
     readonly marks?: readonly string[];
     readonly tick?: number;
     readonly coalescing?: Coalescing;
     readonly access?: Access;
+    readonly onRequest?: (record: RequestRecord) => void;
+    readonly keepBodies?: boolean;
   } = {},
 ): TestApi {
   let looks = 0;
@@ -109,6 +124,8 @@ export function createTestApi(
     clock,
     rng: createRng(1),
     ...(coalescing === undefined ? {} : { coalescing }),
+    ...(onRequest === undefined ? {} : { onRequest }),
+    keepBodies,
     onFailure: (error) => failures.push(error),
   });
   return { api, engine, registry, usage, tokenizer, executor, failures, clock };
@@ -137,8 +154,16 @@ export async function call(
   api: Api,
   path: string,
   body?: unknown,
-  { method = body === undefined ? 'GET' : 'POST', signal = new AbortController().signal } = {},
+  {
+    method = body === undefined ? 'GET' : 'POST',
+    signal = new AbortController().signal,
+    headers = {},
+  }: {
+    readonly method?: string;
+    readonly signal?: AbortSignal;
+    readonly headers?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<Transcript> {
   const text = typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body);
-  return readResponse(await api.handle({ method, path, body: text, signal }));
+  return readResponse(await api.handle({ method, path, body: text, headers, signal }));
 }

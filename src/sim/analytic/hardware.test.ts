@@ -6,6 +6,8 @@ import type { Program, Region, Stage } from '../../wafer/index.ts';
 import { offWaferBytes, powerAt, stageEnergies } from './energy.ts';
 import { createHardwareModel } from './hardware.ts';
 import { createHeatResponse, dieGrid, heatMap } from './heat.ts';
+import { total } from './price.ts';
+import { createSectionCost } from './section-cost.ts';
 import { createStepModel } from './step-model.ts';
 
 const wafer = resolveWafer(findWafer('wse3'));
@@ -40,7 +42,8 @@ const program: Program = {
   prefillChunk: 16,
   stages: [stage(0, 0, 0, 10), stage(0, 250, 10, 20), stage(1, 0, 20, 32)],
 } as Program;
-const model = createHardwareModel(program, wafer, wafer.clock, heatFacts, silicon['wse3']);
+const steps = createStepModel(program, wafer);
+const model = createHardwareModel(program, wafer, steps, heatFacts, silicon['wse3']);
 const grid = dieGrid(silicon['wse3']);
 const area = { width: wafer.programWidth, height: wafer.programHeight };
 
@@ -127,8 +130,6 @@ describe('the response of temperature to power', () => {
 });
 
 describe('busy time of a step', () => {
-  const steps = createStepModel(program, wafer);
-
   it('of one token is that of each stage, and adds up to the step without links to the host', () => {
     for (const cached of [0, 500, 3000]) {
       const cost = steps.step({ items: [{ tokens: 1, cached }] });
@@ -155,4 +156,23 @@ describe('busy time of a step', () => {
       ),
       { numRuns: 40 },
     ));
+});
+
+describe('the passage of a token', () => {
+  it('takes the time of its stages, and its layers their parts, sums over the region among them', () => {
+    for (const cached of [0, 3000]) {
+      const passage = model.passage(cached);
+      const times = steps.stageSeconds(cached);
+      const cost = createSectionCost(program.graph.layers[0], { width: 200, height: 200 }, program.numerics, wafer);
+      const layer = total(cost.step([{ tokens: 1, cached }])) / wafer.clock;
+      passage.forEach(({ seconds, parts }, s) => {
+        expect(seconds).toBe(times[s]);
+        expect(parts.reduce((sum, part) => sum + part.seconds, 0)).toBeCloseTo(layer, 12);
+        // Query, key and value; output; gate and up; down; two norms; attention's maximum and sums.
+        expect(parts.filter(({ kind }) => kind === 'collective').length).toBeGreaterThanOrEqual(6);
+        const { fromLayer, toLayer } = program.stages[s];
+        expect((toLayer - fromLayer) * layer).toBeLessThanOrEqual(seconds);
+      });
+    }
+  });
 });

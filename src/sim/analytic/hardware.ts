@@ -1,12 +1,14 @@
 // What the machine looks like while it does some work: power by cause, temperature, load of links and regions. The work
 // is what a serving engine did in a while, so the figures follow the traffic; that the machine does it is simulated.
 
-import type { Hertz } from '../../core/index.ts';
 import type { HeatFacts, SiliconFacts, Wafer } from '../../spec/index.ts';
 import { kvTokensOf, wafersOf } from '../../wafer/index.ts';
 import type { Program, Region } from '../../wafer/index.ts';
 import { offWaferBytes, stageEnergies } from './energy.ts';
 import { createHeatResponse, dieGrid } from './heat.ts';
+import { passageOf } from './passage.ts';
+import type { PassageStage } from './passage.ts';
+import type { AnalyticStepModel } from './step-model.ts';
 
 /** Tokens that passed all stages in some seconds. */
 export interface HardwareWork {
@@ -32,15 +34,16 @@ const CAUSES = ['elements', 'fabric', 'hops'] as const;
 /** Directed links between neighbours within a rectangle. */
 const linksOf = ({ width, height }: Region): number => 2 * ((width - 1) * height + (height - 1) * width);
 
-/** @param clock at which the program is timed */
+/** @param steps times the program */
 export function createHardwareModel(
   program: Program,
   wafer: Wafer,
-  clock: Hertz,
+  steps: Pick<AnalyticStepModel, 'stageSeconds' | 'clock'>,
   heat: HeatFacts,
   silicon: SiliconFacts,
 ) {
   const { stages, graph } = program;
+  const { clock } = steps;
   const wafers = wafersOf(program);
   const idle = heat.idleShare.value * wafer.systemPower;
   const area = { width: wafer.programWidth, height: wafer.programHeight };
@@ -71,6 +74,8 @@ export function createHardwareModel(
   return {
     wafers,
     stages: stages.map(({ wafer: on, region, fromLayer, toLayer }) => ({ wafer: on, region, fromLayer, toLayer })),
+    /** A token's way through the stages, alone, with so many cached tokens behind it. */
+    passage: (cached: number): readonly PassageStage[] => passageOf(program, wafer, steps, cached),
     /** Watts, °C and shares, in the mean over the time of the work. */
     state(work: HardwareWork) {
       const rate = work.seconds > 0 ? 1 / work.seconds : 0;
