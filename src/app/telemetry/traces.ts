@@ -88,6 +88,8 @@ export async function openTraces({ endpoint, share = 1 }: TraceOptions): Promise
 
   return {
     ended(record) {
+      // Scrapes and probes are no work, unless somebody follows one.
+      if (record.method === 'GET' && record.traceparent === undefined) return;
       const parent = parentOf(record.traceparent);
       const context = parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
       write(spansOf(record), record.received, context);

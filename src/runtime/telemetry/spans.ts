@@ -160,14 +160,15 @@ function passageSpans(
   const prompt = request.prompts[Math.floor(choice / (request.choices ?? 1))];
   const passage = hardware.passage(prompt.length);
   const begin = tokens[0] - origin;
+  // One region with layers shows what they consist of; the others are like it.
+  const opened = hardware.stages.findIndex(({ fromLayer, toLayer }) => toLayer > fromLayer);
   let at = begin;
   const regions = passage.slice(0, MAX_REGIONS).map(({ seconds, parts }, s) => {
     const { wafer, region, fromLayer, toLayer } = hardware.stages[s];
     const from = at;
     at += seconds;
     let within = from;
-    // One region shows its parts; the others are like it.
-    const inside = s > 0 ? [] : parts.slice(0, MAX_PARTS);
+    const inside = s === opened ? parts.slice(0, MAX_PARTS) : [];
     return simulated(
       `region ${s}`,
       from,

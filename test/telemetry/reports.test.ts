@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { call, createTestApi, TEST_MODEL } from '../../runtime/testing/test-api.ts';
-import { openReports, type ReportOptions } from './reports.ts';
+import { call, createTestApi, TEST_MODEL } from '../../src/runtime/testing/test-api.ts';
+import { openReports, type ReportOptions } from '../../src/app/telemetry/reports.ts';
 
 const chat = (over: object = {}): object => ({
   model: TEST_MODEL,

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { IngotError } from '../../core/index.ts';
-import { MAX_SPANS } from '../../runtime/index.ts';
-import { call, createTestApi, TEST_MODEL } from '../../runtime/testing/test-api.ts';
-import { openTraces, tracesUrl } from './traces.ts';
+import { IngotError } from '../../src/core/index.ts';
+import { MAX_SPANS } from '../../src/runtime/index.ts';
+import { call, createTestApi, TEST_MODEL } from '../../src/runtime/testing/test-api.ts';
+import { openTraces, tracesUrl } from '../../src/app/telemetry/traces.ts';
 
 /** A span as it travels: OTLP's JSON. */
 interface WireSpan {
