@@ -38,6 +38,11 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
   const wakeRouter = routers.wake;
   /** Channel with first choice, relative to the PE's first. */
   const favoured = new Uint8Array(pes);
+  /**
+   * Channels of a router that may hold something: bit i mod 32 for the i-th. A bit that two channels share is never
+   * taken back. Looking at the others would cost a cache line each and find nothing.
+   */
+  const holding = new Int32Array(pes);
   /** When each link has carried its last wavelet; only for links slower than one a cycle. */
   const linkFree = linkPeriod > 1 ? new Float64Array(4 * pes) : undefined;
   const links = new Int32Array(4 * pes);
@@ -48,8 +53,7 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
 
   const ces = createCes(m, timing, options, counts, {
     sent(pe, channel, ready) {
-      if (wires?.sent(channel)) return;
-      wakeRouter(pe, ready);
+      if (!wires?.sent(channel)) arrive(pe, channel, ready);
     },
     taken(pe, queue) {
       if (wires?.taken(queue)) return;
@@ -58,7 +62,13 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
     switched: (pe) => wakeRouter(pe, m.now + 1),
   });
   const wakeCe = ces.ring.wake;
-  const wires = map === undefined ? undefined : createWires(m, timing, map, wakeRouter, wakeCe);
+  const wires = map === undefined ? undefined : createWires(m, timing, map, { arrive, wakeRouter, wakeCe });
+
+  /** A wavelet was put into a channel of the PE's router, to be ready there at `ready`. */
+  function arrive(pe: number, channel: number, ready: number): void {
+    holding[pe] |= 1 << (channel - channelFirst[pe]);
+    wakeRouter(pe, ready);
+  }
 
   /** A FIFO is no longer full: whoever writes it may go on in the next cycle. */
   function mayWrite(fifo: number, pe: number): void {
@@ -87,15 +97,17 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
     let denied = -1;
     let done = 0;
     let next = favoured[pe];
+    const held = holding[pe];
     wires?.look(pe);
     for (let n = 0; n < inputs; n++) {
-      const channel = first + next;
       const self = next;
       next = next + 1 === inputs ? 0 : next + 1;
+      if (((held >>> self) & 1) === 0) continue;
+      const channel = first + self;
       const out = forward(m, channel, used, now + hop, now + rampCycles);
       if (out === cannotMove) {
         const ready = headReadyAt(m, channel);
-        if (ready > now && !wires?.owns(channel)) wakeRouter(pe, ready);
+        if (ready > now) wakeRouter(pe, ready);
         continue;
       }
       if (out === contended) {
@@ -109,7 +121,8 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
       observer?.moved?.(channel, left);
       for (let rest = left & 15; rest !== 0; rest &= rest - 1) {
         const port = 31 - Math.clz32(rest & -rest);
-        if (!wires?.sent(down[channelRoute[channel] * 5 + port])) wakeRouter(pe + beyond[port], now + hop);
+        const target = down[channelRoute[channel] * 5 + port];
+        if (!wires?.sent(target)) arrive(pe + beyond[port], target, now + hop);
         counts.hops++;
         links[4 * pe + port]++;
       }
@@ -119,6 +132,7 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
         counts.delivered++;
       }
       if (!wires?.taken(channel) && (out & madeRoom) !== 0) mayWrite(channel, pe);
+      if ((out & holdsMore) === 0 && inputs <= 32) holding[pe] &= ~(1 << self);
       // More to send, or a switch that may open for another input of the color.
       if ((out & (holdsMore | wasControl)) !== 0) wakeRouter(pe, now + 1);
     }

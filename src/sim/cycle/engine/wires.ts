@@ -33,11 +33,7 @@ import type { WireMap } from './wire-map.ts';
 
 export type { WireMap } from './wire-map.ts';
 
-type Wake = (pe: number, at: number) => void;
-
 export interface Wires {
-  /** A channel whose wavelets a wire moves. */
-  owns(channel: number): boolean;
   /** Before a CE or router writes: take out of entry FIFOs what has left them by now. */
   look(pe: number): void;
   /** A wavelet was put into a FIFO; false when it is no wire's entry. */
@@ -68,11 +64,19 @@ const lastOutAt = 12;
 /** and for wavelet n at 2 (n mod D): x(0,n), then c(n); its payload. */
 const ringAt = 13;
 
-export function createWires(m: MachineState, timing: Timing, map: WireMap, wakeRouter: Wake, wakeCe: Wake): Wires {
+/** Whom wires tell what. */
+export interface WireEnds {
+  /** A wavelet has come out of a wire into a channel of the PE's router. */
+  arrive(pe: number, channel: number, ready: number): void;
+  wakeRouter(pe: number, at: number): void;
+  wakeCe(pe: number, at: number): void;
+}
+
+export function createWires(m: MachineState, timing: Timing, map: WireMap, ends: WireEnds): Wires {
+  const { arrive, wakeRouter, wakeCe } = ends;
   const { fifo, record, slotMask, resolved } = m;
   const { pes, width, height, channels, channelPort, fifos, fifoPe } = resolved;
   const { count, first } = map;
-  const owned = new Uint8Array(channels);
   /** Record of the wire that begins, or ends, at a FIFO; or -1. */
   const entryOf = new Int32Array(fifos).fill(-1);
   const exitOf = new Int32Array(fifos).fill(-1);
@@ -93,10 +97,7 @@ export function createWires(m: MachineState, timing: Timing, map: WireMap, wakeR
     const entry = map.channels[first[w]];
     const exit = map.exit[w];
     const length = first[w + 1] - first[w];
-    for (let i = first[w]; i < first[w + 1]; i++) {
-      owned[map.channels[i]] = 1;
-      fifo[map.channels[i] * record + outputsAt] = 0;
-    }
+    for (let i = first[w]; i < first[w + 1]; i++) fifo[map.channels[i] * record + outputsAt] = 0;
     entryOf[entry] = at;
     exitOf[exit] = at;
     const port = channelPort[entry];
@@ -184,7 +185,8 @@ export function createWires(m: MachineState, timing: Timing, map: WireMap, wakeR
       last = x;
       const ready = x + wire[w + flightAt];
       push(m, exit, wire[place + 1], 0, ready);
-      wake(wire[w + readerAt], ready);
+      if (exit >= channels) wakeCe(wire[w + readerAt] >> 1, ready);
+      else arrive(wire[w + readerAt] >> 1, exit, ready);
     }
     wire[w + lastOutAt] = last;
     wire[w + leftAt] = k;
@@ -197,7 +199,6 @@ export function createWires(m: MachineState, timing: Timing, map: WireMap, wakeR
   };
 
   return {
-    owns: (channel) => owned[channel] === 1,
     look(pe) {
       for (let i = lookFirst[pe]; i < lookFirst[pe + 1]; i++) retire(looks[i], m.now);
     },
