@@ -2,9 +2,9 @@
 
 import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { addressOf, bankWidth, isDivision, isPacked, operandMemory } from '../../wafer/machine/index.ts';
+import { addressOf, bankWidth, blockFrom, isDivision, isPacked, operandMemory } from '../../wafer/machine/index.ts';
 import { furthestWake } from './wake.ts';
-import type { Code, Depths, MachineState, VectorCode } from '../../wafer/machine/index.ts';
+import type { Block, Code, Depths, MachineState, VectorCode } from '../../wafer/machine/index.ts';
 
 export interface Timing {
   /** Router to router, cycles. */
@@ -82,17 +82,8 @@ export interface VectorTime {
  */
 export function createVectorTimes(m: MachineState, timing: Timing): (pe: number, v: VectorCode) => VectorTime {
   const known = new Map<VectorCode, VectorTime>();
-  const timeOf = (pe: number, v: VectorCode, from: number): VectorTime => {
-    const total = m.total[pe * m.threads];
-    const lanes = lanesOf(timing, v);
-    let cycles = 0;
-    let steps = 0;
-    for (let done = from; done < total; done += lanes) {
-      cycles += stepCycles(m, pe, v, done, Math.min(lanes, total - done), timing);
-      steps++;
-    }
-    return { cycles, steps };
-  };
+  const timeOf = (pe: number, v: VectorCode, from: number): VectorTime =>
+    timeOfSteps(m, pe, v, from, m.total[pe * m.threads], timing);
   return (pe, v) => {
     const from = m.done[pe * m.threads];
     if (from !== 0 || [v.dst, v.a, v.b, v.c].some((o) => o.dynamic >= 0)) return timeOf(pe, v, from);
@@ -102,6 +93,63 @@ export function createVectorTimes(m: MachineState, timing: Timing): (pe: number,
       known.set(v, time);
     }
     return time;
+  };
+}
+
+function timeOfSteps(
+  m: MachineState,
+  pe: number,
+  v: VectorCode,
+  from: number,
+  total: number,
+  timing: Timing,
+): VectorTime {
+  const lanes = lanesOf(timing, v);
+  let cycles = 0;
+  let steps = 0;
+  for (let done = from; done < total; done += lanes) {
+    cycles += stepCycles(m, pe, v, done, Math.min(lanes, total - done), timing);
+    steps++;
+  }
+  return { cycles, steps };
+}
+
+/** A block of instructions and what it takes. */
+export interface TimedBlock extends Block {
+  /** Cycles from its first instruction until all is done, and those of them in which the CE executes. */
+  readonly cycles: number;
+  readonly busy: number;
+  readonly steps: number;
+}
+
+/** The block that begins with the main thread's next instruction, if one does; each is worked out once for its role. */
+export function createTimedBlocks(m: MachineState, timing: Timing): (pe: number) => TimedBlock | undefined {
+  const { roles, roleOf } = m.resolved;
+  const known = roles.map(({ code }): (TimedBlock | null | undefined)[] => code.map(() => undefined));
+  const timeOf = (pe: number, block: Block): TimedBlock => {
+    let [cycles, busy, steps] = [0, 0, 0];
+    for (const code of block.code) {
+      const issued = issueCycles(code, timing);
+      cycles += issued;
+      busy += issued;
+      if (code.kind !== 'vector') continue;
+      const time = timeOfSteps(m, pe, code, 0, code.dst.length, timing);
+      cycles += Math.max(timing.vectorStartup - issued, 0) + time.cycles;
+      busy += time.cycles;
+      steps += time.steps;
+    }
+    return { ...block, cycles, busy, steps };
+  };
+  return (pe) => {
+    const pc = m.pc[pe];
+    if (pc < 0) return undefined;
+    const role = roleOf[pe];
+    const found = known[role][pc];
+    if (found !== undefined) return found ?? undefined;
+    const block = blockFrom(roles[role].code, pc);
+    const timed = block === undefined ? null : timeOf(pe, block);
+    known[role][pc] = timed;
+    return timed ?? undefined;
   };
 }
 

@@ -90,7 +90,7 @@ function begin(m: MachineState, pe: number, task: number, entry: number): void {
 }
 
 /** A task whose next instruction is its end, and that waits for nothing, is over. */
-function settle(m: MachineState, pe: number): void {
+export function settle(m: MachineState, pe: number): void {
   if (canIssue(m, pe) && codeOf(m, pe)[m.pc[pe]].kind === 'end') m.pc[pe] = -1;
 }
 
@@ -108,6 +108,26 @@ export function issue(m: MachineState, pe: number): Code | undefined {
       if (m.vector[pe * m.threads + step.thread] !== undefined) return undefined;
       beginVector(m, pe, step);
       break;
+    case 'jump':
+      next = step.to;
+      break;
+    case 'branch':
+      if (holds(step.when, scalar(m, pe, step.left), scalar(m, pe, step.right))) next = step.to;
+      break;
+    case 'end':
+      next = -1;
+      break;
+    default:
+      perform(m, pe, step);
+  }
+  m.pc[pe] = next;
+  settle(m, pe);
+  return step;
+}
+
+/** What an instruction does that is no vector instruction and behind which the next one follows. */
+export function perform(m: MachineState, pe: number, step: Code): void {
+  switch (step.kind) {
     case 'scalar':
       m.registers[pe * m.registersPerPe + step.dst] = compute(
         step.op,
@@ -128,12 +148,6 @@ export function issue(m: MachineState, pe: number): Code | undefined {
       storeElement(m, dtype, at, roundTo(dtype, scalar(m, pe, step.src)));
       break;
     }
-    case 'jump':
-      next = step.to;
-      break;
-    case 'branch':
-      if (holds(step.when, scalar(m, pe, step.left), scalar(m, pe, step.right))) next = step.to;
-      break;
     case 'activate':
       m.pending[pe] |= step.bit;
       break;
@@ -158,13 +172,7 @@ export function issue(m: MachineState, pe: number): Code | undefined {
     case 'timestamp':
       m.i32[(m.memoryFirst[pe] + step.address) >> 2] = m.now;
       break;
-    case 'end':
-      next = -1;
-      break;
   }
-  m.pc[pe] = next;
-  settle(m, pe);
-  return step;
 }
 
 function holds(when: '<' | '>=' | '==' | '!=', a: number, b: number): boolean {

@@ -11,6 +11,7 @@ export * from './resolve.ts';
 export * from './state.ts';
 export * from './router.ts';
 export * from './ce.ts';
+export * from './block.ts';
 export * from './deadlock.ts';
 export { dtypeCode, isDivision, isPacked, opCode } from './arithmetic.ts';
 export { neighbour, opposite, peName, portNames, ramp } from './layout.ts';

@@ -15,13 +15,14 @@ import {
   issue,
   operandFabricIn,
   operandFabricOut,
+  runBlock,
   runVector,
   startTask,
   startedNone,
   step,
 } from '../../../wafer/machine/index.ts';
 import type { MachineState, VectorCode } from '../../../wafer/machine/index.ts';
-import { createVectorTimes, issueCycles, lanesOf, stepCycles } from '../timing.ts';
+import { createTimedBlocks, createVectorTimes, issueCycles, lanesOf, stepCycles } from '../timing.ts';
 import type { Timing } from '../timing.ts';
 import { createWakeRing } from '../wake.ts';
 import type { WakeRing } from '../wake.ts';
@@ -68,6 +69,7 @@ export function createCes(
   const threadReady = new Int32Array(pes * threads);
   const busy = new Int32Array(pes);
   const timeOf = createVectorTimes(m, timing);
+  const blockAt = createTimedBlocks(m, timing);
   /** What went wrong on PEs that were ahead, to be told when the others are there too. */
   const failures = new Map<number, unknown>();
   let end = 0;
@@ -132,6 +134,16 @@ export function createCes(
     try {
       while (at < until) {
         const v = m.vector[t];
+        const block = v === undefined && observer === undefined ? blockAt(pe) : undefined;
+        if (block !== undefined) {
+          const begin = Math.max(at, mainReady[pe]);
+          runBlock(m, pe, block);
+          counts.instructions += block.code.length;
+          counts.vectorSteps += block.steps;
+          busy[pe] += block.busy;
+          at = begin + block.cycles;
+          continue;
+        }
         if (v === undefined ? !canRunAlone(m, pe) : v.perWavelet > 0 || v.hasFifo) break;
         m.now = Math.max(at, v === undefined ? mainReady[pe] : threadReady[t]);
         const cycles = v === undefined ? advance(pe, 0) : finishVector(pe, v);

@@ -14,13 +14,14 @@ import {
   operandFabricOut,
   operandMemory,
   peName,
+  runBlock,
   runVector,
   startTask,
   startedNone,
 } from '../../../wafer/machine/index.ts';
 import type { MachineState, Operand, ResolvedProgram, VectorCode } from '../../../wafer/machine/index.ts';
 import { IngotError } from '../../../core/index.ts';
-import { createVectorTimes, depthsOf, issueCycles, lanesOf, stepCycles } from '../timing.ts';
+import { createTimedBlocks, createVectorTimes, depthsOf, issueCycles, lanesOf, stepCycles } from '../timing.ts';
 import type { Timing } from '../timing.ts';
 import { Refusal, createCounts } from './engine.ts';
 import type { Engine, EngineKind } from './engine.ts';
@@ -89,6 +90,7 @@ function createStreams(m: MachineState, timing: Timing): Engine {
   const mainReady = new Int32Array(pes);
   const threadReady = new Int32Array(pes * threads);
   const timeOf = createVectorTimes(m, timing);
+  const blockAt = createTimedBlocks(m, timing);
   const microthreads = roles.map((role) => role.threads > 1);
   /** CEs that may go on, the one woken last first: what it needs is at hand. */
   const stack = new Int32Array(pes);
@@ -146,7 +148,16 @@ function createStreams(m: MachineState, timing: Timing): Engine {
       }
       if (thread > 0) refuse(pe, 'executes instructions beside a vector instruction');
       const v = m.vector[main];
-      if (v === undefined) {
+      const block = v === undefined ? blockAt(pe) : undefined;
+      if (block !== undefined) {
+        const begin = Math.max(freeAt[pe], mainReady[pe]);
+        runBlock(m, pe, block);
+        counts.instructions += block.code.length;
+        counts.vectorSteps += block.steps;
+        busy[pe] += block.busy;
+        freeAt[pe] = begin + block.cycles;
+        if (freeAt[pe] > end) end = freeAt[pe];
+      } else if (v === undefined) {
         m.now = Math.max(freeAt[pe], mainReady[pe]);
         const code = issue(m, pe);
         if (code === undefined) return;
