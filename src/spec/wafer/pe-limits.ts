@@ -1,3 +1,4 @@
+import type { WaferId } from './index.ts';
 import type { Fact } from '../fact.ts';
 
 /** What a PE's CE offers to a program, apart from SRAM and colors. Keyed by wafer id. */
@@ -78,4 +79,9 @@ const wse3: PeLimits = {
 };
 
 /** Limits by wafer id. WSE-1 has no public programming interface; it is taken to be like WSE-2. The WSE-3 Turbo is a WSE-3. */
-export const peLimits: Readonly<Record<string, PeLimits>> = { wse1: wse2, wse2, wse3, 'wse3-turbo': wse3 };
+export const peLimits: Readonly<Record<string, PeLimits>> = {
+  wse1: wse2,
+  wse2,
+  wse3,
+  'wse3-turbo': wse3,
+} satisfies Record<WaferId, PeLimits>;

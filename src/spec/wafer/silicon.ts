@@ -1,3 +1,4 @@
+import type { WaferId } from './index.ts';
 import type { Fact } from '../fact.ts';
 import { source } from './sources.ts';
 
@@ -177,7 +178,12 @@ const wse1: SiliconFacts = {
 };
 
 /** By wafer id. */
-export const silicon: Readonly<Record<string, SiliconFacts>> = { wse1, wse2, wse3, 'wse3-turbo': wse3 };
+export const silicon: Readonly<Record<string, SiliconFacts>> = {
+  wse1,
+  wse2,
+  wse3,
+  'wse3-turbo': wse3,
+} satisfies Record<WaferId, SiliconFacts>;
 
 /** The smallest part that a defect takes with it on a large GPU, to compare a PE with. */
 export const gpuPartArea: Fact = {

@@ -93,7 +93,7 @@ describe('findWafer', () => {
       expect((error as IngotError).code).toBe('WAFER_UNKNOWN');
       const [diagnostic] = (error as IngotError).diagnostics;
       expect(diagnostic.suggestion).toContain(suggestion);
-      expect(diagnostic.expected).toBe('one of wse1, wse2, wse3, wse3-turbo');
+      expect(diagnostic.expected).toBe(`one of ${Object.keys(wafers).join(', ')}`);
     }
   });
 });
