@@ -17,3 +17,4 @@ export * from './registry/index.ts';
 export * from './access/index.ts';
 export * from './ledger/index.ts';
 export { createTurns, inTurns, type Turns } from './executor/turns.ts';
+export * from './admin/index.ts';
