@@ -27,7 +27,7 @@ export interface Source {
 }
 
 /** What the API calls the shipped checkpoint, whose folder has no telling name. */
-const SHIPPED_ID = 'ingot-tiny';
+export const SHIPPED_ID = 'ingot-tiny';
 
 /**
  * @param path a folder or a GGUF file; the shipped checkpoint if absent

@@ -1,3 +1,5 @@
+import process from 'node:process';
+
 import { Option } from 'commander';
 
 import { logLevels, MEAN_SENTENCES, schedulers, type SchedulerName } from '../../runtime/index.ts';
@@ -100,6 +102,25 @@ export const serve: CliCommand<ServeCommandOptions> = {
       .addOption(
         wholeOption('--port <number>', 'port to listen on; 0 is any free one', 0, 65_535).default(DEFAULT_PORT),
       )
+      .option('--auth', 'every request needs a key of a tenant; keys are made by the admin API')
+      .option('--no-auth', 'listen on an address that others can reach, and let them use it')
+      .addOption(wholeOption('--admin-port <number>', 'port of the admin API (default: none)', 0, 65_535))
+      .option('--admin-host <address>', 'address of the admin API', '127.0.0.1')
+      .addOption(
+        new Option(
+          '--admin-key-file <path>',
+          'file with the key that operators send (default: one is made, and shown once)',
+        ),
+      )
+      .addOption(
+        new Option(
+          '--data <folder>',
+          'keep tenants, keys, audit log and usage here, in PGlite; with DATABASE_URL set in PostgreSQL, and only the ' +
+            'journal of usage here (default: in memory)',
+        ),
+      )
+      .addOption(new Option('--tls-cert <path>', 'certificate chain in PEM, for HTTPS; read again at SIGHUP'))
+      .addOption(new Option('--tls-key <path>', 'its private key in PEM'))
       .addOption(waferOption())
       .addOption(contextOption())
       .addOption(threadsOption())
@@ -132,7 +153,7 @@ export const serve: CliCommand<ServeCommandOptions> = {
       .addOption(jsonOption());
     addExamples(command, [
       ['the shipped checkpoint on http://127.0.0.1:8000/v1', 'ingot serve'],
-      ['a checkpoint of yours, on every address', 'ingot serve --model ./my-model --host 0.0.0.0 --port 9000'],
+      ['for others, who need keys', 'ingot serve --host 0.0.0.0 --auth --admin-port 8001 --data ./data'],
       ['two models at once, and a name to ask for', 'ingot serve --model ./a --model ./b --alias chat=a'],
       ['logs and traces', 'ingot serve --log-format json --otlp-endpoint http://127.0.0.1:4318'],
       ["the wafer's rhythm without weights, to test a client against", 'ingot serve --emulate llama-3.1-70b'],
@@ -142,15 +163,25 @@ export const serve: CliCommand<ServeCommandOptions> = {
   run(io, options) {
     refuseConflicts(options);
     const { model: _, emulate, tokenizer: __, alias, json, ...shared } = options;
+    const databaseUrl = process.env['DATABASE_URL'];
     return serveUntilInterrupted(
       io,
-      { ...shared, models: choicesOf(options), ...(alias === undefined ? {} : { aliases: alias }) },
-      async ({ url, serving: { first, registry }, signal }) => {
+      {
+        ...shared,
+        models: choicesOf(options),
+        ...(alias === undefined ? {} : { aliases: alias }),
+        ...(databaseUrl === undefined || databaseUrl === '' ? {} : { databaseUrl }),
+      },
+      async ({ url, serving: { first, registry }, admin, signal }) => {
         const names = registry.models.map(({ id }) => id);
-        if (options.logFormat === 'json')
-          io.out(`${JSON.stringify({ message: 'listening', url: `${url}/v1`, models: names })}\n`);
-        else if (json === true) printJson(io, { url: `${url}/v1`, model: first.id, models: names });
+        const document = { url: `${url}/v1`, model: first.id, models: names, ...(admin && { admin_url: admin.url }) };
+        const madeKey = admin?.madeKey;
+        // Logs are kept where a key should not be.
+        if (options.logFormat === 'json') io.out(`${JSON.stringify({ message: 'listening', ...document })}\n`);
+        else if (json === true) printJson(io, { ...document, ...(madeKey && { admin_key: madeKey }) });
         else io.out(`${names.join(', ')} on ${url}/v1\n`);
+        if (admin !== undefined) io.err(`Admin API on ${admin.url}/admin\n`);
+        if (madeKey !== undefined && json !== true) io.err(`Its key, shown this once: ${madeKey}\n`);
         if (emulate !== undefined) io.err(io.paintErr('dim', 'Emulated: answers are filler.\n'));
         io.err(io.paintErr('dim', 'Ctrl-C ends it.\n'));
         await untilAborted(signal);

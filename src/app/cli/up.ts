@@ -34,6 +34,7 @@ export const up: CliCommand<UpOptions> = {
       .addOption(wholeOption('--max-tokens <count>', `most tokens of the answer (default: ${MAX_TOKENS})`, 1, 1e6))
       .option('--once', 'end after the answer instead of serving on')
       .option('--host <address>', 'address to listen on', '127.0.0.1')
+      .option('--no-auth', 'listen on an address that others can reach, and let them use it')
       .addOption(
         wholeOption('--port <number>', 'port to listen on; 0 is any free one', 0, 65_535).default(DEFAULT_PORT),
       )
@@ -50,10 +51,19 @@ export const up: CliCommand<UpOptions> = {
   run(io, options) {
     const isJson = options.json === true;
     let report: PlacementReport | undefined;
-    const { host, port, wafer, context, threads, model } = options;
+    const { host, port, wafer, context, threads, model, auth } = options;
     return serveUntilInterrupted(
       io,
-      { host, port, wafer, context, threads, models: [model === undefined ? {} : { model }] },
+      {
+        host,
+        port,
+        wafer,
+        context,
+        threads,
+        models: [model === undefined ? {} : { model }],
+        // The option is only for no; without it, it says yes.
+        ...(auth === false ? { auth } : {}),
+      },
       async (listening) => {
         const { url, serving, signal } = listening;
         if (!isJson) io.out(`\nserving ${io.paint('bold', `${url}/v1`)}\n\n`);

@@ -4,6 +4,7 @@
 import { fastify, type FastifyError, type FastifyReply, type FastifyRequest, type RequestPayload } from 'fastify';
 import { STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { createSecureContext, Server as TlsServer } from 'node:tls';
 import { createGunzip, type Gunzip } from 'node:zlib';
 import { IngotError } from '../../core/index.ts';
 import { ApiError, errorBody } from '../../protocol/index.ts';
@@ -20,6 +21,10 @@ export const serverLimits = {
   headersMs: 10_000,
   /** The whole request, so that nobody holds a connection by sending a byte now and then. */
   requestMs: 60_000,
+  /** Between requests. */
+  idleMs: 75_000,
+  /** How often connections are looked at for the bounds above. */
+  lookMs: 2_000,
 } as const;
 
 /** How long answers in progress may go on after `close`, and their last words after that. */
@@ -33,27 +38,46 @@ export interface ServerOptions {
   readonly port: number;
   readonly bodyBytes?: number;
   readonly closeGraceMs?: number;
+  /** HTTPS in the place of HTTP: certificate chain and key, in PEM. */
+  readonly tls?: TlsPair;
+  readonly headersMs?: number;
+}
+
+export interface TlsPair {
+  readonly cert: string;
+  readonly key: string;
 }
 
 export interface Server {
   /** Where a client on this machine reaches it, e.g. `http://127.0.0.1:8000`. */
   readonly url: string;
+  /** Connections from now on have this certificate. */
+  renewTls(pair: TlsPair): void;
   /** Take no more requests, let those in progress end within the grace, then cut them with an error event. */
   close(): Promise<void>;
 }
 
 const closing = { code: 'SERVER_CLOSING', message: 'the server is closing' };
 
-/** @throws IngotError PORT_IN_USE, PORT_FORBIDDEN, HOST_NOT_AVAILABLE */
+/** @throws IngotError PORT_IN_USE, PORT_FORBIDDEN, HOST_NOT_AVAILABLE, TLS_INVALID */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { api, host, port, bodyBytes = serverLimits.bodyBytes, closeGraceMs = DEFAULT_CLOSE_GRACE_MS } = options;
   const active = new Set<AbortController>();
   let isClosing = false;
 
+  const { tls, headersMs = serverLimits.headersMs } = options;
+  const limits = {
+    headersTimeout: headersMs,
+    maxHeaderSize: serverLimits.headerBytes,
+    connectionsCheckingInterval: Math.min(headersMs, serverLimits.lookMs),
+  };
+  if (tls !== undefined) checkTls(tls);
   const app = fastify({
+    // The type says HTTP: no handler here looks at the difference.
+    ...(tls === undefined ? { http: limits } : ({ https: { ...limits, ...tls } } as object)),
+    keepAliveTimeout: serverLimits.idleMs,
     bodyLimit: bodyBytes,
     requestTimeout: serverLimits.requestMs,
-    http: { headersTimeout: serverLimits.headersMs, maxHeaderSize: serverLimits.headerBytes },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     clientErrorHandler: refuseConnection,
@@ -88,6 +112,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       query: request.url.split('?').slice(1).join('?'),
       body: typeof request.body === 'string' ? request.body : '',
       headers: plainHeaders(request),
+      from: request.ip,
       signal: aborter.signal,
     });
     const { status, headers, body } = response;
@@ -105,7 +130,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   }
 
   return {
-    url: urlOf(app.server.address() as AddressInfo),
+    url: urlOf(app.server.address() as AddressInfo, tls === undefined ? 'http' : 'https'),
+    renewTls(pair) {
+      checkTls(pair);
+      if (app.server instanceof TlsServer) app.server.setSecureContext(pair);
+    },
     async close() {
       isClosing = true;
       const grace = setTimeout(() => {
@@ -124,9 +153,25 @@ function send(reply: FastifyReply, { status, headers, body }: ApiResponse): Fast
 }
 
 /** A wildcard address is not one that a client can connect to. */
-function urlOf({ address, port, family }: AddressInfo): string {
-  if (address === '0.0.0.0' || address === '::') return `http://127.0.0.1:${port}`;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+function urlOf({ address, port, family }: AddressInfo, scheme: 'http' | 'https'): string {
+  if (address === '0.0.0.0' || address === '::') return `${scheme}://127.0.0.1:${port}`;
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+/** @throws IngotError TLS_INVALID */
+function checkTls(pair: TlsPair): void {
+  try {
+    createSecureContext(pair);
+  } catch (cause) {
+    throw new IngotError(
+      {
+        code: 'TLS_INVALID',
+        message: `certificate and key cannot be used: ${(cause as Error).message}`,
+        expected: 'a certificate chain and the private key of its first certificate, both in PEM',
+      },
+      { cause },
+    );
+  }
 }
 
 /** Those that come once, which all that the API reads do. */

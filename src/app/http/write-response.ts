@@ -31,10 +31,15 @@ export async function writeStream(
   }
 }
 
-/** Resolves when the client has taken what was written, or has left. */
+/** A client that takes nothing for so long holds a place, and a version of a model, that others wait for. */
+const STALLED_MS = 120_000;
+
+/** Resolves when the client has taken what was written, or has left; one that does neither is cut off. */
 function writable(raw: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
+    const stalled = setTimeout(() => raw.destroy(), STALLED_MS);
     const go = (): void => {
+      clearTimeout(stalled);
       raw.off('drain', go);
       raw.off('close', go);
       resolve();

@@ -36,7 +36,7 @@ export async function openLedger({ records, dir, onFailure }: LedgerOptions): Pr
   let number = 0;
   let queue: UsageRow[] = [];
   let timer: NodeJS.Timeout | undefined;
-  let writing: Promise<boolean> | undefined;
+  let writing: Promise<void> = Promise.resolve();
 
   /** @returns whether all was written */
   const write = async (): Promise<boolean> => {
@@ -56,12 +56,12 @@ export async function openLedger({ records, dir, onFailure }: LedgerOptions): Pr
     }
   };
 
-  const writeNow = async (): Promise<void> => {
-    while (writing !== undefined) await writing;
-    writing = write();
-    const isWritten = await writing;
-    writing = undefined;
-    if (queue.length > 0) schedule(isWritten ? BATCH_MS : RETRY_MS);
+  /** One batch after the other. */
+  const writeNow = (): Promise<void> => {
+    writing = writing.then(write).then((isWritten) => {
+      if (queue.length > 0) schedule(isWritten ? BATCH_MS : RETRY_MS);
+    });
+    return writing;
   };
 
   const schedule = (ms: number): void => {

@@ -116,7 +116,13 @@ export function createAdminApi(options: AdminOptions): Api {
       async POST(request) {
         const { id, limits = {}, models, priority = 0, suspended = false } = parseTenant(body(request));
         return {
-          body: await access.saveTenant({ id, limits, ...(models === undefined ? {} : { models }), priority, suspended }),
+          body: await access.saveTenant({
+            id,
+            limits,
+            ...(models === undefined ? {} : { models }),
+            priority,
+            suspended,
+          }),
         };
       },
     },
@@ -199,7 +205,14 @@ export function createAdminApi(options: AdminOptions): Api {
       if (isChange || outcome === 401) {
         const told = outcome === 401 ? '' : detail;
         try {
-          await records.appendAudit({ time: clock.now(), actor, from, action: `${method} ${path}`, detail: told, outcome });
+          await records.appendAudit({
+            time: clock.now(),
+            actor,
+            from,
+            action: `${method} ${path}`,
+            detail: told,
+            outcome,
+          });
         } catch (error) {
           onFailure?.(error, requestId);
           const lost = new ApiError({
@@ -217,7 +230,10 @@ export function createAdminApi(options: AdminOptions): Api {
 }
 
 /** Without the hash, which is of no use to a person. */
-const shownKey = ({ hash: _, ...key }: ApiKey): Omit<ApiKey, 'hash'> => key;
+function shownKey(key: ApiKey): Omit<ApiKey, 'hash'> {
+  const { hash: _, ...shown } = key;
+  return shown;
+}
 
 /** @throws ApiError 400 where it has other names */
 function queryOf(query: string | undefined, names: readonly string[]): URLSearchParams {

@@ -51,7 +51,9 @@ export const parseTenant = createBodyParser({
       ),
     ),
     models: Type.Optional(Type.Array(name(''), { maxItems: 1000, description: 'a list of model ids' })),
-    priority: Type.Optional(Type.Integer({ minimum: -100, maximum: 100, description: 'a whole number from -100 to 100' })),
+    priority: Type.Optional(
+      Type.Integer({ minimum: -100, maximum: 100, description: 'a whole number from -100 to 100' }),
+    ),
     suspended: Type.Optional(Type.Boolean({ description: 'true or false' })),
   },
 });
