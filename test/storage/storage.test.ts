@@ -6,12 +6,12 @@ import process from 'node:process';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { recordsLaws } from '../../runtime/ledger/records.laws.ts';
-import { createMemoryRecords, type Records } from '../../runtime/index.ts';
-import { usageRow } from '../../runtime/testing/usage-row.ts';
-import { openEmbedded, openPostgres } from './database.ts';
-import { openLedger } from './ledger.ts';
-import { findPostgres, startPostgres, type TestPostgres } from './testing/postgres.ts';
+import { recordsLaws } from '../../src/runtime/ledger/records.laws.ts';
+import { createMemoryRecords, type Records } from '../../src/runtime/index.ts';
+import { usageRow } from '../../src/runtime/testing/usage-row.ts';
+import { openEmbedded, openPostgres } from '../../src/app/storage/database.ts';
+import { openLedger } from '../../src/app/storage/ledger.ts';
+import { findPostgres, startPostgres, type TestPostgres } from './postgres.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'ingot-storage-'));
 let folders = 0;
@@ -34,7 +34,7 @@ const usageOf = (tenant: string): Parameters<Awaited<ReturnType<typeof openLedge
 
 /** Start a writer, kill it in the middle, and open what it left. */
 async function killAndReopen(args: readonly string[], reopen: () => Promise<Records>): Promise<void> {
-  const writer = spawn(process.execPath, [join(import.meta.dirname, 'testing/ledger-writer.ts'), ...args], {
+  const writer = spawn(process.execPath, [join(import.meta.dirname, 'ledger-writer.ts'), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let said = '';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import { usageRow } from '../../../runtime/testing/usage-row.ts';
-import { openEmbedded, openPostgres } from '../database.ts';
-import { openLedger } from '../ledger.ts';
+import { usageRow } from '../../src/runtime/testing/usage-row.ts';
+import { openEmbedded, openPostgres } from '../../src/app/storage/database.ts';
+import { openLedger } from '../../src/app/storage/ledger.ts';
 
 const [dir, url] = process.argv.slice(2);
 const records = url === undefined ? await openEmbedded(dir) : await openPostgres(url);
