@@ -81,7 +81,7 @@ export const models: CliCommand<{ readonly json?: boolean }> = {
     const [head, ...rest] = renderTable(columns, lines).split('\n');
     io.out(
       `${[io.paint('bold', head), ...rest].join('\n')}\n\n` +
-        `${wrap('executable: a checkpoint of this model in a folder can be run and served (ingot serve --model DIR); sizing only: its size and speed can be computed (ingot compile NAME).', '')}\n`,
+        `${wrap('executable: a checkpoint of this model can be run and served (ingot serve --model PATH) where its weights fit 4 GiB; sizing only: its size and speed can be computed (ingot compile NAME), as of all others.', '')}\n`,
     );
     return 0;
   },
