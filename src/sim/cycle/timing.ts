@@ -158,7 +158,8 @@ const bankUse = new Uint8Array(64);
 /**
  * Cycles of one step: a bank serves one 32-bit word a cycle, so operands that fall into one bank take turns;
  * and the ports read a bounded number of bytes. Results are written through a buffer that hides behind the
- * reads of the next elements, so the destination costs nothing.
+ * reads of the next elements, so the destination costs nothing. Two neighbours of one vector lie in one word or
+ * in two banks, and the ports read two words a cycle.
  */
 export function stepCycles(
   m: MachineState,
@@ -168,7 +169,7 @@ export function stepCycles(
   count: number,
   timing: Timing,
 ): number {
-  if (v.memoryReads === 0 || (v.memoryReads === 1 && count === 1)) return 1;
+  if (v.memoryReads === 0 || (v.memoryReads === 1 && (count === 1 || (v.sideBySide && count === 2)))) return 1;
   bankUse.fill(0, 0, timing.banks);
   let most = 1;
   let words = 0;

@@ -62,6 +62,8 @@ export interface VectorCode {
   readonly hasFifo: boolean;
   /** Sources in memory. */
   readonly memoryReads: number;
+  /** Its sources in memory have neighbouring elements side by side. */
+  readonly sideBySide: boolean;
   /** One that `runPlain` knows: floats, from plain memory or registers to plain memory, all of one type. */
   readonly plain: boolean;
 }
@@ -273,6 +275,7 @@ export function resolveRole(name: string, role: Role): RoleCode {
           perWavelet: fabric ? 4 / dtypeBytes(dtype) : 0,
           hasFifo: all.some((o) => o.kind === operandFifo),
           memoryReads: sources.filter((o) => o.kind === operandMemory).length,
+          sideBySide: sources.every((o) => o.kind !== operandMemory || (o.plain && Math.abs(o.stride) === o.size)),
           plain:
             opCode[op] <= opCode.mac &&
             (dtype === 'fp16' || dtype === 'fp32') &&

@@ -30,6 +30,11 @@ export function runPlain(m: MachineState, pe: number, v: VectorCode, from: numbe
   let atB = at(b);
   let atC = at(c);
   let to = at(dst);
+  if (op === opCode.mac && loadsA && loadsB && !loadsC && a.stride === dst.stride && at(a) === to) {
+    // An output column times an input, added up in place: most of all matrix work.
+    addScaled(values, isHalf ? m.u16 : undefined, to, dst.stride >> shift, atB, b.stride >> shift, z, count);
+    return true;
+  }
   const stepA = a.stride >> shift;
   const stepB = b.stride >> shift;
   const stepC = c.stride >> shift;
@@ -57,4 +62,24 @@ export function runPlain(m: MachineState, pe: number, v: VectorCode, from: numbe
     to += stepTo;
   }
   return true;
+}
+
+/** values[to + i step] += values[from + i stepFrom] * factor; `bits` are the values' own where they are fp16. */
+function addScaled(
+  values: Record<number, number>,
+  bits: Uint16Array | undefined,
+  to: number,
+  step: number,
+  from: number,
+  stepFrom: number,
+  factor: number,
+  count: number,
+): void {
+  for (let n = 0; n < count; n++) {
+    const value = values[to] + values[from] * factor;
+    if (value !== value && bits !== undefined) bits[to] = halfNaN;
+    else values[to] = value;
+    to += step;
+    from += stepFrom;
+  }
 }

@@ -12,14 +12,13 @@ import {
   issue,
   operandFabricIn,
   operandFabricOut,
-  operandMemory,
   peName,
   runBlock,
   runVector,
   startTask,
   startedNone,
 } from '../../../wafer/machine/index.ts';
-import type { MachineState, Operand, ResolvedProgram, VectorCode } from '../../../wafer/machine/index.ts';
+import type { MachineState, ResolvedProgram, VectorCode } from '../../../wafer/machine/index.ts';
 import { IngotError } from '../../../core/index.ts';
 import { createTimedBlocks, createVectorTimes, depthsOf, issueCycles, lanesOf, stepCycles } from '../timing.ts';
 import type { Timing } from '../timing.ts';
@@ -187,7 +186,7 @@ function createStreams(m: MachineState, timing: Timing): Engine {
     const out = v.dst.kind === operandFabricOut ? outputFirst[pe] + v.dst.queue : -1;
     const lanes = Math.min(lanesOf(timing, v), v.perWavelet);
     const first = freeAt[pe] > threadReady[t] ? freeAt[pe] : threadReady[t];
-    const isQuick = v.memoryReads === 0 || (v.memoryReads === 1 && (lanes === 1 || isDense(v.a, v.b, v.c)));
+    const isQuick = v.memoryReads === 0 || (v.memoryReads === 1 && (lanes === 1 || v.sideBySide));
     let at = first;
     let worked = 0;
     const total = m.total[t];
@@ -272,7 +271,3 @@ function createStreams(m: MachineState, timing: Timing): Engine {
     },
   };
 }
-
-/** Its one source in memory has neighbouring elements side by side: those of a wavelet come in one cycle. */
-const isDense = (...operands: readonly Operand[]): boolean =>
-  operands.every((o) => o.kind !== operandMemory || (o.plain && Math.abs(o.stride) === o.size));
