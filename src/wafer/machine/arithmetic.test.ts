@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   FloatSixteen,
   compute,
+  copiedBits,
   dtypeCode,
   fromBits,
   halfToBits,
@@ -20,6 +21,13 @@ describe('fp16', () => {
       const value = fromBits(dtypeCode.fp16, bits);
       if (halfToBits(value) !== bits || !Object.is(roundHalf(value), value)) throw new Error(`0x${bits.toString(16)}`);
     }
+  });
+
+  it('is moved bit by bit as it is by value, NaNs included', () => {
+    for (const dtype of [dtypeCode.fp16, dtypeCode.i16])
+      for (let bits = 0; bits < 65536; bits++)
+        if (copiedBits(dtype, bits) !== toBits(dtype, compute(opCode.mov, dtype, fromBits(dtype, bits), 0, 0)))
+          throw new Error(`0x${bits.toString(16)}`);
   });
 
   it('rounds to the nearest value, ties to the even one', () => {

@@ -56,6 +56,10 @@ export const FloatSixteen = (globalThis as { Float16Array?: new (buffer: ArrayBu
 /** The bits of the only NaN that fp16 operations give. */
 export const halfNaN = 0x7e00;
 
+/** What `mov` makes of the bits of a 16-bit element: the same, but that there is one fp16 NaN only. */
+export const copiedBits = (dtype: number, bits: number): number =>
+  dtype === dtypeCode.fp16 && (bits & 0x7fff) > 0x7c00 ? halfNaN : bits;
+
 const halfValues = Float32Array.from({ length: 65536 }, (_, bits) => {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 31;

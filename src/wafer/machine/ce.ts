@@ -3,7 +3,7 @@
 // does not stand here at all.
 
 import { fail } from '../../core/index.ts';
-import { compute, dtypeCode, fromBits, isPacked, roundTo, toBits } from './arithmetic.ts';
+import { compute, copiedBits, dtypeCode, fromBits, isPacked, roundTo, toBits } from './arithmetic.ts';
 import { operandFabricIn, operandFabricOut, operandFifo, operandMemory, operandNone, operandScalar } from './code.ts';
 import type { Code, Operand, Source, VectorCode } from './code.ts';
 import { controlTask } from './control.ts';
@@ -353,6 +353,7 @@ export function apply(
   wordC: number,
 ): number {
   const { dst, a, b, c, op, dtype } = v;
+  if (v.copies) return copy(m, pe, v, from, count, wordA);
   let out = 0;
   for (let e = 0; e < count; e++) {
     const i = from + e;
@@ -382,6 +383,22 @@ export function apply(
         m.ringCount[ring]++;
       }
     }
+  }
+  return out;
+}
+
+/** `apply` of an instruction that `copies`. */
+function copy(m: MachineState, pe: number, v: VectorCode, from: number, count: number, word: number): number {
+  const { dst, a, dtype } = v;
+  const first = m.memoryFirst[pe];
+  let out = 0;
+  for (let e = 0; e < count; e++) {
+    const i = from + e;
+    const bits =
+      a.kind === operandMemory ? m.u16[(first + a.address + i * a.stride) >> 1] : (word >>> (16 * e)) & 0xffff;
+    const copied = copiedBits(dtype, bits);
+    if (dst.kind === operandMemory) m.u16[(first + dst.address + i * dst.stride) >> 1] = copied;
+    else out |= copied << (16 * e);
   }
   return out;
 }

@@ -1,6 +1,6 @@
 // A role with its names turned into numbers: what the interpreter and the timed engine execute.
 
-import { dtypeCode, opCode } from './arithmetic.ts';
+import { dtypeCode, isPacked, opCode } from './arithmetic.ts';
 import { dtypeBytes } from './pe-program.ts';
 import type { Dtype, Instruction, MemoryObject, Role, ScalarSource, VectorSource } from './pe-program.ts';
 import { argumentsOf, denseStrides, dsdLength, reach, registersOf } from './verify-role.ts';
@@ -64,6 +64,8 @@ export interface VectorCode {
   readonly memoryReads: number;
   /** Its sources in memory have neighbouring elements side by side. */
   readonly sideBySide: boolean;
+  /** Moves 16-bit elements of one type between the fabric and plain memory, so that bits need not become numbers. */
+  readonly copies: boolean;
   /** One that `runPlain` knows: floats, from plain memory or registers to plain memory, all of one type. */
   readonly plain: boolean;
 }
@@ -276,6 +278,10 @@ export function resolveRole(name: string, role: Role): RoleCode {
           hasFifo: all.some((o) => o.kind === operandFifo),
           memoryReads: sources.filter((o) => o.kind === operandMemory).length,
           sideBySide: sources.every((o) => o.kind !== operandMemory || (o.plain && Math.abs(o.stride) === o.size)),
+          copies:
+            op === 'mov' &&
+            isPacked(dtypeCode[dtype]) &&
+            [dst, sources[0]].every((o) => o.plain || o.kind === operandFabricIn || o.kind === operandFabricOut),
           plain:
             opCode[op] <= opCode.mac &&
             (dtype === 'fp16' || dtype === 'fp32') &&
