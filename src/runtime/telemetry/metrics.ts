@@ -1,13 +1,14 @@
 // Metrics for Prometheus: base units, `_total` on counters only, no percentiles. Latencies are
 // observed when a request ends, from its timelines, so that counting costs nothing per token.
 
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { seconds, type Seconds } from '../../core/index.ts';
 import { e2e, itl, queueTime, tpot, ttft, type Timeline } from '../../protocol/index.ts';
 import type { Engine, EngineCounts } from '../engine.ts';
 import type { StepRecord } from '../step-model.ts';
 import { boundedLabel } from './bounded-label.ts';
 import { LATENCY_BUCKETS } from './buckets.ts';
+import { registerHistogram, type FastHistogram } from './fast-histogram.ts';
 import type { RequestRecord } from './request-record.ts';
 
 /** Tenants that have series of their own; the rest is one more. */
@@ -156,8 +157,8 @@ export function createApiMetrics(models: () => readonly MeasuredModel[], coalesc
     }),
   );
 
-  const latency = (name: string, help: string): Histogram<'model'> =>
-    new Histogram({ name, help, registers, labelNames: ['model'], buckets: [...LATENCY_BUCKETS] });
+  const latency = (name: string, help: string): FastHistogram<'model'> =>
+    registerHistogram(registry, { name, help, key: 'model', buckets: LATENCY_BUCKETS });
   const same = 'The same on the simulated wafer.';
   const server = {
     ttft: latency('ingot_time_to_first_token_seconds', 'Request received to first token.'),

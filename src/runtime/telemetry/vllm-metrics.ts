@@ -1,11 +1,12 @@
 // The same counts under vLLM's names, for dashboards, autoscalers and gateways that know these. The colon in the names is
 // not what Prometheus recommends, and percentages are ratios; so they have an endpoint of their own. Times are those of this machine.
 
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { e2e, itl, queueTime, tpot, ttft, type Timeline } from '../../protocol/index.ts';
 import type { EngineCounts } from '../engine.ts';
 import type { FinishEvent } from '../engine-request.ts';
 import { LATENCY_BUCKETS, TOKEN_BUCKETS } from './buckets.ts';
+import { registerHistogram, type FastHistogram } from './fast-histogram.ts';
 import type { Exposition, MeasuredModel } from './metrics.ts';
 
 type Read = (counts: EngineCounts) => number;
@@ -124,8 +125,8 @@ export function createVllmMetrics(models: () => readonly MeasuredModel[]): Expos
     registers,
     labelNames: [...labelNames, 'finished_reason'],
   });
-  const histogram = (name: string, help: string, buckets: readonly number[]): Histogram<'model_name' | 'engine'> =>
-    new Histogram({ name, help, registers, labelNames, buckets: [...buckets] });
+  const histogram = (name: string, help: string, buckets: readonly number[]): FastHistogram<'model_name' | 'engine'> =>
+    registerHistogram<'model_name' | 'engine'>(registry, { name, help, key: 'model_name', buckets });
   const byTimeline = Object.entries(latencies).map(
     ([name, [help, of]]) => [histogram(name, help, LATENCY_BUCKETS), of] as const,
   );
