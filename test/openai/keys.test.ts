@@ -1,0 +1,151 @@
+// Keys, limits and accounts as the official client meets them, over HTTPS where it says so; and clients that mean no good.
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+
+import OpenAI from 'openai';
+import { describe, expect, it } from 'vitest';
+
+import { wallClock } from '../../src/app/http/wall-clock.ts';
+import type { TlsPair } from '../../src/app/http/server.ts';
+import { keyTools } from '../../src/runtime/index.node.ts';
+import { createMemoryRecords, openAccess, type TenantLimits } from '../../src/runtime/index.ts';
+import { createTestApi, TEST_MODEL } from '../../src/runtime/testing/test-api.ts';
+import { listen, serveTest, soon } from './served.ts';
+
+const base = {
+  model: TEST_MODEL,
+  messages: [{ role: 'user' as const, content: 'the wafer' }],
+  max_tokens: 8,
+  seed: 7,
+  ignore_eos: true,
+};
+
+async function serveWithKeys(limits: TenantLimits, steps = 0) {
+  const access = await openAccess({ records: createMemoryRecords(), clock: wallClock, tools: keyTools });
+  const clientOf = async (tenant: string, of: TenantLimits, models?: readonly string[]) => {
+    await access.saveTenant({ id: tenant, limits: of, priority: 0, suspended: false, ...(models && { models }) });
+    const { secret } = await access.createKey({ tenant, name: 'test' });
+    return new OpenAI({ apiKey: secret, baseURL: `${server.url}/v1`, maxRetries: 0 });
+  };
+  const test = createTestApi(steps === 0 ? {} : { onStep: () => soon(steps) }, {}, { access });
+  const server = await listen({ api: test.api });
+  return { ...test, access, server, clientOf, client: await clientOf('acme', limits) };
+}
+
+describe('keys', () => {
+  it('are needed for all but what says that the server is there', async () => {
+    const { server, client, clientOf } = await serveWithKeys({});
+    const stranger = new OpenAI({ apiKey: 'sk-none', baseURL: `${server.url}/v1`, maxRetries: 0 });
+    await expect(stranger.chat.completions.create(base)).rejects.toThrow(OpenAI.AuthenticationError);
+    await expect(stranger.models.list()).rejects.toMatchObject({ status: 401, code: 'invalid_api_key' });
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
+    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    expect((await fetch(`${server.url}/v1/tcp_warming`)).status).toBe(204);
+    expect((await client.chat.completions.create(base)).usage?.completion_tokens).toBe(8);
+    const kept = await clientOf('kept', {}, ['other']);
+    await expect(kept.chat.completions.create(base)).rejects.toThrow(OpenAI.PermissionDeniedError);
+  });
+
+  it('have limits that the client sees, and waits for when told to', async () => {
+    const { client } = await serveWithKeys(
+      { requests_per_minute: 600, tokens_per_minute: 60_000, concurrent_requests: 1 },
+      3,
+    );
+    const { response } = await client.chat.completions.create(base).withResponse();
+    expect(response.headers.get('x-ratelimit-limit-requests')).toBe('600');
+    expect(response.headers.get('x-ratelimit-limit-tokens')).toBe('60000');
+    const both = await Promise.allSettled([client.chat.completions.create(base), client.chat.completions.create(base)]);
+    const refused = both.filter((result) => result.status === 'rejected').map(({ reason }) => reason as unknown);
+    expect(refused).toHaveLength(1);
+    expect(refused[0]).toBeInstanceOf(OpenAI.RateLimitError);
+    expect((refused[0] as InstanceType<typeof OpenAI.RateLimitError>).headers?.get('retry-after')).toBe('1');
+  });
+
+  it('account for every token: whole, streamed, and of clients that left', async () => {
+    const { client, usage, engine } = await serveWithKeys({ tokens_per_minute: 100_000 }, 1);
+    const whole = await client.chat.completions.create({ ...base, n: 2 });
+    for await (const _ of await client.chat.completions.create({ ...base, stream: true }));
+    await client.responses.create({ model: TEST_MODEL, input: 'the wafer', max_output_tokens: 5 });
+    const leaving = new AbortController();
+    const stream = await client.chat.completions.create(
+      { ...base, max_tokens: 200, stream: true },
+      { signal: leaving.signal },
+    );
+    let seen = 0;
+    try {
+      for await (const _ of stream) if (++seen === 6) leaving.abort();
+    } catch {
+      // It left.
+    }
+    for (let i = 0; i < 200 && usage.length < 4; i++) await soon(5);
+    expect(usage.map(({ outcome }) => outcome)).toEqual(['complete', 'complete', 'complete', 'cancelled']);
+    expect(usage[0]).toMatchObject({
+      tenant: 'acme',
+      model: TEST_MODEL,
+      version: 1,
+      prompt_tokens: whole.usage?.prompt_tokens,
+      completion_tokens: 16,
+    });
+    expect(usage[1].completion_tokens).toBe(8);
+    expect(usage[3].completion_tokens).toBeGreaterThanOrEqual(5);
+    expect(usage[3].completion_tokens).toBeLessThan(200);
+    const sum = (of: (row: (typeof usage)[number]) => number): number =>
+      usage.reduce((total, row) => total + of(row), 0);
+    // To the token, and all of the simulated wafer's time and energy.
+    expect(sum((row) => row.completion_tokens)).toBe(engine.counts.generatedTokens);
+    expect(sum((row) => row.wafer_seconds)).toBeCloseTo(engine.counts.waferSeconds, 12);
+    expect(sum((row) => row.wafer_joules)).toBeCloseTo(engine.counts.waferJoules, 9);
+  });
+});
+
+const fixture = (name: string): string => readFileSync(join(import.meta.dirname, '../fixtures', name), 'utf8');
+const pairs: readonly TlsPair[] = ['', '-2'].map((n) => ({
+  cert: fixture(`tls-cert${n}.pem`),
+  key: fixture(`tls-key${n}.pem`),
+}));
+
+/** Whose certificate the server shows, and what it answers. */
+const askTls = (port: number, ca: string): Promise<{ readonly name: string; readonly answer: string }> =>
+  new Promise((resolve, reject) => {
+    const socket = connectTls({ port, host: '127.0.0.1', ca, servername: 'localhost' }, () => {
+      const name = socket.getPeerCertificate().subject.CN;
+      socket.write('GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n');
+      let answer = '';
+      socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+      socket.on('end', () => resolve({ name: String(name), answer }));
+    });
+    socket.on('error', reject);
+  });
+
+describe('connections', () => {
+  it('are encrypted where a certificate is given, which may be renewed', async () => {
+    const { server } = await serveTest({}, { tls: pairs[0] });
+    expect(server.url).toMatch(/^https:/);
+    const port = Number(new URL(server.url).port);
+    const first = await askTls(port, pairs[0].cert);
+    expect(first.name).toBe('ingot test');
+    expect(first.answer).toContain('{"status":"ok"}');
+    await expect(askTls(port, pairs[1].cert)).rejects.toThrow();
+    server.renewTls(pairs[1]);
+    expect((await askTls(port, pairs[1].cert)).name).toBe('ingot test, renewed');
+    expect(() => server.renewTls({ cert: pairs[0].cert, key: pairs[1].key })).toThrow('TLS_INVALID');
+    expect((await askTls(port, pairs[1].cert)).name).toBe('ingot test, renewed');
+    await expect(serveTest({}, { tls: { cert: 'none', key: 'none' } })).rejects.toThrow('TLS_INVALID');
+  });
+
+  it('that send their headers drop by drop are ended', async () => {
+    const { server } = await serveTest({}, { headersMs: 150 });
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    let answer = '';
+    socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+    const ended = new Promise((resolve) => socket.on('close', resolve));
+    socket.on('error', () => undefined);
+    socket.write('POST /v1/chat/completions HTTP/1.1\r\n');
+    const drops = setInterval(() => socket.write('x-drop: 1\r\n'), 20);
+    await ended;
+    clearInterval(drops);
+    expect(answer).toContain('HTTP/1.1 408');
+  });
+});
