@@ -1,0 +1,139 @@
+// The admin API as a conversation on the wire: one golden file shows what an operator sends and reads, and what the audit log
+// keeps of it.
+import { describe, expect, it } from 'vitest';
+
+import { createRng, createVirtualClock, IngotError, seconds } from '../../src/core/index.ts';
+import { createAdminApi, createMemoryRecords, openAccess, type Api, type KeyTools } from '../../src/runtime/index.ts';
+import { keyTools } from '../../src/runtime/index.node.ts';
+import { createTestApi, readResponse, TEST_MODEL, type Transcript } from '../../src/runtime/testing/test-api.ts';
+import { usageRow } from '../../src/runtime/testing/usage-row.ts';
+import { expectGolden } from '../golden.ts';
+
+const ADMIN_KEY = 'the-key-of-the-admin-0123456789abcdef';
+
+async function setUp() {
+  // 2026-01-01T00:00:00Z.
+  const clock = createVirtualClock(seconds(1_767_225_600));
+  const records = createMemoryRecords();
+  let made = 0;
+  const tools: KeyTools = { ...keyTools, newName: () => `name${++made}`, newSecret: () => 'secret'.repeat(7) };
+  const access = await openAccess({ records, clock, tools });
+  const { registry } = createTestApi();
+  const api = createAdminApi({
+    registry,
+    access,
+    records,
+    async open({ model }, id = 'other') {
+      if (model === './broken') {
+        throw new IngotError({
+          code: 'CHECKPOINT_FOLDER_MISSING',
+          message: 'there is no such folder',
+          where: model,
+          suggestion: 'check the path',
+        });
+      }
+      const { engine, tokenizer } = createTestApi();
+      return {
+        model: { id, created: 0, ownedBy: 'ingot', engine, tokenizer, eos: [] },
+        close: () => engine.close(),
+      };
+    },
+    idOf: ({ model }) => model?.split('/').at(-1) ?? 'shipped',
+    flush: () => Promise.resolve(),
+    tools,
+    adminHash: tools.hash(ADMIN_KEY),
+    clock,
+    rng: createRng(1),
+  });
+  return { api, access, records, registry, clock };
+}
+
+const send = async (api: Api, line: string, body?: unknown, key: string | null = ADMIN_KEY): Promise<Transcript> => {
+  const [method, url] = line.split(' ');
+  const [path, query = ''] = url.split('?');
+  return readResponse(
+    await api.handle({
+      method,
+      path,
+      query,
+      body: body === undefined ? '' : JSON.stringify(body),
+      headers: key === null ? {} : { authorization: `Bearer ${key}` },
+      from: '127.0.0.1',
+      signal: new AbortController().signal,
+    }),
+  );
+};
+
+describe('admin API', () => {
+  it('transcript', async () => {
+    const { api, records, clock } = await setUp();
+    await records.appendUsage([
+      usageRow({ tenant: 'acme' }),
+      usageRow({ tenant: 'acme' }),
+      usageRow({ tenant: 'zeta' }),
+    ]);
+    const lines: string[] = [];
+    const say = async (line: string, body?: unknown, key?: string | null): Promise<void> => {
+      const { status, text } = await send(api, line, body, key);
+      clock.advanceTo(seconds(clock.now() + 1));
+      lines.push(`> ${line}`, ...(body === undefined ? [] : [`> ${JSON.stringify(body)}`]), `< ${status}`);
+      lines.push(JSON.stringify(JSON.parse(text), null, 2), '');
+    };
+    await say('GET /admin/models', undefined, null);
+    await say('POST /admin/keys', { tenant: 'acme' }, 'a-guess');
+    await say('GET /admin/models');
+    await say('POST /admin/models', { model: './models/other' });
+    await say('POST /admin/models', { model: './broken' });
+    await say('POST /admin/models', { model: './a', emulate: 'b' });
+    await say(`POST /admin/models/${TEST_MODEL}/swap`, { model: './models/newer', keep_warm_seconds: 60 });
+    await say(`POST /admin/models/${TEST_MODEL}/rollback`);
+    await say('POST /admin/models/other/rollback');
+    await say('PUT /admin/aliases/chat', { model: TEST_MODEL });
+    await say('GET /admin/models');
+    await say('DELETE /admin/aliases/chat');
+    await say('DELETE /admin/models/other');
+    await say('DELETE /admin/models/other');
+    await say('POST /admin/tenants', {
+      id: 'acme',
+      limits: { requests_per_minute: 600, tokens_per_minute: 60_000, concurrent_requests: 8 },
+      models: [TEST_MODEL],
+    });
+    await say('POST /admin/tenants', { id: 'acme', limits: { requests_per_hour: 1 } });
+    await say('POST /admin/tenants', { id: 'a b' });
+    await say('GET /admin/tenants');
+    await say('POST /admin/keys', { tenant: 'acne' });
+    await say('POST /admin/keys', { tenant: 'acme', name: 'laptop', expires_in_days: 30 });
+    await say('DELETE /admin/keys/ingot-name1');
+    await say('GET /admin/keys');
+    await say('GET /admin/usage');
+    await say('GET /admin/usage?tenant=zeta&from=7200&to=10800');
+    await say('GET /admin/usage?from=1');
+    await say('GET /admin/usage?form=0');
+    await say('GET /admin/audit?limit=50');
+    expectGolden('http/admin.txt', lines.join('\n'));
+  });
+
+  it('writes every change and every wrong key to the audit log, without secrets', async () => {
+    const { api, records } = await setUp();
+    await send(api, 'POST /admin/tenants', { id: 'acme' });
+    const { text } = await send(api, 'POST /admin/keys', { tenant: 'acme' });
+    const { key } = JSON.parse(text) as { key: string };
+    await send(api, 'GET /admin/keys', undefined, 'a-guess');
+    await send(api, 'GET /admin/keys');
+    await send(api, 'GET /health', undefined, null);
+    const audit = await records.audit(10);
+    expect(audit.map(({ actor, action, outcome }) => `${actor}: ${action} ${outcome}`)).toEqual([
+      'unknown: GET /admin/keys 401',
+      'admin: POST /admin/keys 201',
+      'admin: POST /admin/tenants 200',
+    ]);
+    expect(JSON.stringify(audit)).not.toContain(key);
+    expect(audit[1].detail).toContain('ingot-name1');
+  });
+
+  it('says so where an action could not be written to the audit log', async () => {
+    const { api, records } = await setUp();
+    records.appendAudit = () => Promise.reject(new Error('disk full'));
+    expect(await send(api, 'POST /admin/tenants', { id: 'acme' })).toMatchObject({ status: 500 });
+  });
+});
