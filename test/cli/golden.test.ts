@@ -72,7 +72,8 @@ describe('reports', () => {
     ['error-stream-does-not-fit', ['stream', 'llama-3.1-405b']],
     ['models', ['models']],
     ['validate', ['validate']],
-  ])('%s', (name, argv) => expectTranscript(name, argv));
+    // Placing for the capacity rows takes seconds of its own.
+  ])('%s', (name, argv) => expectTranscript(name, argv), 120_000);
 });
 
 describe('errors', () => {

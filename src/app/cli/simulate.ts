@@ -159,7 +159,10 @@ export const simulate: CliCommand<SimulateOptions> = {
       { ...options, sizes: givenSizes(options), switches: givenSwitches(options) },
       options.sweep ?? [],
     );
-    const outcomes = await simulateAll(io, points, wantedOf(options));
+    const wanted = wantedOf(options);
+    if (wanted.breakdown && points.some(({ width, height }) => width * height >= MANY_PES))
+      io.err(io.paintErr('dim', 'Follows the critical path; --no-breakdown takes a faster engine.\n'));
+    const outcomes = await simulateAll(io, points, wanted);
     if (outcomes === undefined) return INTERRUPTED;
     const reports = outcomes.map(({ report }) => report);
     const [{ report, perPe }] = outcomes;
@@ -242,6 +245,9 @@ async function simulateAll(io: Io, points: readonly Point[], wanted: Wanted) {
     if (signal.aborted && wanted.trace !== undefined) removePart(wanted.trace.file);
   }
 }
+
+/** From here on it matters to a person that only the plain engine follows the critical path. */
+const MANY_PES = 16_384;
 
 /** Half a trace opens nowhere. Devices and pipes stay. */
 function removePart(file: string): void {
