@@ -27,6 +27,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'look into an artifact: inputs with hashes, program, report',
     load: async () => (await import('./inspect.ts')).inspect,
   },
+  port: {
+    summary: 'which ops run how, what is held where, hot spots, and what would fit',
+    load: async () => (await import('./port.ts')).portCommand,
+  },
   run: {
     summary: 'complete one prompt and stream the text',
     load: async () => (await import('./run.ts')).run,

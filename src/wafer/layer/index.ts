@@ -1,2 +1,3 @@
 export { lowerLayer, type LayerSpec } from './lower-layer.ts';
 export { layerReference } from './layer-reference.ts';
+export { notLowered } from './not-lowered.ts';

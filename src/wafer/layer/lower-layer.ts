@@ -22,6 +22,7 @@ import { sectionPhases } from '../plan.ts';
 import type { Axis } from '../reduction.ts';
 import { headLayouts, plainLayout } from './layout.ts';
 import type { Layout } from './layout.ts';
+import { notLowered } from './not-lowered.ts';
 
 export interface LayerSpec extends Mesh {
   /** A layer of a graph: norm, projections, rotation, attention, MLP, residual sums. */
@@ -59,9 +60,10 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
   const first = ops[0];
   if (attention === undefined || first.kind !== 'rmsnorm')
     return refuse(first, 'a layer that begins with a norm and attends');
-  const { latent, softcap, slidingWindow, sinks } = attention;
-  if ([latent, softcap, slidingWindow, sinks].some((feature) => feature !== undefined))
-    return refuse(attention, 'attention over the whole cache, without a soft cap or sinks');
+  for (const op of ops) {
+    const expected = notLowered(op);
+    if (expected !== undefined) return refuse(op, expected);
+  }
   const heads = headLayouts(attention, 'x', width);
   const rows = rowsOf(height, context, append);
   if (context < height)
@@ -136,8 +138,7 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
     switch (op.kind) {
       case 'rmsnorm': {
         const { at, layout } = valueOf(op.input);
-        if (op.groups !== 1 || op.passed !== undefined || byHeads.has(op.input))
-          return refuse(op, 'a norm over the whole vector');
+        if (byHeads.has(op.input)) return refuse(op, 'a norm over the whole vector');
         const w = `weight of ${op.out}`;
         object(w, layout.tile, 4);
         object('scaled', layout.tile, 0);
@@ -249,7 +250,6 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
   }
 
   function rotate(op: RopeOp): void {
-    if (op.part !== undefined || op.neighbours === true) refuse(op, 'a rotation of whole heads by halves');
     const { at, layout } = valueOf(op.input);
     const length = layout.tile / 2;
     for (const { name, bank = 0 } of ropeMemory(1, type)) object(name, length, bank);

@@ -1,0 +1,101 @@
+import { Argument } from 'commander';
+
+import { openModel } from '../place.ts';
+import { addExamples, choiceOption, jsonOption, printJson, wholeOption, type CliCommand } from './command.ts';
+import { contextOption, kvOption, waferOption, weightsOption } from './placement-options.ts';
+import { createProgress } from './progress.ts';
+import { renderPort } from './report/port-text.ts';
+import { reportPort } from './report/port.ts';
+import type { KvType, WeightChoice } from '../../wafer/index.ts';
+
+/** The one that was asked for, and those that it is compared with. */
+const MOST_PLACEMENTS = 11;
+
+interface PortOptions {
+  readonly wafer: string;
+  readonly context: number;
+  readonly wafers?: number;
+  readonly weights?: WeightChoice;
+  readonly activations?: 'fp16' | 'fp32';
+  readonly kv?: KvType;
+  readonly objective?: 'wafers' | 'latency' | 'throughput';
+  readonly json?: boolean;
+}
+
+export const portCommand: CliCommand<PortOptions> = {
+  declare(command) {
+    command
+      .description(
+        'What a team asks before it moves a model to a wafer: which ops have a program of PEs and which are timed by ' +
+          'closed form, where each class of tensors is held and in which precision, where the cycles of decode and ' +
+          'prefill go, what does not fit, what a change would give, and what is not checked.',
+      )
+      .addArgument(
+        new Argument(
+          '<model>',
+          'a folder with a checkpoint (safetensors or ONNX), a GGUF file, or a name from "ingot models"',
+        ),
+      )
+      .addOption(waferOption())
+      .addOption(contextOption())
+      .addOption(wholeOption('--wafers <count>', 'use at most this many wafers (default: as many as needed)', 1, 1024))
+      .addOption(weightsOption())
+      .addOption(
+        choiceOption(
+          '--activations <type>',
+          'element type of activations',
+          ['fp16', 'fp32'],
+          '(default: fp16; for a folder fp32, as executed)',
+        ),
+      )
+      .addOption(kvOption())
+      .addOption(
+        choiceOption(
+          '--objective <what>',
+          'what the placement is chosen for',
+          ['wafers', 'latency', 'throughput'],
+          '(default: wafers)',
+        ),
+      )
+      .addOption(jsonOption());
+    addExamples(command, [
+      ['an 8B model on the WSE-3', 'ingot port llama-3.1-8b'],
+      ['does it fit on one wafer, and what would make it fit?', 'ingot port llama-3.1-70b --wafers 1'],
+      ['a checkpoint, as a document for other programs', 'ingot port ./checkpoint --json'],
+    ]);
+  },
+
+  async run(io, options, [reference]) {
+    const model = openModel(reference);
+    try {
+      const { wafer, context: kvTokens, wafers, weights, activations, kv, objective } = options;
+      let placing = '';
+      let done = 0;
+      const progress = createProgress(io, 'placing', { text: () => `placing: ${placing}` });
+      const report = reportPort(
+        model,
+        {
+          wafer,
+          kvTokens,
+          numerics: {
+            ...weights,
+            ...(activations === undefined ? {} : { activations, kv: activations }),
+            ...(kv === undefined ? {} : { kv }),
+          },
+          ...(wafers === undefined ? {} : { maxWafers: wafers }),
+          ...(objective === undefined ? {} : { objective }),
+        },
+        (what) => {
+          placing = what;
+          progress.update(done++, MOST_PLACEMENTS);
+        },
+      );
+      progress.end();
+      if (options.json === true) printJson(io, report);
+      else io.out(renderPort(report, io.paint));
+      return 0;
+    } finally {
+      model.checkpoint?.close();
+    }
+  },
+};
