@@ -174,8 +174,10 @@ export function* loadWeights(
       const count = Math.min(layout.blockRows, to - row);
       const scales = matrix.scales + block * scaleBytes;
       if (isInt8) kernels.packBlockInt8(out, scales, input, count, k);
-      else if (format === layout.formatFp8) kernels.packBlockFp8(out, scales, input, count, k, order);
-      else if (format === layout.formatInt4) kernels.packBlockInt4(out, scales, input, count, k, order, group);
+      else if (format === layout.formatFp8) {
+        const bad = kernels.packBlockFp8(out, scales, input, count, k, order);
+        if (bad > 0) notFinite(op.weight, bad);
+      } else if (format === layout.formatInt4) kernels.packBlockInt4(out, scales, input, count, k, order, group);
       else kernels.packBlock(out, format, input, count, k, order);
     }
   }
@@ -249,6 +251,6 @@ function notFinite(name: string, count: number): never {
     message: 'a weight has values that are infinite or not numbers in the type in which the program holds it',
     where: name,
     found: `${count} such values`,
-    suggestion: 'check the checkpoint; f16 programs cannot hold magnitudes from 65,520 up',
+    suggestion: 'check the checkpoint; f16 programs cannot hold magnitudes from 65,520 up, fp8 none from 114,688',
   });
 }

@@ -9,7 +9,8 @@ export interface Kernels {
   convert(out: number, format: number, input: number, stored: number, count: number): number;
   packBlock(out: number, format: number, input: number, rows: number, k: number, order: number): void;
   packBlockInt8(out: number, scales: number, input: number, rows: number, k: number): void;
-  packBlockFp8(out: number, scales: number, input: number, rows: number, k: number, order: number): void;
+  /** Rows whose weights are beyond the format. */
+  packBlockFp8(out: number, scales: number, input: number, rows: number, k: number, order: number): number;
   packBlockInt4(
     out: number,
     scales: number,

@@ -3,28 +3,25 @@
 //
 // A block's element of k: fp8 16 bytes, of which lane l holds the rows l, 4 + l, 8 + l, 12 + l from its highest byte
 // down; int4 8 bytes, of which the 16 bits of lane l hold the same rows from its lowest bits up. Scales are fp32, 16 of a
-// block together; those of int4 lie group after group, and a table gives for each element of k where its group's are.
+// block together, those of fp8 times 2^120; those of int4 lie group after group, and a table gives for each element of k where its group's are.
 import { add, kept, mul, toE4m3 } from './arithmetic.as';
 import { blockRows, formatFp8, runBytes, runLevelMask } from './layout';
 import { largest, smallestScaled } from './linear-int8.as';
 import { clear, fold } from './linear.as';
 
-/** An e4m3 in the upper byte of each lane, widened exactly: shifted into place, exponent rebased from 7 to 127. */
+/** An e4m3 in the upper byte of each lane, shifted into place: 2^-120 times its value, which its scale makes up for. */
 // @ts-ignore: decorator
 @inline
-function widenE4m3(upper: v128, bits: v128, rebase: v128): v128 {
-  return mul(v128.and(i32x4.shr_s(upper, 4), bits), rebase);
+function widenE4m3(upper: v128, bits: v128): v128 {
+  return v128.and(i32x4.shr_s(upper, 4), bits);
 }
 // @ts-ignore: decorator
 @inline
 function e4m3Bits(any: usize): v128 {
   return kept(i32x4.splat(0x87f00000), any);
 }
-// @ts-ignore: decorator
-@inline
-function e4m3Rebase(any: usize): v128 {
-  return kept(f32x4.splat(reinterpret<f32>((120 + 127) << 23)), any);
-}
+/** 2^120: exponents rebased from 7 to 127. */
+const rebase: f32 = 1329227995784915872903807060280344576.0;
 
 // The format is a type parameter, as in linear.as.ts: u8 for fp8, i8 for int4.
 
@@ -37,14 +34,15 @@ function step<F>(): usize {
 // @ts-ignore: decorator
 @inline
 function stored<F>(w: usize): v128 {
-  return isSigned<F>() ? v128.load16x4_u(w) : v128.load(w);
+  return isSigned<F>() ? v128.load16x4_s(w) : v128.load(w);
 }
 /** Four rows, without their scales. */
 // @ts-ignore: decorator
 @inline
-function rows<F>(v: v128, vector: i32, bits: v128, rebase: v128): v128 {
-  if (isSigned<F>()) return f32x4.convert_i32x4_s(i32x4.shr_s(i32x4.shl(v, 28 - 4 * vector), 28));
-  return widenE4m3(vector == 0 ? v : i32x4.shl(v, 8 * vector), bits, rebase);
+function rows<F>(v: v128, vector: i32, bits: v128): v128 {
+  // Above the topmost four bits of a lane is their sign.
+  if (isSigned<F>()) return f32x4.convert_i32x4_s(vector == 3 ? i32x4.shr_s(v, 12) : i32x4.shr_s(i32x4.shl(v, 28 - 4 * vector), 28));
+  return widenE4m3(vector == 0 ? v : i32x4.shl(v, 8 * vector), bits);
 }
 
 /** One token times the row blocks [from, to). `offsets` is the table of groups, for int4. */
@@ -53,12 +51,13 @@ function vectorTimesBlocks<F>(
   scales: usize, scaleBytes: usize, offsets: usize,
 ): void {
   const zero = f32x4.splat(0);
-  const bits = e4m3Bits(xs), rebase = e4m3Rebase(xs);
+  const bits = e4m3Bits(xs);
   let w = weights + <usize>from * k * step<F>();
   for (let block = from; block < to; block++) {
     let x = xs;
     let at = offsets;
     const own = scales + <usize>block * scaleBytes;
+    let group = own;
     let s0 = v128.load(own), s1 = v128.load(own, 16), s2 = v128.load(own, 32), s3 = v128.load(own, 48);
     let c0 = zero, c1 = zero, c2 = zero, c3 = zero;
     clear(acc);
@@ -72,14 +71,17 @@ function vectorTimesBlocks<F>(
         do {
           const s = v128.load32_splat(x), v = stored<F>(w);
           if (isSigned<F>()) {
-            const group = own + load<usize>(at);
+            const next = own + load<usize>(at);
             at += 4;
-            s0 = v128.load(group), s1 = v128.load(group, 16), s2 = v128.load(group, 32), s3 = v128.load(group, 48);
+            if (next != group) {
+              group = next;
+              s0 = v128.load(group), s1 = v128.load(group, 16), s2 = v128.load(group, 32), s3 = v128.load(group, 48);
+            }
           }
-          p0 = add(p0, mul(mul(rows<F>(v, 0, bits, rebase), s0), s));
-          p1 = add(p1, mul(mul(rows<F>(v, 1, bits, rebase), s1), s));
-          p2 = add(p2, mul(mul(rows<F>(v, 2, bits, rebase), s2), s));
-          p3 = add(p3, mul(mul(rows<F>(v, 3, bits, rebase), s3), s));
+          p0 = add(p0, mul(mul(rows<F>(v, 0, bits), s0), s));
+          p1 = add(p1, mul(mul(rows<F>(v, 1, bits), s1), s));
+          p2 = add(p2, mul(mul(rows<F>(v, 2, bits), s2), s));
+          p3 = add(p3, mul(mul(rows<F>(v, 3, bits), s3), s));
           x += 4;
           w += step<F>();
         } while (x < end);
@@ -104,16 +106,16 @@ function vectorTimesBlocks<F>(
 
 /** Widen `k` elements of a block into two panels of 8 rows, fp32, [k][8] each. */
 function unpackBlock<F>(w: usize, k: usize, panel: usize, own: usize, offsets: usize): void {
-  const bits = e4m3Bits(w), rebase = e4m3Rebase(w);
+  const bits = e4m3Bits(w);
   let low = panel;
   let high = panel + k * 32;
   for (let i: usize = 0; i < k; i++) {
     const v = stored<F>(w);
     const scales = isSigned<F>() ? own + load<usize>(offsets + (i << 2)) : own;
-    v128.store(low, mul(rows<F>(v, 0, bits, rebase), v128.load(scales)));
-    v128.store(low, mul(rows<F>(v, 1, bits, rebase), v128.load(scales, 16)), 16);
-    v128.store(high, mul(rows<F>(v, 2, bits, rebase), v128.load(scales, 32)));
-    v128.store(high, mul(rows<F>(v, 3, bits, rebase), v128.load(scales, 48)), 16);
+    v128.store(low, mul(rows<F>(v, 0, bits), v128.load(scales)));
+    v128.store(low, mul(rows<F>(v, 1, bits), v128.load(scales, 16)), 16);
+    v128.store(high, mul(rows<F>(v, 2, bits), v128.load(scales, 32)));
+    v128.store(high, mul(rows<F>(v, 3, bits), v128.load(scales, 48)), 16);
     w += step<F>();
     low += 32;
     high += 32;
@@ -145,18 +147,24 @@ function laneOf(row: usize): usize {
   return row & 3;
 }
 
-/** One fp8 block from up to 16 rows of fp32 in the given order, and the scales of its rows. Missing rows are zeros. */
-export function packBlockFp8(out: usize, scales: usize, input: usize, count: i32, k: usize, order: usize): void {
+/**
+ * One fp8 block from up to 16 rows of fp32 in the given order, and the scales of its rows. Missing rows are zeros.
+ * @returns rows whose scale fp32 does not hold 2^120 times: those with a weight of 114,688 or more
+ */
+export function packBlockFp8(out: usize, scales: usize, input: usize, count: i32, k: usize, order: usize): i32 {
+  let bad = 0;
   for (let r: usize = 0; r < <usize>blockRows; r++) {
     const row = input + r * (k << 2);
     const most: f32 = r < <usize>count ? largest(row, k) : 0;
     const scale: f32 = most >= smallestScaled ? most / 448 : 0;
     const inverse: f32 = scale > 0 ? <f32>1 / scale : 0;
-    store<f32>(scales + (r << 2), scale);
+    store<f32>(scales + (r << 2), scale * rebase);
+    if (!isFinite<f32>(scale * rebase)) bad++;
     let at = out + (laneOf(r) << 2) + 3 - (r >> 2);
     for (let i: usize = 0; i < k; i++, at += 16)
       store<u8>(at, r < <usize>count ? <u8>toE4m3(load<f32>(row + (load<usize>(order + (i << 2)) << 2)) * inverse) : 0);
   }
+  return bad;
 }
 
 /** One int4 block, and the scales of its groups of `group` neighbours, [groups][16 rows]. */
