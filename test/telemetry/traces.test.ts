@@ -32,7 +32,7 @@ afterEach(() => {
 });
 
 /** What a collector on this machine gets. */
-async function collector() {
+async function collector(status = 200) {
   const bodies: WireBody[] = [];
   const paths: string[] = [];
   const server = createServer((request, response) => {
@@ -41,7 +41,7 @@ async function collector() {
     request.on('end', () => {
       paths.push(`${request.method} ${request.url}`);
       bodies.push(JSON.parse(text) as WireBody);
-      response.setHeader('content-type', 'application/json').end('{}');
+      response.writeHead(status, { 'content-type': 'application/json' }).end('{}');
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -212,6 +212,17 @@ describe('traces', () => {
     });
     // By the conventions a client's mistake is no error of the server.
     expect(all[0].status.code ?? 0).toBe(0);
+  });
+
+  it('tell of spans that no collector took', async () => {
+    const { endpoint } = await collector(400);
+    const lost: unknown[] = [];
+    const traces = await openTraces({ endpoint, onLost: (...of) => lost.push(of) });
+    const { api } = createTestApi({}, {}, { onRequest: traces.ended });
+    await call(api, '/v1/chat/completions', chat({ model: 'nobody' }));
+    expect(lost).toEqual([]);
+    await traces.close();
+    expect(lost).toEqual([[1, `${endpoint}/v1/traces`]]);
   });
 
   it('need an address that can be one', () => {

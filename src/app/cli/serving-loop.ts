@@ -103,7 +103,13 @@ async function serveOnce(
     write: io.out,
     ...(endpoint === undefined || endpoint === ''
       ? {}
-      : { traces: { endpoint, ...(otlpShare === undefined ? {} : { share: otlpShare }) } }),
+      : {
+          traces: {
+            endpoint,
+            ...(otlpShare === undefined ? {} : { share: otlpShare }),
+            onLost: (spans, url) => io.err(`${spans} spans of traces did not reach ${url}\n`),
+          },
+        }),
   });
   try {
     await serveReported(io, options, reports, signal, work, hooks);

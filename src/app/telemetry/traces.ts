@@ -1,5 +1,6 @@
 // Traces over OTLP/HTTP. The SDK is loaded only when there is somewhere to send them, for it takes a while.
 
+import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { fail } from '../../core/index.ts';
 import { spansOf, type RequestRecord, type SpanPlan } from '../../runtime/index.ts';
 
@@ -8,6 +9,8 @@ export interface TraceOptions {
   readonly endpoint: string;
   /** Share of requests that are traced where their client does not say; default all. */
   readonly share?: number;
+  /** Hears, at the end, of spans that the collector did not take. */
+  readonly onLost?: (spans: number, url: string) => void;
 }
 
 export interface Traces {
@@ -17,6 +20,9 @@ export interface Traces {
 }
 
 const TRACES_PATH = '/v1/traces';
+
+/** For one delivery, retries included: nobody waits longer at the end for a collector that is not there. */
+const DELIVERY_MS = 2000;
 
 /** @throws IngotError OTLP_ENDPOINT_INVALID */
 export function tracesUrl(endpoint: string): string {
@@ -44,8 +50,9 @@ function parentOf(traceparent: string | undefined) {
 }
 
 /** @throws IngotError OTLP_ENDPOINT_INVALID */
-export async function openTraces({ endpoint, share = 1 }: TraceOptions): Promise<Traces> {
+export async function openTraces({ endpoint, share = 1, onLost }: TraceOptions): Promise<Traces> {
   const url = tracesUrl(endpoint);
+  let lost = 0;
   const [{ ROOT_CONTEXT, SpanKind, SpanStatusCode, trace }, sdk, { OTLPTraceExporter }, { resourceFromAttributes }] =
     await Promise.all([
       import('@opentelemetry/api'),
@@ -53,10 +60,19 @@ export async function openTraces({ endpoint, share = 1 }: TraceOptions): Promise
       import('@opentelemetry/exporter-trace-otlp-http'),
       import('@opentelemetry/resources'),
     ]);
+  const otlp = new OTLPTraceExporter({ url, timeoutMillis: DELIVERY_MS });
+  const exporter: SpanExporter = {
+    export: (spans, done) =>
+      otlp.export(spans, (result) => {
+        if (result.error !== undefined) lost += spans.length;
+        done(result);
+      }),
+    shutdown: () => otlp.shutdown(),
+  };
   const provider = new sdk.TracerProvider({
     resource: resourceFromAttributes({ 'service.name': 'ingot' }),
     sampler: new sdk.ParentBasedSampler({ root: new sdk.TraceIdRatioBasedSampler(share) }),
-    spanProcessors: [new sdk.BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url }) })],
+    spanProcessors: [new sdk.BatchSpanProcessor({ exporter })],
   });
   const tracer = provider.getTracer('ingot');
 
@@ -94,6 +110,10 @@ export async function openTraces({ endpoint, share = 1 }: TraceOptions): Promise
       const context = parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
       write(spansOf(record), record.received, context);
     },
-    close: () => provider.shutdown(),
+    async close() {
+      // It rejects where a delivery failed, which has been counted.
+      await provider.shutdown().catch(() => undefined);
+      if (lost > 0) onLost?.(lost, url);
+    },
   };
 }
