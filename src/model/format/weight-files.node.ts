@@ -96,9 +96,9 @@ function readIndex(folder: Files): Map<string, string> {
     const others = folder.names().filter((name) => /\.(bin|pt|pth|gguf|onnx)$/.test(name));
     fail({
       code: 'CHECKPOINT_WEIGHTS_MISSING',
-      message: 'the folder has no safetensors weights',
+      message: 'the folder has no weights that Ingot reads',
       where: folder.path,
-      expected: `${SINGLE_FILE}, or ${INDEX_FILE} and its shards`,
+      expected: `${SINGLE_FILE}, or ${INDEX_FILE} and its shards, or model.onnx`,
       found: others.length === 0 ? undefined : others.slice(0, 4).join(', '),
       suggestion: others.length === 0 ? 'fetch the whole repository of the model' : 'fetch the safetensors release',
     });
