@@ -109,6 +109,17 @@ describe('program executor equals the interpreter', () => {
     }
   }
 
+  // Several tokens widen a block of weights some 200 elements of k at a time.
+  it.each(formats)('in %j, wider than what is widened at a time', async (type) => {
+    const shape = tinyShape({ layers: 1, hidden: 300, heads: 2, kvHeads: 1, headDim: 8, ffn: 700 });
+    const program = tinyProgram(shape, mesh, type);
+    const weights = randomWeights(shape, 1, 'bf16');
+    const expected = interpret(program, weights).start().forward(tokensOf(5));
+    await withExecutor(program, weights, 1, async (executor) => {
+      expectSame((await executor.execute({ items: [item(tokensOf(5), 0)] }))[0][0], expected);
+    });
+  });
+
   it.each<Pruning>([
     { kind: 'magnitude', share: 0.4 },
     { kind: 'pattern', keep: 2, of: 4 },
