@@ -87,7 +87,8 @@ export const portCommand: CliCommand<PortOptions> = {
         },
         (what) => {
           placing = what;
-          progress.update(done++, MOST_PLACEMENTS);
+          // A few seconds: where nobody watches, a line would tell nothing.
+          if (io.errIsTerminal) progress.update(done++, MOST_PLACEMENTS);
         },
       );
       progress.end();
