@@ -160,8 +160,6 @@ export const simulate: CliCommand<SimulateOptions> = {
       options.sweep ?? [],
     );
     const wanted = wantedOf(options);
-    if (wanted.breakdown && points.some(({ width, height }) => width * height >= MANY_PES))
-      io.err(io.paintErr('dim', 'Follows the critical path; --no-breakdown takes a faster engine.\n'));
     const outcomes = await simulateAll(io, points, wanted);
     if (outcomes === undefined) return INTERRUPTED;
     const reports = outcomes.map(({ report }) => report);
@@ -180,6 +178,8 @@ export const simulate: CliCommand<SimulateOptions> = {
         ),
       );
     tellFiles(io, options, report);
+    if (wanted.breakdown && points.some(({ width, height }) => width * height >= MANY_PES))
+      io.err('followed the critical path; without it (--no-breakdown) a faster engine does\n');
     return reports.every(({ values }) => values.correct === values.checked) ? 0 : 1;
   },
 };
