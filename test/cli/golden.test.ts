@@ -64,8 +64,6 @@ describe('reports', () => {
     ['compile-folder', ['compile', tiny]],
     ['compile-defects', ['compile', 'qwen3-0.6b', '--defect-seed', '1', '--objective', 'throughput']],
     ['compile-mixed-precision', ['compile', 'llama-3.1-8b', '--weights', 'int4,head=f16', '--prune', 'channels=.5']],
-    ['evaluate', ['evaluate', './checkpoint', '--tokens', '300']],
-    ['evaluate-pruned', ['evaluate', './checkpoint', '--tokens', '100', '--weights', 'int8', '--prune', '2:4']],
     ['port-name', ['port', 'qwen3-0.6b', '--weights', 'int8']],
     ['port-folder', ['port', tiny]],
     ['port-does-not-fit', ['port', 'codellama-34b', '--wafers', '1']],
@@ -77,6 +75,17 @@ describe('reports', () => {
     ['validate', ['validate']],
     // Placing for the capacity rows takes seconds of its own.
   ])('%s', (name, argv) => expectTranscript(name, argv), 120_000);
+});
+
+describe('evaluate', () => {
+  it.each([
+    ['evaluate', ['--tokens', '100']],
+    ['evaluate-pruned', ['--tokens', '70', '--weights', 'int8', '--prune', '2:4']],
+  ])('%s', async (name, options) => {
+    const argv = ['evaluate', './checkpoint', '--threads', '1', ...options];
+    // Progress depends on the machine.
+    expectGolden(`cli/${name}.txt`, transcript(argv, { ...(await runIngot(...argv)), err: '' }));
+  });
 });
 
 describe('errors', () => {
