@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { findWafer } from '../../src/spec/index.ts';
 import { expectGolden } from '../golden.ts';
 import { runIngot, transcript } from './run-cli.ts';
 
@@ -41,6 +42,24 @@ describe('an artifact', () => {
     ];
     const textOf = (out: string): string => (JSON.parse(out) as { text: string }).text;
     expect(textOf(two.out)).toBe(textOf(one.out));
+  });
+
+  it('keeps its wafer and its room for cached tokens, whatever a command assumes without one', async () => {
+    const small = path('small.ingot');
+    expect((await runIngot('compile', shipped, '--wafer', 'wse2', '--context', '100', '--out', small)).code).toBe(0);
+    const { code, out } = await runIngot('energy', small, '--json');
+    expect(code).toBe(0);
+    const report = JSON.parse(out) as {
+      readonly simulated: string;
+      readonly context: number;
+      readonly power: { readonly rated: number };
+    };
+    expect(report.simulated).toContain('WSE-2');
+    expect(report.power.rated).toBe(findWafer('wse2').systemPower.value);
+    const room = JSON.parse((await runIngot('inspect', small, '--json')).out) as {
+      readonly report: { readonly placement: { readonly kvTokensRoom: number } };
+    };
+    expect(report.context).toBeLessThanOrEqual(room.report.placement.kvTokensRoom);
   });
 
   it.each([

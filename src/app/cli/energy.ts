@@ -1,6 +1,7 @@
 import { Argument } from 'commander';
 
-import { findWafer, heatFacts, resolveWafer } from '../../spec/index.ts';
+import { heatFacts } from '../../spec/index.ts';
+import { kvTokensOf } from '../../wafer/index.ts';
 import { contextOf, openModel, placeModel } from '../place.ts';
 import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
 import { contextOption, waferOption } from './placement-options.ts';
@@ -91,8 +92,8 @@ export const energyCommand: CliCommand<EnergyOptions> = {
           ? fact
           : { ...fact, value, basis: 'as asked for', source: 'an option', standing: 'assumed' };
       const report = reportEnergy(model, placed, {
-        wafer: resolveWafer(findWafer(options.wafer)),
-        context: contextOf(model.graph, options.context),
+        // An artifact may have been compiled for less.
+        context: contextOf(model.graph, Math.min(options.context, kvTokensOf(placed.program))),
         inFlight: options.inFlight,
         heat: {
           ...heatFacts,

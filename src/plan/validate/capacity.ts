@@ -21,11 +21,10 @@ const GROUP = 3;
  * Bytes of a PE that a decode layer takes besides weights and cache: code and vectors of Ingot's own PE program, with the
  * tiles that the layer has on the mesh, and what the system keeps.
  */
-function besidesTensors(model: LlmShape, side: number, target: Wafer): number {
-  if (model.mlp.kind !== 'dense') return NaN;
+function besidesTensors(model: LlmShape, ffn: number, side: number, target: Wafer): number {
   const onSmall = (size: number): number => Math.ceil(size / side) * SIDE;
   const hidden = 2 * Math.ceil(onSmall(model.hidden) / 2);
-  const [ops] = fullWidthGraph({ hidden, ffn: onSmall(model.mlp.ffn), context: 2 * SIDE }).layers;
+  const [ops] = fullWidthGraph({ hidden, ffn: onSmall(ffn), context: 2 * SIDE }).layers;
   const spec = { ops, width: SIDE, height: SIDE, type: 'fp16', context: 2 * SIDE, append: false } as const;
   const { program } = lowerLayer({ ...spec, group: () => GROUP }, target);
   const taken = Object.values(program.roles).map((role) => {
@@ -44,15 +43,16 @@ function besidesTensors(model: LlmShape, side: number, target: Wafer): number {
 function decodeLength(row: PublishedRow, target: Wafer): Answer | undefined {
   const width = side(row, 'mesh');
   const model = shape(row);
+  if (model.mlp.kind !== 'dense') return undefined;
   const pes = findWafer(target.id).advertisedPes.value;
   const valueBytes = 2;
   const layers = (model.layers * width * width) / pes;
   const perToken = ((kvWidth(model) * valueBytes) / width) * layers;
-  const taken = besidesTensors(model, width, target);
+  const taken = besidesTensors(model, model.mlp.ffn, width, target);
   const free = target.sramPerPe - taken - (parameterCount(model) * valueBytes) / pes;
   const perRow = Math.floor(free / perToken);
   const isShift = row.quantity.includes('shift') || row.conditions['kv'] === 'shift';
-  if (!(perRow >= 1)) return undefined;
+  if (perRow < 1) return undefined;
   return {
     value: isShift ? perRow * width : perRow,
     presumes:

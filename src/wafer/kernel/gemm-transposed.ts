@@ -13,6 +13,7 @@ import { pesOfMesh } from './lower/lowering.ts';
 import type { LoweredKernel } from './lower/lowering.ts';
 import { sequence } from './lower/sequence.ts';
 import type { LineStage, Stage, WorkStage } from './lower/sequence.ts';
+import { outerTurn, turn } from './tiled-gemm.ts';
 
 export interface GemmTransposedSpec {
   /** PEs of each side of the mesh. */
@@ -25,10 +26,6 @@ export interface GemmTransposedSpec {
   readonly collective: Collective;
   readonly group: number;
 }
-
-/** Scalar instructions around a vector instruction, and around the columns of one factor column: see `tiledGemm`. */
-const turn = 4;
-const outerTurn = 4;
 
 function shapeOf({ side, type, m, k, n, group }: GemmTransposedSpec) {
   const [mTile, kTile, nTile] = [m, k, n].map((size) => Math.ceil(size / side));

@@ -25,9 +25,9 @@ export interface TiledGemmSpec {
 }
 
 /** Cycles of scalar instructions around a vector instruction: load the factor, move the column on, count, branch. */
-const turn = 4;
+export const turn = 4;
 /** And around the columns of one factor column: first column again, next factor column, its end, branch. */
-const outerTurn = 4;
+export const outerTurn = 4;
 
 const tileOf = ({ width, height, k, n }: TiledGemmSpec) => ({
   kTile: Math.ceil(k / width),

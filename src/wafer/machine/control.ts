@@ -8,7 +8,6 @@ const commandBits: readonly SwitchCommand[] = ['none', 'advance', 'reset', 'tear
 export const maxSwitchCommands = 8;
 export const maxControlTask = 63;
 
-export const commandNone = 0;
 export const commandAdvance = 1;
 export const commandReset = 2;
 export const commandTeardown = 3;

@@ -1,6 +1,6 @@
 // What `ingot energy` reports: power by cause, energy of a token, and the temperature of each die.
 
-import type { Fact, HeatFacts, Wafer } from '../../../spec/index.ts';
+import type { Fact, HeatFacts } from '../../../spec/index.ts';
 import { silicon } from '../../../spec/index.ts';
 import { dieGrid, heatMap, powerAt, stageEnergies, tokenRate } from '../../../sim/index.ts';
 import type { PowerAt } from '../../../sim/index.ts';
@@ -41,7 +41,6 @@ export interface EnergyReport {
 }
 
 export interface EnergyQuestion {
-  readonly wafer: Wafer;
   readonly context: number;
   readonly inFlight: number;
   readonly heat: HeatFacts;
@@ -52,8 +51,8 @@ export function reportEnergy(
   placed: PlacedModel,
   question: EnergyQuestion,
 ): EnergyReport {
-  const { program, clock, stepModel, facts } = placed;
-  const { wafer, context, inFlight, heat } = question;
+  const { program, wafer, clock, stepModel, facts } = placed;
+  const { context, inFlight, heat } = question;
   const wafers = wafersOf(program);
   const stages = stageEnergies(program, wafer, heat, context);
   const latency = stepModel.decode(context).time;
