@@ -4,73 +4,54 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { seconds, type Seconds } from '../../core/index.ts';
 import { e2e, itl, queueTime, tpot, ttft, type Timeline } from '../../protocol/index.ts';
-import type { Engine, EngineCounts } from '../engine.ts';
 import type { StepRecord } from '../step-model.ts';
 import { boundedLabel } from './bounded-label.ts';
 import { LATENCY_BUCKETS } from './buckets.ts';
+import { registerEngineSeries, type EngineSeries, type MeasuredModel } from './engine-series.ts';
 import { registerHistogram, type FastHistogram } from './fast-histogram.ts';
 import type { RequestRecord } from './request-record.ts';
 
 /** Tenants that have series of their own; the rest is one more. */
 export const MAX_TENANT_LABELS = 100;
 
-/** Metrics that are read from the engine when somebody asks. */
-const counters: Readonly<Record<string, { readonly help: string; readonly of: (counts: EngineCounts) => number }>> = {
-  ingot_prompt_tokens_total: { help: 'Prompt tokens processed.', of: (c) => c.promptTokens },
-  ingot_prompt_cached_tokens_total: {
-    help: 'Prompt tokens processed that the prefix cache had.',
-    of: (c) => c.cachedTokens,
-  },
-  ingot_generated_tokens_total: { help: 'Tokens sampled.', of: (c) => c.generatedTokens },
-  ingot_computed_tokens_total: {
-    help: 'Tokens that went through the executor, again after preemption and rejected drafts included.',
-    of: (c) => c.computedTokens,
-  },
-  ingot_drafted_tokens_total: { help: 'Tokens that a drafter proposed.', of: (c) => c.draftedTokens },
-  ingot_accepted_draft_tokens_total: {
-    help: 'Drafted tokens that became part of an answer.',
-    of: (c) => c.acceptedTokens,
-  },
-  ingot_preemptions_total: { help: 'Times a running sequence lost its KV blocks.', of: (c) => c.preemptions },
-  ingot_late_steps_total: {
-    help: 'Engine steps that went out later than the simulated wafer would have had them.',
-    of: (c) => c.pace?.lateSteps ?? 0,
-  },
-  ingot_late_seconds_total: {
-    help: 'What engine steps were later than the simulated wafer by.',
-    of: (c) => c.pace?.lateSeconds ?? 0,
-  },
-  ingot_engine_steps_total: { help: 'Engine steps executed.', of: (c) => c.steps },
-  ingot_simulated_wafer_busy_seconds_total: {
-    help: 'Simulated wafer time of all engine steps.',
-    of: (c) => c.waferSeconds,
-  },
-  ingot_simulated_wafer_energy_joules_total: {
-    help: 'Simulated wafer energy of all engine steps, at the rated power of the systems.',
-    of: (c) => c.waferJoules,
-  },
+const counters: EngineSeries = {
+  ingot_prompt_tokens_total: ['Prompt tokens processed.', (c) => c.promptTokens],
+  ingot_prompt_cached_tokens_total: ['Prompt tokens processed that the prefix cache had.', (c) => c.cachedTokens],
+  ingot_generated_tokens_total: ['Tokens sampled.', (c) => c.generatedTokens],
+  ingot_computed_tokens_total: [
+    'Tokens that went through the executor, again after preemption and rejected drafts included.',
+    (c) => c.computedTokens,
+  ],
+  ingot_drafted_tokens_total: ['Tokens that a drafter proposed.', (c) => c.draftedTokens],
+  ingot_accepted_draft_tokens_total: ['Drafted tokens that became part of an answer.', (c) => c.acceptedTokens],
+  ingot_preemptions_total: ['Times a running sequence lost its KV blocks.', (c) => c.preemptions],
+  ingot_late_steps_total: [
+    'Engine steps that went out later than the simulated wafer would have had them.',
+    (c) => c.pace?.lateSteps ?? 0,
+  ],
+  ingot_late_seconds_total: [
+    'What engine steps were later than the simulated wafer by.',
+    (c) => c.pace?.lateSeconds ?? 0,
+  ],
+  ingot_engine_steps_total: ['Engine steps executed.', (c) => c.steps],
+  ingot_simulated_wafer_busy_seconds_total: ['Simulated wafer time of all engine steps.', (c) => c.waferSeconds],
+  ingot_simulated_wafer_energy_joules_total: [
+    'Simulated wafer energy of all engine steps, at the rated power of the systems.',
+    (c) => c.waferJoules,
+  ],
 };
 
-const gauges: typeof counters = {
-  ingot_sequences_waiting: { help: 'Sequences in the queue.', of: (c) => c.waiting },
-  ingot_sequences_running: { help: 'Sequences that hold KV blocks.', of: (c) => c.running },
-  ingot_kv_blocks: { help: 'KV cache blocks.', of: (c) => c.blocks },
-  ingot_pace_behind_from_sequences: {
-    help: 'Fewest sequences at once with which steps are mostly later than on the simulated wafer; 0 while none are.',
-    of: (c) => c.pace?.behindFrom ?? 0,
-  },
-  ingot_kv_blocks_cached: {
-    help: 'KV cache blocks without an owner that the prefix cache keeps.',
-    of: (c) => c.blocksCached,
-  },
-  ingot_kv_blocks_used: { help: 'KV cache blocks with an owner.', of: (c) => c.blocksUsed },
+const gauges: EngineSeries = {
+  ingot_sequences_waiting: ['Sequences in the queue.', (c) => c.waiting],
+  ingot_sequences_running: ['Sequences that hold KV blocks.', (c) => c.running],
+  ingot_kv_blocks: ['KV cache blocks.', (c) => c.blocks],
+  ingot_pace_behind_from_sequences: [
+    'Fewest sequences at once with which steps are mostly later than on the simulated wafer; 0 while none are.',
+    (c) => c.pace?.behindFrom ?? 0,
+  ],
+  ingot_kv_blocks_cached: ['KV cache blocks without an owner that the prefix cache keeps.', (c) => c.blocksCached],
+  ingot_kv_blocks_used: ['KV cache blocks with an owner.', (c) => c.blocksUsed],
 };
-
-/** A model over all its versions. */
-export interface MeasuredModel {
-  readonly id: string;
-  readonly engine: Pick<Engine, 'counts' | 'limits'>;
-}
 
 export interface Exposition {
   readonly contentType: string;
@@ -92,36 +73,7 @@ export interface ApiMetrics extends Exposition {
 export function createApiMetrics(models: () => readonly MeasuredModel[], coalescing: Seconds = seconds(0)): ApiMetrics {
   const registry = new Registry();
   const registers = [registry];
-  const labelNames = ['model'];
-
-  for (const [name, { help, of }] of Object.entries(counters)) {
-    registry.registerMetric(
-      new Counter({
-        name,
-        help,
-        registers: [],
-        labelNames,
-        collect() {
-          this.reset();
-          for (const { id, engine } of models()) this.inc({ model: id }, of(engine.counts));
-        },
-      }),
-    );
-  }
-  for (const [name, { help, of }] of Object.entries(gauges)) {
-    registry.registerMetric(
-      new Gauge({
-        name,
-        help,
-        registers: [],
-        labelNames,
-        collect() {
-          this.reset();
-          for (const { id, engine } of models()) this.set({ model: id }, of(engine.counts));
-        },
-      }),
-    );
-  }
+  registerEngineSeries(registry, models, { counters, gauges }, ['model'], (id) => ({ model: id }));
   const counter = <Label extends string>(name: string, help: string, labels: readonly Label[]): Counter<Label> =>
     new Counter({ name, help, registers, labelNames: labels });
   const responses = counter(

@@ -7,7 +7,8 @@ import type { ServedModel } from '../http/served-model.ts';
 import { createHardwareHistory, type HardwareHistory } from './hardware-endpoint.ts';
 import { registerHardwareMetrics, type Monitored } from './hardware-metrics.ts';
 import { createHardwareMonitor, type HardwareMonitor } from './hardware-monitor.ts';
-import { createApiMetrics, type ApiMetrics, type Exposition, type MeasuredModel } from './metrics.ts';
+import type { MeasuredModel } from './engine-series.ts';
+import { createApiMetrics, type ApiMetrics, type Exposition } from './metrics.ts';
 import { openRecord, type OpenRecord, type RequestRecord } from './request-record.ts';
 import { createVllmMetrics } from './vllm-metrics.ts';
 

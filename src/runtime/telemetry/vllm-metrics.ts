@@ -6,14 +6,13 @@ import { e2e, itl, queueTime, tpot, ttft, type Timeline } from '../../protocol/i
 import type { EngineCounts } from '../engine.ts';
 import type { FinishEvent } from '../engine-request.ts';
 import { LATENCY_BUCKETS, TOKEN_BUCKETS } from './buckets.ts';
+import { registerEngineSeries, type EngineSeries, type MeasuredModel } from './engine-series.ts';
 import { registerHistogram, type FastHistogram } from './fast-histogram.ts';
-import type { Exposition, MeasuredModel } from './metrics.ts';
+import type { Exposition } from './metrics.ts';
 
-type Read = (counts: EngineCounts) => number;
+const kvUsage = (c: EngineCounts): number => c.blocksUsed / Math.max(1, c.blocks);
 
-const kvUsage: Read = (c) => c.blocksUsed / Math.max(1, c.blocks);
-
-const gauges: Readonly<Record<string, readonly [help: string, of: Read]>> = {
+const gauges: EngineSeries = {
   'vllm:num_requests_running': ['Sequences that hold KV blocks.', (c) => c.running],
   'vllm:num_requests_waiting': ['Sequences in the queue.', (c) => c.waiting],
   'vllm:kv_cache_usage_perc': ['Share of KV blocks with an owner, 1 is all.', kvUsage],
@@ -21,7 +20,7 @@ const gauges: Readonly<Record<string, readonly [help: string, of: Read]>> = {
 };
 
 /** What vLLM's own library ends in `_total` on the wire is here under both names where its documents leave it out. */
-const counters: typeof gauges = {
+const counters: EngineSeries = {
   'vllm:prompt_tokens_total': ['Prompt tokens processed.', (c) => c.promptTokens],
   'vllm:generation_tokens_total': ['Tokens sampled.', (c) => c.generatedTokens],
   'vllm:num_preemptions_total': ['Times a running sequence lost its KV blocks.', (c) => c.preemptions],
@@ -63,34 +62,7 @@ export function createVllmMetrics(models: () => readonly MeasuredModel[]): Expos
   /** vLLM numbers the engines of a model; here each has one. */
   const labelsOf = (id: string): { model_name: string; engine: string } => ({ model_name: id, engine: '0' });
 
-  for (const [name, [help, of]] of Object.entries(gauges)) {
-    registry.registerMetric(
-      new Gauge({
-        name,
-        help,
-        registers: [],
-        labelNames,
-        collect() {
-          this.reset();
-          for (const { id, engine } of models()) this.set(labelsOf(id), of(engine.counts));
-        },
-      }),
-    );
-  }
-  for (const [name, [help, of]] of Object.entries(counters)) {
-    registry.registerMetric(
-      new Counter({
-        name,
-        help,
-        registers: [],
-        labelNames,
-        collect() {
-          this.reset();
-          for (const { id, engine } of models()) this.inc(labelsOf(id), of(engine.counts));
-        },
-      }),
-    );
-  }
+  registerEngineSeries(registry, models, { counters, gauges }, labelNames, labelsOf);
   registry.registerMetric(
     new Gauge({
       name: 'vllm:cache_config_info',
