@@ -6,6 +6,7 @@ import { createRng } from '../../src/core/index.ts';
 import { argmax, createReference, graphOf, randomWeights, type Op, type WeightSource } from '../../src/model/index.ts';
 import type { GqaShape, LlmShape, MlaShape, MoeShape, RoutingShape } from '../../src/spec/index.ts';
 import { llamaCppAbsent, runLlamaCpp, type LlamaCppResult } from './llama-cpp.ts';
+import { attention, llama3, tiny } from './tiny-shapes.ts';
 
 /** Largest difference of any logit; both sides store float32, and were seen to differ by 2e-5 at most. */
 const tolerance = 1e-3;
@@ -20,36 +21,6 @@ const missing = 0.1;
 const limitMs = 120_000;
 const steps = 64;
 const promptLength = 24;
-
-const attention: GqaShape = {
-  kind: 'gqa',
-  heads: 4,
-  kvHeads: 2,
-  headDim: 16,
-  qkvBias: false,
-  outBias: false,
-  qkNorm: false,
-};
-
-const tiny: LlmShape = {
-  arch: 'llama',
-  hidden: 64,
-  layers: 3,
-  vocab: 320,
-  maxContext: 256,
-  normEps: 1e-5,
-  layerNorms: 2,
-  rope: { theta: 10_000 },
-  tiedEmbeddings: false,
-  attention,
-  mlp: { kind: 'dense', ffn: 160 },
-};
-
-/** With heads of 16, an original context of 128 puts frequencies in each of the three ranges of the scaling. */
-const llama3: LlmShape['rope'] = {
-  theta: 10_000,
-  scaling: { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 128 },
-};
 
 const mixture: MoeShape = {
   kind: 'moe',

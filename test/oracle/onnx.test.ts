@@ -13,6 +13,7 @@ import { modelOnnx, type OnnxStyle } from '../onnx-model.ts';
 import { configOf } from '../onnx-checkpoint.ts';
 import { tinyTokenizer } from '../tiny-checkpoint.ts';
 import { onnxRuntimeAbsent, runOnnxRuntime } from './onnx-runtime.ts';
+import { attention, llama3, tiny } from './tiny-shapes.ts';
 
 /** Largest difference of any logit; both compute in float32. */
 const tolerance = 1e-3;
@@ -20,32 +21,6 @@ const tolerance = 1e-3;
 const missing = 0.05;
 const steps = 16;
 
-const attention: GqaShape = {
-  kind: 'gqa',
-  heads: 4,
-  kvHeads: 2,
-  headDim: 16,
-  qkvBias: false,
-  outBias: false,
-  qkNorm: false,
-};
-const tiny: LlmShape = {
-  arch: 'llama',
-  hidden: 64,
-  layers: 3,
-  vocab: 320,
-  maxContext: 256,
-  normEps: 1e-5,
-  layerNorms: 2,
-  rope: { theta: 10_000 },
-  tiedEmbeddings: false,
-  attention,
-  mlp: { kind: 'dense', ffn: 160 },
-};
-const llama3: LlmShape['rope'] = {
-  theta: 10_000,
-  scaling: { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 128 },
-};
 const mistral: LlmShape = { ...tiny, arch: 'mistral', attention: { ...attention, slidingWindow: 16 } };
 const qwen2: LlmShape = { ...tiny, arch: 'qwen2', attention: { ...attention, qkvBias: true } };
 const qwen3: LlmShape = { ...tiny, arch: 'qwen3', attention: { ...attention, headDim: 32, qkNorm: true } };
