@@ -3,7 +3,7 @@
 import type { Diagnostic } from '../../core/index.ts';
 import { isBusy, vectorOf } from './ce.ts';
 import { operandFabricIn, operandFabricOut } from './code.ts';
-import { neighbour, peName, ramp } from './layout.ts';
+import { neighbour, opposite, peName, ramp } from './layout.ts';
 import { hasRoom, occupancy } from './state.ts';
 import type { MachineState } from './state.ts';
 
@@ -80,12 +80,14 @@ function waitsOf(m: MachineState, pe: number): Wait[] {
 
 /** The PE that injects a color into the route that ends here, walking inputs backwards. */
 function sourceOf(m: MachineState, pe: number, color: number): number {
-  const { routeFirst, routeColor, routeRule, rules, width, height, pes } = m.resolved;
+  const { routeFirst, routeColor, routeRule, channelRoute, down, rules, width, height, pes } = m.resolved;
+  const find = (place: number, is: (route: number) => boolean): number => {
+    for (let r = routeFirst[place]; r < routeFirst[place + 1]; r++) if (is(r)) return r;
+    return -1;
+  };
   let at = pe;
-  for (let steps = 0; steps <= pes; steps++) {
-    let route = routeFirst[at];
-    while (route < routeFirst[at + 1] && routeColor[route] !== color) route++;
-    if (route === routeFirst[at + 1]) return -1;
+  let route = find(pe, (r) => routeColor[r] === color);
+  for (let steps = 0; steps <= pes && route >= 0; steps++) {
     const rule = rules[routeRule[route]];
     const rx = rule.rx[Math.min(m.position[route], rule.rx.length - 1)];
     if ((rx >>> ramp) & 1 && at !== pe) return at;
@@ -93,6 +95,9 @@ function sourceOf(m: MachineState, pe: number, color: number): number {
     if (port === undefined) return at;
     at = neighbour(at, port, width, height);
     if (at < 0) return -1;
+    // By where it leads to, as it may arrive in another color than it has there.
+    const here = route;
+    route = find(at, (r) => channelRoute[down[r * 5 + opposite(port)]] === here);
   }
   return -1;
 }

@@ -1,6 +1,6 @@
 // Lays the rules and roles of a program over its PEs: the first thing that verify and resolve both need.
 
-import type { MachineProgram, PeSet, Port } from './pe-program.ts';
+import type { MachineProgram, PeSet, Port, RouteRule } from './pe-program.ts';
 
 /** Ports as numbers: the neighbour across port p sees the link as port (p + 2) & 3. */
 export const portNumber = { N: 0, E: 1, S: 2, W: 3, R: 4 } as const satisfies Record<Port, number>;
@@ -10,6 +10,10 @@ export const opposite = (port: number): number => (port + 2) & 3;
 
 export const portMask = (ports: readonly Port[]): number =>
   ports.reduce((mask, port) => mask | (1 << portNumber[port]), 0);
+
+/** Ports through which a rule lets wavelets leave in the other color of their pair. */
+export const swapMask = ({ swap }: RouteRule): number =>
+  (swap?.includes('x') ? portMask(['E', 'W']) : 0) | (swap?.includes('y') ? portMask(['N', 'S']) : 0);
 
 /** "PE (x, y)". */
 export const peName = (pe: number, width: number): string => `PE (${pe % width}, ${Math.floor(pe / width)})`;

@@ -46,6 +46,8 @@ export interface RouteRule {
   /** When a router removes the command that it obeyed, so that the next router obeys the next one. Default `never`. */
   readonly pop?: 'never' | 'onAdvance' | 'always';
   readonly filter?: Filter;
+  /** Color swap: wavelets that leave along these axes do so in the other color of their pair (`swapped`), so that neighbours use both in turn. */
+  readonly swap?: 'x' | 'y' | 'xy';
 }
 
 /** Which role runs on which PEs. PEs without one still route. */
@@ -188,6 +190,9 @@ export interface MachineProgram {
   readonly roles: Readonly<Record<string, Role>>;
   readonly tiles: readonly Tile[];
 }
+
+/** The other color of a pair. That pairs differ in the lowest bit is ours: the tutorial (topic-14) shows pairs, no rule was found. */
+export const swapped = (color: number): number => color ^ 1;
 
 /** Bytes of one element in SRAM. */
 export const dtypeBytes = (dtype: Dtype): 2 | 4 => (dtype === 'fp16' || dtype === 'i16' ? 2 : 4);

@@ -4,7 +4,8 @@ import { IngotError } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { resolveRole } from './code.ts';
 import type { RoleCode } from './code.ts';
-import { opposite, portMask, ramp } from './layout.ts';
+import { opposite, portMask, ramp, swapMask } from './layout.ts';
+import { swapped } from './pe-program.ts';
 import type { MachineProgram, RouteRule } from './pe-program.ts';
 import { layOutVerified } from './verify.ts';
 
@@ -75,6 +76,7 @@ export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedP
   const anyRx = rules.map((rule) => rule.rx.reduce((a, b) => a | b, 0));
   const inputsOf = anyRx.map((mask) => [0, 1, 2, 3, 4].reduce((n, port) => n + ((mask >>> port) & 1), 0));
   const anyTx = rules.map((rule) => rule.tx.reduce((a, b) => a | b, 0));
+  const swaps = program.routes.map(swapMask);
   const roles = roleNames.map((name) => resolveRole(name, program.roles[name]));
 
   const routeFirst = new Int32Array(pes + 1);
@@ -140,7 +142,12 @@ export function resolveProgram(program: MachineProgram, wafer: Wafer): ResolvedP
       const color = routeColor[r];
       const tx = anyTx[routeRule[r]];
       for (let port = 0; port < 4; port++)
-        if ((tx >>> port) & 1) down[r * 5 + port] = channelAt(pe + beyond[port], color, opposite(port));
+        if ((tx >>> port) & 1)
+          down[r * 5 + port] = channelAt(
+            pe + beyond[port],
+            (swaps[routeRule[r]] >>> port) & 1 ? swapped(color) : color,
+            opposite(port),
+          );
       if ((tx >>> ramp) & 1 && role !== undefined)
         down[r * 5 + ramp] = queueFirst[pe] + role.inputColors.indexOf(color);
     }

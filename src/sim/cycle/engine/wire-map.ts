@@ -1,6 +1,7 @@
 // Which channels of a program form wires: straight runs of routers that pass one color from one input to one
 // output, with nothing in the way.
 
+import { swapped } from '../../../wafer/machine/index.ts';
 import type { MachineState, ResolvedProgram } from '../../../wafer/machine/index.ts';
 
 export interface WireMap {
@@ -89,14 +90,20 @@ export function sharedPorts({ pes, rules, routeRule, routeFirst }: ResolvedProgr
 
 const isOne = (mask: number): boolean => mask !== 0 && (mask & (mask - 1)) === 0;
 
-/** Colors whose switches some CE or control wavelet may turn. */
+/** Colors whose switches some CE or control wavelet may turn; where a color swaps, its control wavelets come to both of the pair. */
 export function turnedColors({ program }: ResolvedProgram): number {
   let turned = 0;
+  let swapping = 0;
+  for (const { color, swap } of program.routes) if (swap !== undefined) swapping |= 1 << color;
   for (const role of Object.values(program.roles)) {
     for (const dsd of Object.values(role.dsds))
       if (dsd.kind === 'fabricOut' && dsd.control === true) turned |= 1 << dsd.color;
     for (const task of role.tasks)
       for (const instruction of task.code) if (instruction.kind === 'switch') turned |= 1 << instruction.color;
+  }
+  for (let rest = swapping; rest !== 0; rest &= rest - 1) {
+    const color = 31 - Math.clz32(rest & -rest);
+    if ((turned >>> color) & 1) turned |= 1 << swapped(color);
   }
   return turned;
 }

@@ -1,4 +1,4 @@
-// Random programs for laws: several colors over a random mesh, each a multicast tree from one PE to some
+// Random programs for laws: several streams, each in a color or a pair of swapped ones, over a random mesh, each a multicast tree from one PE to some
 // others; every PE adds its own numbers to what it takes. As microthreads, transfers compete for links, ramps and
 // execution slots, but never wait for one another. In the main thread they wait, which may end in a deadlock. PEs
 // begin at different times, so that some wavelets wait in the fabric for those who take them.
@@ -39,6 +39,8 @@ interface Shape {
   readonly share: number;
   /** Some PEs and links are dead, and routes lead around them. */
   readonly defects: boolean;
+  /** Along these axes every color changes at each link to the other of its pair. */
+  readonly swap: RouteRule['swap'];
   readonly seed: number;
 }
 
@@ -51,6 +53,7 @@ const shapes: fc.Arbitrary<Shape> = fc.record<Shape>({
   delay: fc.constantFrom(0, 0, 40, 400),
   share: fc.constantFrom(0, 0.1, 0.4),
   defects: fc.boolean(),
+  swap: fc.constantFrom<RouteRule['swap']>(undefined, undefined, 'x', 'y', 'xy'),
   seed: fc.integer(),
 });
 
@@ -64,17 +67,24 @@ export const traffic: fc.Arbitrary<Traffic> = shapes.map((shape) => build(shape,
 export const orderedTraffic: fc.Arbitrary<Traffic> = shapes.map((shape) => build(shape, false));
 
 function build(shape: Shape, beside: boolean): Traffic {
-  const { width, height, colors, length, dtype, delay, share, seed } = shape;
+  const { width, height, colors, length, dtype, delay, share, swap, seed } = shape;
   const rng = createRng(seed);
   const pes = width * height;
   const map = shape.defects ? drawFew(width, height, rng) : undefined;
   const routes: RouteRule[] = [];
-  const sends: number[][] = Array.from({ length: pes }, () => []);
-  const takes: number[][] = Array.from({ length: pes }, () => []);
+  const sends: Transfer[][] = Array.from({ length: pes }, () => []);
+  const takes: Transfer[][] = Array.from({ length: pes }, () => []);
   const inputs: MemoryImage[] = [];
   const expected: Traffic['expected'][number][] = [];
-  for (let color = 0; color < colors; color++) {
+  for (let stream = 0; stream < colors; stream++) {
     const source = rng.u32() % pes;
+    const first = swap === undefined ? stream : 2 * stream;
+    /** What the stream is called at a PE: by the number of links along swapping axes to its source. */
+    const colorAt = ({ x, y }: { readonly x: number; readonly y: number }): number => {
+      const at = place(source, width);
+      const links = (swap?.includes('x') ? Math.abs(x - at.x) : 0) + (swap?.includes('y') ? Math.abs(y - at.y) : 0);
+      return first ^ (links % 2);
+    };
     if (map !== undefined && isDead(map, source)) continue;
     const back = map === undefined ? undefined : waysBack(map, source, rng);
     const others = Array.from({ length: pes }, (_, pe) => pe).filter(
@@ -83,20 +93,20 @@ function build(shape: Shape, beside: boolean): Traffic {
     const several = others.filter(() => rng.uniform() < share);
     const targets = several.length > 0 ? several : others.slice(0, 1 + (rng.u32() % pes)).slice(-1);
     if (targets.length === 0) continue;
-    sends[source].push(color);
+    sends[source].push({ stream, color: first });
     const values = numbers(rng, length);
-    inputs.push({ ...place(source, width), object: `x${color}`, values });
+    inputs.push({ ...place(source, width), object: `x${stream}`, values });
     for (const pe of targets) {
-      takes[pe].push(color);
+      takes[pe].push({ stream, color: colorAt(place(pe, width)) });
       const own = numbers(rng, length);
-      inputs.push({ ...place(pe, width), object: `y${color}`, values: own });
-      expected.push({ ...place(pe, width), object: `y${color}`, values: values.map((v, i) => v + own[i]) });
+      inputs.push({ ...place(pe, width), object: `y${stream}`, values: own });
+      expected.push({ ...place(pe, width), object: `y${stream}`, values: values.map((v, i) => v + own[i]) });
     }
-    routes.push(
-      ...(map === undefined || back === undefined
-        ? tree(source, targets, color, width, rng)
-        : treeAlong(map, back, targets, color)),
-    );
+    const rules =
+      map === undefined || back === undefined
+        ? tree(source, targets, first, width, rng)
+        : treeAlong(map, back, targets, first);
+    routes.push(...rules.map((rule) => (swap === undefined ? rule : { ...rule, color: colorAt(rule.on), swap })));
   }
   const placed = Array.from({ length: pes }, (_, pe) => pe)
     .filter((pe) => sends[pe].length + takes[pe].length > 0)
@@ -116,6 +126,11 @@ const place = (pe: number, width: number): { x: number; y: number } => ({ x: pe 
 /** Small integers: exact in every type, so that sums do not depend on rounding. */
 const numbers = (rng: Rng, length: number): number[] => Array.from({ length }, () => (rng.u32() % 200) - 100);
 
+interface Transfer {
+  readonly stream: number;
+  readonly color: number;
+}
+
 interface Habit {
   readonly length: number;
   readonly dtype: Dtype;
@@ -123,8 +138,8 @@ interface Habit {
   readonly beside: boolean;
 }
 
-function body(sends: number[], takes: number[], { length, dtype, delay, beside }: Habit): Role {
-  const names = [...sends.map((c) => `x${c}`), ...takes.map((c) => `y${c}`)];
+function body(sends: Transfer[], takes: Transfer[], { length, dtype, delay, beside }: Habit): Role {
+  const names = [...sends.map(({ stream }) => `x${stream}`), ...takes.map(({ stream }) => `y${stream}`)];
   return role({
     memory: allocate(
       [
@@ -135,19 +150,23 @@ function body(sends: number[], takes: number[], { length, dtype, delay, beside }
       ],
       wse2,
     ),
-    outputs: sends.map((color, queue) => ({ queue, color })),
-    inputs: takes.map((color, queue) => ({ queue, color })),
+    outputs: sends.map(({ color }, queue) => ({ queue, color })),
+    inputs: takes.map(({ color }, queue) => ({ queue, color })),
     dsds: Object.fromEntries([
       ...names.map((name) => [name, { kind: 'memory', object: name, extents: [length] }] as const),
-      ...sends.map((color) => [`out${color}`, { kind: 'fabricOut', color, length }] as const),
-      ...takes.map((color) => [`in${color}`, { kind: 'fabricIn', color, length }] as const),
+      ...sends.map(({ stream, color }) => [`out${stream}`, { kind: 'fabricOut', color, length }] as const),
+      ...takes.map(({ stream, color }) => [`in${stream}`, { kind: 'fabricIn', color, length }] as const),
       ...(delay > 0 ? [['idle', { kind: 'memory', object: 'idle', extents: [delay] }] as const] : []),
     ]),
     ...main(
       ...(delay > 0 ? [{ kind: 'vector', op: 'mov', dtype: 'i32', dst: 'idle', src: [1] } as const] : []),
       ...[
-        ...sends.map((c) => ({ kind: 'vector', op: 'mov', dtype, dst: `out${c}`, src: [`x${c}`] }) as const),
-        ...takes.map((c) => ({ kind: 'vector', op: 'add', dtype, dst: `y${c}`, src: [`in${c}`, `y${c}`] }) as const),
+        ...sends.map(
+          ({ stream: s }) => ({ kind: 'vector', op: 'mov', dtype, dst: `out${s}`, src: [`x${s}`] }) as const,
+        ),
+        ...takes.map(
+          ({ stream: s }) => ({ kind: 'vector', op: 'add', dtype, dst: `y${s}`, src: [`in${s}`, `y${s}`] }) as const,
+        ),
       ].flatMap((transfer, i): Instruction[] =>
         beside
           ? [{ ...transfer, async: { thread: i } }]
