@@ -143,7 +143,8 @@ function requireFolder(dir: string): void {
       code: 'CHECKPOINT_FOLDER_MISSING',
       message: found === undefined ? 'there is no such folder' : 'the path is a file, and not a GGUF file',
       where: dir,
-      expected: 'a folder with config.json, tokenizer.json and *.safetensors or model.onnx; a GGUF file; or an artifact',
+      expected:
+        'a folder with config.json, tokenizer.json and *.safetensors or model.onnx; a GGUF file; or an artifact',
       suggestion: 'check the path',
     });
   }
