@@ -130,7 +130,7 @@ export async function openModelVersion(
       ...(pace === 'wafer' ? { pacer: createPacer(wallClock, untilWallClock) } : {}),
     });
     closers.push(() => engine.close());
-    const { model, tokenizer, tokenizerPath, eos } = source;
+    const { model, tokenizer, tokenizerPath, eos, embedding } = source;
     const prompts =
       tokenizerPath === undefined ? undefined : createPromptPool({ tokenizer, checkpoint: tokenizerPath });
     if (prompts !== undefined) closers.push(() => prompts.close());
@@ -149,6 +149,7 @@ export async function openModelVersion(
           engine,
           tokenizer,
           eos,
+          ...(embedding && { embedding }),
           hardware: createHardwareModel(placed.program, placed.wafer, stepModel, heatFacts, silicon[wafer]),
           ...(prompts && { prompts }),
         },

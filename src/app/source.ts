@@ -1,7 +1,7 @@
 // What is served: a checkpoint that is executed, or a model of which only the shape is known, emulated with filler.
 
 import { fail, formatCount } from '../core/index.ts';
-import { createWordTokenizer, type Tokenizer } from '../model/index.ts';
+import { createWordTokenizer, type Embedding, type Tokenizer } from '../model/index.ts';
 import { createProgramExecutor } from '../runtime/index.node.ts';
 import { createEmulateExecutor, fillerOf, pageWords, type Executor } from '../runtime/index.ts';
 import type { Program } from '../wafer/index.ts';
@@ -18,6 +18,8 @@ export interface Source {
   readonly tokenizer: Tokenizer;
   /** A checkpoint with the same tokenizer; absent where it is built in. */
   readonly tokenizerPath: string | undefined;
+  /** How its hidden states become embeddings; absent where it is not executed. */
+  readonly embedding?: Embedding;
   /** Tokens that end an answer. */
   readonly eos: readonly number[];
   /** @throws IngotError of createProgramExecutor */
@@ -40,6 +42,7 @@ export function openExecuted(path: string | undefined): Source {
     model: path === undefined ? { ...opened, id: SHIPPED_ID, name: SHIPPED_ID } : opened,
     tokenizer: checkpoint.tokenizer,
     tokenizerPath: checkpoint.dir,
+    embedding: checkpoint.embedding,
     eos: checkpoint.generation.eosIds,
     execute: (program, options) => createProgramExecutor({ program, weights: checkpoint.weights, ...options }),
     // Not before the executor, which reads rows of the embedding table where they lie.

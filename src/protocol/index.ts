@@ -12,4 +12,4 @@ export * from './openai/usage.ts';
 export * from './openai/stream.ts';
 export * from './openai/responses.ts';
 export * from './openai/response-writer.ts';
-export { parseEmbeddingsRequest } from './openai/embeddings.ts';
+export * from './openai/embeddings.ts';

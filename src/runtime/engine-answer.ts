@@ -6,6 +6,7 @@ import type { EngineRequest, FinishEvent, RequestAccount, TokenReport } from './
 import { createTextGate, type Shown, type TextGate } from './engine-text.ts';
 import type { Logits } from './executor/executor.ts';
 import type { LogitsProcessor } from './logits-processor.ts';
+import { createPool, type Pool } from './pooling.ts';
 import { createDraws, denseLogits, logprobsOf, sample, type Draws } from './sampler.ts';
 import { appendToken, createSequence, generated, type Sequence } from './sequence.ts';
 
@@ -31,6 +32,8 @@ export interface Answer extends Sequence {
   readonly draws: Draws;
   readonly gate: TextGate<TokenReport> | undefined;
   readonly processor: LogitsProcessor | undefined;
+  /** Takes hidden states where it is to be an embedding. */
+  readonly pool: Pool | undefined;
   /** All tokens so far, which a processor may look at; not kept without one. */
   readonly history: number[];
   /** Text that it may repeat, for a drafter. */
@@ -68,7 +71,14 @@ export function createAnswer(
   },
 ): Answer {
   const { priority = 0, tenant = '', cacheSalt: salt = '', targets } = request;
-  const standing = { arrived: now.server, priority, tenant, salt, ...(targets === undefined ? {} : { targets }) };
+  const standing = {
+    arrived: now.server,
+    priority,
+    tenant,
+    salt,
+    ...(targets === undefined ? {} : { targets }),
+    isComputedWhole: request.embed === 'mean',
+  };
   return {
     ...createSequence(id, prompt, maxTokens, standing),
     request,
@@ -78,6 +88,7 @@ export function createAnswer(
     draws: createDraws(createRng(request.seed).fork(`choice ${among}`)),
     gate: request.decoder && createTextGate<TokenReport>(request.decoder(), request.stop ?? []),
     processor: request.processor?.(prompt),
+    pool: request.embed && createPool(request.embed),
     history: [],
     prediction: request.prediction && Int32Array.from(request.prediction),
     times: {
@@ -158,6 +169,7 @@ export function finishEvent(answer: Answer, reason: 'stop' | 'length', now: Mome
     choice: answer.choice,
     reason,
     generated: generated(answer),
+    ...(answer.pool === undefined ? {} : { embedding: answer.pool.vector() }),
     cached: answer.among === 0 ? (answer.found ?? 0) : 0,
     drafted: answer.drafted,
     accepted: answer.accepted,

@@ -6,6 +6,7 @@ import type { Timeline } from '../protocol/index.ts';
 import type { Executor } from './executor/executor.ts';
 import type { KvBlocks } from './kv.ts';
 import type { LogitsProcessor } from './logits-processor.ts';
+import type { Pooling } from './pooling.ts';
 import type { Sampling, TokenLogprobs } from './sampler.ts';
 import type { LatencyTargets } from './sequence.ts';
 
@@ -14,6 +15,8 @@ export interface EngineRequest {
   readonly prompts: readonly (readonly number[] | Int32Array)[];
   /** Answers per prompt, default 1. */
   readonly choices?: number;
+  /** In the place of an answer, one vector per prompt: its hidden states after the last norm, pooled. */
+  readonly embed?: Pooling;
   /** Most tokens per answer; default what the context leaves. */
   readonly maxTokens?: number;
   readonly sampling: Sampling;
@@ -82,6 +85,8 @@ export interface FinishEvent {
   readonly reason: 'stop' | 'length';
   /** Sampled tokens, with the one that ended it. */
   readonly generated: number;
+  /** Where the request asked to embed; nothing is generated then. */
+  readonly embedding?: Float32Array;
   /** Prompt tokens that were not computed, because the prefix cache had them; told with the first choice of a prompt. */
   readonly cached: number;
   /** Tokens that a drafter proposed, and those of them that are in the answer. */
@@ -101,10 +106,21 @@ export const contextLimit = (executor: Executor, kv: KvBlocks): number =>
 /**
  * Refuses up front what could never be run.
  * @returns the most tokens that each prompt's answer may have
- * @throws IngotError PROMPT_EMPTY, TOKEN_OUT_OF_RANGE, CONTEXT_OVERFLOW, REQUEST_INVALID
+ * @throws IngotError PROMPT_EMPTY, TOKEN_OUT_OF_RANGE, CONTEXT_OVERFLOW, REQUEST_INVALID, EMBEDDINGS_UNSUPPORTED
  */
-export function checkRequest(request: EngineRequest, vocab: number, context: number): number[] {
-  const { prompts, choices = 1, maxTokens, stop = [], decoder, priority = 0, deadline = 0, targets } = request;
+export function checkRequest(
+  request: EngineRequest,
+  { vocab, hiddenWidth }: Pick<Executor, 'vocab' | 'hiddenWidth'>,
+  context: number,
+): number[] {
+  const { prompts, choices = 1, maxTokens, stop = [], decoder, priority = 0, deadline = 0, targets, embed } = request;
+  if (embed !== undefined && hiddenWidth === undefined) {
+    return fail({
+      code: 'EMBEDDINGS_UNSUPPORTED',
+      message: 'the model is not executed, so it has no hidden states to make embeddings of',
+      suggestion: 'Ask a model that is served from a checkpoint.',
+    });
+  }
   const valid =
     prompts.length > 0 &&
     Number.isSafeInteger(choices) &&
@@ -135,7 +151,7 @@ export function checkRequest(request: EngineRequest, vocab: number, context: num
         found: String(token),
       });
     }
-    const answer = maxTokens ?? Math.max(1, context - prompt.length);
+    const answer = embed === undefined ? (maxTokens ?? Math.max(1, context - prompt.length)) : 0;
     if (prompt.length + answer <= context) return answer;
     return fail({
       code: 'CONTEXT_OVERFLOW',

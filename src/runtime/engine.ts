@@ -97,6 +97,8 @@ export interface Engine {
   readonly vocab: number;
   /** Longest prompt and answer together. */
   readonly maxContext: number;
+  /** Width of embeddings; absent where the executor has no hidden states. */
+  readonly hiddenWidth?: number;
   /** What the simulated times rest on; absent without a step model. */
   readonly waferBasis?: string;
   /** Sequences held at once, waiting ones included, and tokens that all of them may have cached. */
@@ -106,7 +108,7 @@ export interface Engine {
    * Start a request. Read the events to the end; leaving the loop early, or aborting, cancels it, and its
    * blocks are free at once.
    * @throws IngotError at once where the request could never run (see checkRequest), ENGINE_BUSY, QUEUE_TOO_LONG,
-   *   ENGINE_CLOSED; from the iteration EXECUTOR_FAILED, LOGITS_INVALID, REQUEST_CANCELLED, DEADLINE_EXCEEDED, ENGINE_CLOSED
+   *   ENGINE_CLOSED; from the iteration EXECUTOR_FAILED, LOGITS_INVALID, HIDDEN_STATE_INVALID, REQUEST_CANCELLED, DEADLINE_EXCEEDED, ENGINE_CLOSED
    */
   submit(request: EngineRequest, signal?: AbortSignal): AsyncIterable<TokenEvent>;
   /** How long a request that comes now would wait for its first step, as far as answers so far tell. */
@@ -230,14 +232,15 @@ export function createEngine(options: EngineOptions): Engine {
     return {
       items: items.map(({ sequence, tokens, drafts }) => {
         markStarted(sequence, now);
-        const { id, computed, length, blockTable } = sequence;
+        const { id, computed, length, blockTable, pool } = sequence;
         const known = sequence.tokens.subarray(computed, computed + tokens);
         return {
           sequence: id,
           tokens: drafts.length === 0 ? known : Int32Array.of(...known, ...drafts),
           start: computed,
           blockTable,
-          wantLogits: computed + tokens === length ? 1 + drafts.length : 0,
+          wantLogits: pool?.kind === 'mean' ? tokens : computed + tokens === length ? 1 + drafts.length : 0,
+          ...(pool === undefined ? {} : { hidden: true }),
         };
       }),
     };
@@ -245,10 +248,10 @@ export function createEngine(options: EngineOptions): Engine {
 
   function tell(batch: Batch, from: Moment, to: Moment, busy: StepRecord['busy']): void {
     const record: StepRecord = {
-      items: batch.items.map(({ tokens, start, wantLogits }) => ({
+      items: batch.items.map(({ tokens, start, wantLogits, hidden }) => ({
         tokens: tokens.length,
         cached: start,
-        logits: wantLogits,
+        logits: hidden === true ? 0 : wantLogits,
       })),
       server: { from: from.server, to: to.server },
       wafer: { from: from.wafer, to: to.wafer },
@@ -290,10 +293,16 @@ export function createEngine(options: EngineOptions): Engine {
     const now = moment();
     for (const [i, { sequence, tokens, drafts }] of items.entries()) {
       if (sequence.ended) continue; // Cancelled during the step.
+      const { pool } = sequence;
       advance(kv, sequence, tokens, prefixCache);
+      pool?.add(sequence.computed - logits[i].length, logits[i] as readonly Float32Array[]);
       if (tokensLeft(sequence) > 0) continue;
       try {
-        verify(sequence, drafts, logits[i], now);
+        if (pool === undefined) verify(sequence, drafts, logits[i], now);
+        else {
+          countPrompt(sequence);
+          finish(sequence, 'stop', now);
+        }
       } catch (cause) {
         endCall(sequence.request, failureOf(cause));
       }
@@ -319,10 +328,7 @@ export function createEngine(options: EngineOptions): Engine {
   function accept(answer: Answer, logits: Logits, now: Moment, draft: number | undefined): boolean {
     const { token, shown, ends } = acceptLogits(answer, logits, vocab, now);
     totals.generatedTokens++;
-    if (generated(answer) === 1) {
-      totals.promptTokens += answer.promptTokens;
-      totals.cachedTokens += answer.found ?? 0;
-    }
+    if (generated(answer) === 1) countPrompt(answer);
     if (token === draft) {
       answer.accepted++;
       totals.acceptedTokens++;
@@ -332,13 +338,25 @@ export function createEngine(options: EngineOptions): Engine {
     for (const { text, tokens } of shown) {
       if (text !== '' || tokens.length > 0) call.channel.push({ kind: 'tokens', choice: answer.choice, text, tokens });
     }
-    if (ends === undefined) return token === draft;
+    if (ends !== undefined) finish(answer, ends, now);
+    return token === draft;
+  }
+
+  function countPrompt({ promptTokens, found = 0 }: Answer): void {
+    totals.promptTokens += promptTokens;
+    totals.cachedTokens += found;
+  }
+
+  /** An answer is complete: tell its reader. */
+  function finish(answer: Answer, reason: 'stop' | 'length', now: Moment): void {
+    const call = calls.get(answer.request);
+    assert(call !== undefined, 'an answer that has not ended belongs to a call');
+    const event = finishEvent(answer, reason, now, stepModel !== undefined);
     end(answer);
     queue.ended(seconds(now.server - (answer.times.server.started ?? now.server)));
-    call.channel.push(finishEvent(answer, ends, now, stepModel !== undefined));
+    call.channel.push(event);
     call.unfinished--;
     if (call.unfinished === 0) endCall(answer.request);
-    return token === draft;
   }
 
   function end(answer: Answer): void {
@@ -398,7 +416,7 @@ export function createEngine(options: EngineOptions): Engine {
     if (closed) fail(closing);
     // Its own object, so that one that is submitted twice is two calls.
     const request = { ...given };
-    const maxTokens = checkRequest(request, vocab, maxContext);
+    const maxTokens = checkRequest(request, executor, maxContext);
     const { choices = 1, deadline, maxQueueTime = Infinity } = request;
     refuseFlood(request.prompts.length * choices, maxQueueTime);
 
@@ -440,6 +458,7 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     vocab,
     maxContext,
+    ...(executor.hiddenWidth === undefined ? {} : { hiddenWidth: executor.hiddenWidth }),
     limits: { sequences: maxWaiting + maxRunning, cachedTokens: kv.total * kv.blockTokens },
     expectedQueueTime,
     ...(stepModel === undefined ? {} : { waferBasis: stepModel.basis }),

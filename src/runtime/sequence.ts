@@ -23,6 +23,8 @@ export interface Standing {
   readonly targets?: LatencyTargets;
   /** Only sequences of equal salt find each other's blocks. */
   readonly salt: string;
+  /** Each of its tokens has to go through the executor, whatever the prefix cache has. */
+  readonly isComputedWhole?: boolean;
 }
 
 export interface Sequence extends Standing {
@@ -115,7 +117,7 @@ export function admit(kv: KvBlocks, sequence: Sequence, prefixCache: boolean, sp
   assert(sequence.blockTable.length === 0, 'a sequence is admitted without blocks');
   // One token at least is computed, because logits come from it.
   const reusable = sequence.tokens.subarray(0, sequence.length - 1);
-  const shared = prefixCache ? kv.find(sequence.salt, reusable) : NO_BLOCKS;
+  const shared = prefixCache && sequence.isComputedWhole !== true ? kv.find(sequence.salt, reusable) : NO_BLOCKS;
   const own = kv.blocksFor(sequence.length) - shared.length;
   if (!kv.canAllocate(own + spare, shared)) return false;
   kv.share(shared);

@@ -26,6 +26,7 @@ import {
   definitionOf,
   expertOps,
   headElement,
+  headOf,
   ropeInverseFrequencies,
   ropeMagnitude,
   ropePart,
@@ -67,6 +68,8 @@ export interface InterpretedSession {
   readonly length: number;
   /** Append tokens; logits [vocab] of the last one. */
   forward(tokens: readonly number[]): Float32Array;
+  /** Append tokens; of each the hidden state [hidden] after the last norm, which the head reads. */
+  hidden(tokens: readonly number[]): Float32Array[];
 }
 
 export interface Interpretation {
@@ -144,7 +147,8 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
       return values;
     };
     const none: LayerCache = { keys: [], values: [] };
-    const step = (token: number, wantLogits: boolean): Float32Array => {
+    /** The values of the epilogue, where they are wanted. */
+    const step = (token: number, wanted: boolean): ReadonlyMap<string, Float32Array> => {
       if (!Number.isInteger(token) || token < 0 || token >= graph.shape.vocab) {
         fail({
           code: 'TOKEN_OUT_OF_RANGE',
@@ -156,10 +160,12 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
       let x = run(graph.prologue, none, token).get('x');
       for (const [layer, ops] of graph.layers.entries()) x = run(ops, caches[layer], token, x).get('x');
       length++;
-      if (!wantLogits) return new Float32Array(0);
-      const logits = run(graph.epilogue, none, token, x).get('logits');
-      assert(logits !== undefined, 'the epilogue writes logits');
-      return logits;
+      return wanted ? run(graph.epilogue, none, token, x) : new Map();
+    };
+    const valueOf = (values: ReadonlyMap<string, Float32Array>, name: string): Float32Array => {
+      const value = values.get(name);
+      assert(value !== undefined, `the epilogue writes ${name}`);
+      return value;
     };
     return {
       get length() {
@@ -168,8 +174,9 @@ export function interpret(program: Program, weights: WeightSource): Interpretati
       forward(tokens) {
         if (tokens.length === 0) throw new RangeError('forward needs at least one token');
         for (const token of tokens.slice(0, -1)) step(token, false);
-        return step(tokens[tokens.length - 1], true);
+        return valueOf(step(tokens[tokens.length - 1], true), 'logits');
       },
+      hidden: (tokens) => tokens.map((token) => valueOf(step(token, true), headOf(graph).input)),
     };
   };
   return { start };

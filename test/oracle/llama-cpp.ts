@@ -72,6 +72,21 @@ export const tokenizeWithLlamaCpp = (
     }),
   );
 
+export interface EmbedJob {
+  readonly oracles: string;
+  readonly files: readonly string[];
+  readonly texts: readonly (readonly number[])[];
+  readonly contextSize: number;
+}
+
+/** Of each file and each text the embedding, as the file's pooling has it; keys and values are in half precision there. */
+export const embedWithLlamaCpp = (
+  ggufs: readonly Uint8Array[],
+  texts: readonly (readonly number[])[],
+  contextSize: number,
+): Promise<number[][][]> =>
+  runChild('llama-cpp-embed-child.ts', ggufs, (files): EmbedJob => ({ oracles, files, texts, contextSize }));
+
 async function runChild<T>(
   script: string,
   ggufs: readonly Uint8Array[],

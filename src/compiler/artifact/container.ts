@@ -115,7 +115,7 @@ export function checkMembers(value: unknown, manifestOffset: number, where: stri
       Object.keys(member).length === 4 &&
       typeof name === 'string' &&
       name.length <= MAX_NAME_LENGTH &&
-      /^[\w-][\w. -]*$/.test(name) &&
+      /^(?:[\w-][\w. -]*\/)?[\w-][\w. -]*$/.test(name) &&
       !names.has(name) &&
       Number.isSafeInteger(bytes) &&
       (bytes as number) >= 0 &&

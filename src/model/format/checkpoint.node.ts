@@ -11,9 +11,10 @@ import type { Graph, WeightSource } from '../graph.ts';
 import { createTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { filesOf, readText, sha256, type Files } from './bounded-file.node.ts';
 import { checkTensors, checkTokenizer } from './cross-checks.ts';
+import { readEmbedding, type Embedding } from './embedding-rule.ts';
 import { readGeneration, type GenerationDefaults } from './generation.ts';
 import { isGgufFile, openGguf } from './gguf-file.node.ts';
-import { parseJsonObject, type JsonObject } from './json.ts';
+import { parseJson, parseJsonObject, type JsonObject } from './json.ts';
 import { onnxFileOf, openOnnx } from './onnx/onnx-file.node.ts';
 import { hasSafetensors, INDEX_FILE, openWeightFiles } from './weight-files.node.ts';
 
@@ -46,6 +47,8 @@ export interface Checkpoint {
   readonly tokenizer: Tokenizer;
   readonly bosId: number | undefined;
   readonly generation: GenerationDefaults;
+  /** How its hidden states become embeddings. */
+  readonly embedding: Embedding;
   readonly provenance: Provenance;
   /** Closes the weight files; `weights` cannot be read after it. */
   close(): void;
@@ -113,6 +116,10 @@ function openFiles(files: Files): Checkpoint {
       shape.vocab,
       { eosIds: eosTokenIds, tokenizerEosIds: tokenizer.eosIds },
     );
+    const embedding = readEmbedding(files, config, (name) => {
+      read.push(name);
+      return parseJson(readText(files, name, MAX_CONFIG_BYTES), path(name));
+    });
     optional(INDEX_FILE, () => undefined);
     return {
       dir: files.path,
@@ -124,6 +131,7 @@ function openFiles(files: Files): Checkpoint {
       tokenizer,
       bosId: tokenizer.bosId ?? bosTokenId,
       generation,
+      embedding,
       provenance: {
         files: [...read.map((name) => ({ name, bytes: bytesOf(files, name) })), ...weightFiles.files],
         sha256: (name) => sha256(files, name),

@@ -95,6 +95,8 @@ const handledKeys: ReadonlySet<string> = new Set([
   'rope.scaling.yarn_beta_slow',
   'expert_count',
   'expert_used_count',
+  // For embeddings.
+  'pooling_type',
   // "Meta AI original pth": the same order of rows.
   'tensor_data_layout',
 ]);

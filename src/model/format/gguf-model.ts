@@ -5,6 +5,7 @@ import { graphOf } from '../arch/index.ts';
 import type { Graph, WeightSource } from '../graph.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { checkTensors, checkTokenizer } from './cross-checks.ts';
+import { embeddingOfGguf, type Embedding } from './embedding-rule.ts';
 import { readGeneration, type GenerationDefaults } from './generation.ts';
 import { CONFIGURING_TENSORS, ggufConfig } from './gguf-config.ts';
 import type { ByteSource } from './gguf-cursor.ts';
@@ -25,6 +26,7 @@ export interface GgufModel {
   readonly tokenizer: Tokenizer;
   readonly bosId: number | undefined;
   readonly generation: GenerationDefaults;
+  readonly embedding: Embedding;
 }
 
 /**
@@ -73,5 +75,6 @@ export function readGgufModel(source: ByteSource, where: string): GgufModel {
     tokenizer,
     bosId: tokenizer.bosId ?? bosTokenId,
     generation,
+    embedding: embeddingOfGguf(metadata.get(`${String(metadata.get('general.architecture'))}.pooling_type`), config),
   };
 }

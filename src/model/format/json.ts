@@ -131,6 +131,13 @@ export function firstJsonFault(text: string): JsonFault | undefined {
   return at === text.length ? undefined : syntax();
 }
 
+export interface JsonOptions {
+  readonly code?: string;
+  readonly large?: boolean;
+}
+
+const MALFORMED = 'CHECKPOINT_JSON_MALFORMED';
+
 /**
  * The object that `text` holds.
  * @param where what the text is, for messages
@@ -138,12 +145,16 @@ export function firstJsonFault(text: string): JsonFault | undefined {
  * @param options.large skip the search for repeated keys (tokenizer.json has megabytes of them)
  * @throws IngotError
  */
-export function parseJsonObject(
-  text: string,
-  where: string,
-  options: { readonly code?: string; readonly large?: boolean } = {},
-): JsonObject {
-  const { code = 'CHECKPOINT_JSON_MALFORMED', large = false } = options;
+export function parseJsonObject(text: string, where: string, options: JsonOptions = {}): JsonObject {
+  const parsed = parseJson(text, where, options);
+  const { code = MALFORMED } = options;
+  if (!isJsonObject(parsed)) fail({ code, message: 'the file is JSON, but not an object', where, expected: '{ … }' });
+  return parsed;
+}
+
+/** The same for files that hold something else, such as a list. */
+export function parseJson(text: string, where: string, options: JsonOptions = {}): unknown {
+  const { code = MALFORMED, large = false } = options;
   let parsed: unknown;
   let failed = false;
   if (large) {
@@ -167,7 +178,6 @@ export function parseJsonObject(
     }
     parsed = JSON.parse(text);
   }
-  if (!isJsonObject(parsed)) fail({ code, message: 'the file is JSON, but not an object', where, expected: '{ … }' });
   return parsed;
 }
 

@@ -1,5 +1,5 @@
 import { assert } from '../../core/index.ts';
-import type { Graph, Op } from '../graph.ts';
+import type { Graph, LinearOp, Op } from '../graph.ts';
 import { definitionOf, type WeightUse } from './index.ts';
 
 /**
@@ -53,4 +53,11 @@ export function weightsOf(graph: Graph): WeightUse[] {
     for (const weight of definitionOf(op).weights(op)) if (!found.has(weight.name)) found.set(weight.name, weight);
   }
   return [...found.values()];
+}
+
+/** The op that makes logits; it reads the hidden states after the last norm. */
+export function headOf({ epilogue }: Graph): LinearOp {
+  const head = epilogue.find((op) => op.kind === 'linear');
+  assert(head !== undefined, 'the epilogue has a head');
+  return head;
 }

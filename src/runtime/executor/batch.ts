@@ -10,6 +10,7 @@ export interface BatchLimits {
   readonly maxContext: number;
   readonly blocks: number;
   readonly maxStepTokens: number;
+  readonly hiddenWidth?: number;
 }
 
 /**
@@ -35,6 +36,9 @@ function validateItem(item: BatchItem, index: number, limits: BatchLimits, writt
   if (tokens.length === 0) invalid(where, 'has no tokens', 'at least 1', '0');
   if (!(Number.isInteger(item.wantLogits) && item.wantLogits >= 0 && item.wantLogits <= tokens.length)) {
     invalid(where, 'wants logits of tokens that it lacks', `0 to ${tokens.length}`, `${item.wantLogits}`);
+  }
+  if (item.hidden === true && limits.hiddenWidth === undefined) {
+    invalid(where, 'wants hidden states of an executor without any', 'logits', 'hidden states');
   }
   if (!Number.isInteger(start) || start < 0) invalid(where, 'starts at no position', '0 or more', `${start}`);
   const end = start + tokens.length;
@@ -86,20 +90,28 @@ export interface Pass {
   /** Rows whose logits are wanted, at most `wantedRows`; `items` says whose they are. */
   readonly wanted: readonly number[];
   readonly items: readonly number[];
+  /** Hidden states are wanted of them instead. */
+  readonly hidden: boolean;
 }
 
-/** Tokens in order of the items, at most `rows` a pass and `wantedRows` logits a pass. */
+/** Tokens in order of the items, at most `rows` a pass and `wantedRows` logits a pass, or hidden states, never both. */
 export function cutIntoPasses({ items }: Batch, rows: number, wantedRows: number): Pass[] {
-  const passes: { rows: PassRow[]; wanted: number[]; items: number[] }[] = [];
+  const passes: { rows: PassRow[]; wanted: number[]; items: number[]; hidden: boolean }[] = [];
   let current: (typeof passes)[number] | undefined;
-  for (const [item, { tokens, start, wantLogits }] of items.entries()) {
+  for (const [item, { tokens, start, wantLogits, hidden = false }] of items.entries()) {
     for (let i = 0; i < tokens.length; i++) {
       const wanted = i >= tokens.length - wantLogits;
-      if (current === undefined || current.rows.length === rows || (wanted && current.wanted.length === wantedRows)) {
-        current = { rows: [], wanted: [], items: [] };
+      const isFull =
+        current === undefined ||
+        current.rows.length === rows ||
+        (wanted && current.wanted.length === wantedRows) ||
+        (wanted && current.wanted.length > 0 && current.hidden !== hidden);
+      if (current === undefined || isFull) {
+        current = { rows: [], wanted: [], items: [], hidden: false };
         passes.push(current);
       }
       if (wanted) {
+        current.hidden = hidden;
         current.wanted.push(current.rows.length);
         current.items.push(item);
       }

@@ -11,6 +11,8 @@ export interface BatchItem {
   readonly blockTable: Int32Array;
   /** How many of the last tokens want logits: 0 within a prompt, 1 as a rule, more where drafts are verified. */
   readonly wantLogits: number;
+  /** Those tokens give their hidden states after the last norm in the place of logits, which are then not computed. */
+  readonly hidden?: true;
 }
 
 export interface Batch {
@@ -29,13 +31,16 @@ export interface SparseLogits {
 export interface Executor<L extends Logits = Logits> {
   readonly vocab: number;
   readonly maxContext: number;
+  /** Width of hidden states; absent where there are none to give. */
+  readonly hiddenWidth?: number;
   /** KV cache geometry. */
   readonly blockTokens: number;
   readonly blocks: number;
   /** Tokens that one step may process over all items. */
   readonly maxStepTokens: number;
   /**
-   * Run one step. Result i is the logits of item i's last tokens, in order, as many as were wanted.
+   * Run one step. Result i is the logits of item i's last tokens, in order, as many as were wanted, or their hidden
+   * states [hiddenWidth].
    * The arrays are valid until the next call. Results depend neither on what else is in the batch nor on how many
    * steps the sequence's earlier tokens took: company decides how a prompt is cut.
    */

@@ -2,7 +2,7 @@
 // same lowering sizes the memory, so an estimate and an executor cannot disagree.
 
 import { assert } from '../../core/index.ts';
-import { ropePart, valueHeadDim } from '../../model/index.ts';
+import { headOf, ropePart, valueHeadDim } from '../../model/index.ts';
 import type { AttentionOp, EmbeddingOp, HeadLinearOp, LinearOp, Op, RmsNormOp, RopeOp } from '../../model/index.ts';
 import { groupOf, heldEmbedding, heldMatrix, ordersOf } from '../../wafer/index.ts';
 import type { Program, ReductionPlan, WeightFormat } from '../../wafer/index.ts';
@@ -111,7 +111,17 @@ class Lowering implements LoweringTools {
     const wanted = this.buffer('x', graph.shape.hidden);
     this.emit(layout.opGather, wanted.address, wanted.stride, x.address, x.stride, rowBytes(graph.shape.hidden));
     this.values = new Map([['x', wanted]]);
-    lowerSection(graph.epilogue, graph.layers.length);
+    const sets = groups.get(graph.epilogue);
+    assert(sets !== undefined, 'the epilogue was grouped');
+    let hiddenInstructions = 0;
+    let hidden = wanted;
+    for (const op of graph.epilogue) {
+      if (op === headOf(graph)) {
+        hiddenInstructions = this.instructions.length;
+        hidden = this.view(op.input);
+      }
+      this.lowerOp(op, graph.layers.length, sets);
+    }
     const epilogue = this.instructions;
 
     const logits = this.view('logits');
@@ -130,6 +140,8 @@ class Lowering implements LoweringTools {
       tables: map.take(options.rows * tableEntries * 4, 'work'),
       logits: logits.address,
       logitsStride: logits.stride,
+      hidden: hidden.address,
+      hiddenStride: hidden.stride,
       stagingBytes,
       staging: map.take(2 * stagingBytes, 'work'),
     };
@@ -138,6 +150,7 @@ class Lowering implements LoweringTools {
       bytesByUse: map.byUse,
       body,
       epilogue,
+      hiddenInstructions,
       matrices: this.matrices,
       headMatrices: this.headMatrices,
       tables: this.tables,

@@ -116,6 +116,9 @@ export interface Addresses {
   readonly tables: number;
   readonly logits: number;
   readonly logitsStride: number;
+  /** What the head reads: the wanted rows after the last norm. */
+  readonly hidden: number;
+  readonly hiddenStride: number;
   readonly staging: number;
   readonly stagingBytes: number;
 }
@@ -126,6 +129,8 @@ export interface Lowered {
   /** Instructions, 32 words each. */
   readonly body: readonly Uint32Array[];
   readonly epilogue: readonly Uint32Array[];
+  /** Instructions of the epilogue before the head. */
+  readonly hiddenInstructions: number;
   readonly matrices: readonly MatrixLoad[];
   readonly headMatrices: readonly HeadMatrixLoad[];
   readonly tables: readonly TableLookup[];

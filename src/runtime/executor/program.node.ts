@@ -124,6 +124,7 @@ export async function createProgramExecutor(options: ProgramExecutorOptions): Pr
     maxContext: sizes.maxContext,
     blocks: sizes.blocks,
     maxStepTokens,
+    hiddenWidth: program.graph.shape.hidden,
   };
   return startExecutor({ module, memory, buffer, kernels, lowered, weights, sizes, limits });
 }
@@ -157,7 +158,7 @@ interface Loaded {
   readonly lowered: Lowered;
   readonly weights: WeightSource;
   readonly sizes: LowerOptions;
-  readonly limits: BatchLimits;
+  readonly limits: BatchLimits & { readonly hiddenWidth: number };
 }
 
 function startExecutor({
@@ -199,9 +200,12 @@ function startExecutor({
     worker.unref();
   }
 
-  const runPass = async (rows: number, wanted: number): Promise<void> => {
-    words[layout.ctlRows / 4] = rows;
-    words[layout.ctlWanted / 4] = wanted;
+  const epilogueEnd = (instructions: number): number => addresses.epilogue + instructions * layout.instructionBytes;
+
+  const runPass = async ({ rows, wanted, hidden }: Pass): Promise<void> => {
+    words[layout.ctlRows / 4] = rows.length;
+    words[layout.ctlWanted / 4] = wanted.length;
+    words[layout.ctlEpilogueEnd / 4] = epilogueEnd(hidden ? lowered.hiddenInstructions : lowered.epilogue.length);
     generation = (generation + 1) & 0x3fffffff;
     Atomics.store(words, layout.ctlGeneration / 4, generation);
     Atomics.notify(words, layout.ctlGeneration / 4);
@@ -235,13 +239,19 @@ function startExecutor({
   const step = async (batch: Batch): Promise<Float32Array[][]> => {
     const results: Float32Array[][] = batch.items.map(() => []);
     let used = 0;
+    const { logits, logitsStride, hidden, hiddenStride } = addresses;
     for (const pass of cutIntoPasses(batch, sizes.rows, sizes.wantedRows)) {
       writePass(pass, batch);
-      await runPass(pass.rows.length, pass.wanted.length);
+      await runPass(pass);
       for (const [i, item] of pass.items.entries()) {
+        if (pass.hidden) {
+          const from = (hidden + i * hiddenStride) / 4;
+          results[item].push(floats.slice(from, from + limits.hiddenWidth));
+          continue;
+        }
         const target = (pool[used] ??= new Float32Array(limits.vocab));
         used++;
-        const from = (addresses.logits + i * addresses.logitsStride) / 4;
+        const from = (logits + i * logitsStride) / 4;
         target.set(floats.subarray(from, from + limits.vocab));
         results[item].push(target);
       }

@@ -117,7 +117,7 @@ export function createApi(options: ApiOptions): Api {
     '/v1/chat/completions': completing(chatCompletion),
     '/v1/completions': completing(completion),
     '/v1/responses': completing(responses),
-    '/v1/embeddings': { POST: (context, { body }) => ({ body: embeddings(parseJson(body), context) }) },
+    '/v1/embeddings': completing(embeddings),
     '/v1/models': { GET: () => json(modelList(registry.models, registry.aliases)) },
     '/v1/models/{id}/provenance': { GET: async (_, __, id) => json(await registry.provenance(id)) },
     '/v1/models/{id}': { GET: ({ findModel }, _, id) => json(modelRecord(findModel(id), id)) },

@@ -2,10 +2,9 @@
 
 import { createCompletionChunkWriter, parseCompletionRequest, type CompletionLogprobs } from '../../protocol/index.ts';
 import type { EngineRequest } from '../engine-request.ts';
-import { answer, engineRequest, mostCharacters, type EndpointBody, type EndpointContext } from './endpoint.ts';
+import { answer, encodeTexts, engineRequest, type EndpointBody, type EndpointContext } from './endpoint.ts';
 import { apiErrorOf } from './failure.ts';
 import { messageOf, plainReader } from './message-reader.ts';
-import { refuseOversize } from './prompts.ts';
 import { completionLogprobs } from './token-logprobs.ts';
 
 /** @throws ApiError */
@@ -14,17 +13,9 @@ export async function completion(given: unknown, context: EndpointContext): Prom
   const model = context.findModel(body.model);
   const { tokenizer } = model;
   try {
-    const most = mostCharacters(model);
-    // All before any, because the first may take long.
-    for (const prompt of body.prompts) if (typeof prompt === 'string') refuseOversize(prompt.length, most);
-    const prompts: EngineRequest['prompts'][number][] = [];
-    for (const prompt of body.prompts) {
-      if (typeof prompt !== 'string') prompts.push(prompt);
-      else prompts.push((await model.prompts.encode({ kind: 'text', text: prompt, addSpecial: true }, most)).tokens);
-    }
     const request: EngineRequest = {
       ...engineRequest(body, model, context),
-      prompts,
+      prompts: await encodeTexts(body.prompts, model),
       // The answer goes on from the prompt's last character.
       decoder: () => tokenizer.decoder({ continues: true }),
       ...(body.logprobs === undefined ? {} : { logprobs: body.logprobs }),

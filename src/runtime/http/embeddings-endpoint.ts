@@ -1,17 +1,77 @@
-// POST /v1/embeddings. Executors give logits, not hidden states, and a generator's hidden states are no embeddings that anybody
-// was trained to compare; so the endpoint says that the model has none instead of inventing some.
+// POST /v1/embeddings: hidden states after the last norm, pooled as the checkpoint says. Whether anybody trained the model so that
+// they can be compared is the checkpoint's affair; a model that is not executed has none.
 
-import { ApiError, parseEmbeddingsRequest } from '../../protocol/index.ts';
-import type { EndpointContext } from './endpoint.ts';
+import type { EmbeddingRule } from '../../model/index.ts';
+import {
+  ApiError,
+  base64Floats,
+  embeddingLength,
+  parseEmbeddingsRequest,
+  type EmbeddingList,
+} from '../../protocol/index.ts';
+import type { EngineRequest, FinishEvent } from '../engine-request.ts';
+import { shapedEmbedding } from '../pooling.ts';
+import { encodeTexts, promptTokensOf, type EndpointContext } from './endpoint.ts';
+import { apiErrorOf } from './failure.ts';
+import type { PreparedModel } from './served-model.ts';
+import { timeInfoOf } from './time-info.ts';
 
-/** @throws ApiError 400 */
-export function embeddings(given: unknown, context: EndpointContext): never {
-  const model = context.findModel(parseEmbeddingsRequest(given).model);
+/** @throws ApiError */
+export async function embeddings(given: unknown, context: EndpointContext): Promise<string> {
+  const { inputs, encoding_format: format, dimensions, ...body } = parseEmbeddingsRequest(given);
+  const model = context.findModel(body.model);
+  const { rule, width } = embeddingOf(model);
+  const length = embeddingLength(dimensions, width, rule.dimensions);
+  try {
+    const request: EngineRequest = {
+      prompts: await encodeTexts(inputs, model),
+      embed: rule.pooling,
+      // Nothing is drawn.
+      sampling: { temperature: 0 },
+      seed: 0,
+      sent: context.received,
+    };
+    const finished: FinishEvent[] = [];
+    for await (const event of context.submit(model, { operation: 'embeddings', stream: false, request })) {
+      context.track.heard(event);
+      if (event.kind === 'finish') finished.push(event);
+    }
+    const tokens = promptTokensOf(request);
+    const { normalize } = rule;
+    const list: EmbeddingList = {
+      object: 'list',
+      data: finished
+        .toSorted((a, b) => a.choice - b.choice)
+        .map(({ choice: index, embedding = new Float32Array() }) => {
+          const values = shapedEmbedding(embedding, { dimensions: length, normalize });
+          return { object: 'embedding', index, embedding: format === 'base64' ? base64Floats(values) : [...values] };
+        }),
+      model: model.id,
+      usage: { prompt_tokens: tokens, total_tokens: tokens },
+      time_info: timeInfoOf(finished, context.created, model.engine.waferBasis, undefined),
+    };
+    return JSON.stringify(list);
+  } catch (error) {
+    throw apiErrorOf(error, 'input');
+  }
+}
+
+/** @throws ApiError 400 where the model has none */
+function embeddingOf({ id, embedding, engine }: PreparedModel): {
+  readonly rule: EmbeddingRule;
+  readonly width: number;
+} {
+  const { hiddenWidth: width } = engine;
+  let refused = 'it is not executed, so there are no hidden states to make them of';
+  if (embedding !== undefined && width !== undefined) {
+    if (!('refused' in embedding)) return { rule: embedding, width };
+    ({ refused } = embedding);
+  }
   throw new ApiError({
     status: 400,
     code: 'embeddings_not_supported',
     param: 'model',
-    message: `The model '${model.id}' generates text and has no embeddings.`,
-    suggestion: 'Use a model that was trained to embed.',
+    message: `The model '${id}' has no embeddings here: ${refused}.`,
+    suggestion: `Use a model whose capabilities at /v1/models say "embeddings": true.`,
   });
 }

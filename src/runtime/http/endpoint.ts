@@ -16,6 +16,7 @@ import type { AskedOfModel, RequestTrack, SentToModel } from '../telemetry/index
 import { streamAnswer, wholeAnswer, type AnswerPlan, type WholeAnswer } from './answer.ts';
 import type { Coalescing } from './coalesce.ts';
 import type { PromptParam } from './failure.ts';
+import { refuseOversize } from './prompts.ts';
 import type { PreparedModel } from './served-model.ts';
 
 /** What the API gives an endpoint for one request. */
@@ -187,6 +188,25 @@ export async function answer<Logprobs>(
 
 export const promptTokensOf = ({ prompts }: EngineRequest): number =>
   prompts.reduce((sum, prompt) => sum + prompt.length, 0);
+
+/**
+ * Texts as tokens, with what the tokenizer adds around them; token ids as they are.
+ * @throws IngotError of PromptEncoder
+ */
+export async function encodeTexts(
+  texts: readonly (string | readonly number[])[],
+  model: PreparedModel,
+): Promise<EngineRequest['prompts']> {
+  const most = mostCharacters(model);
+  // All before any, because the first may take long.
+  for (const text of texts) if (typeof text === 'string') refuseOversize(text.length, most);
+  const prompts: EngineRequest['prompts'][number][] = [];
+  for (const text of texts) {
+    if (typeof text !== 'string') prompts.push(text);
+    else prompts.push((await model.prompts.encode({ kind: 'text', text, addSpecial: true }, most)).tokens);
+  }
+  return prompts;
+}
 
 /** Tokens of a predicted text go to the engine, which drafts from them. */
 export async function predictionOf(

@@ -32,6 +32,8 @@ const failures: Readonly<Record<string, WireFailure>> = {
   SERVER_CLOSING: { status: 503, code: 'server_closing' },
   EXECUTOR_FAILED: { status: 500, code: 'executor_failed' },
   GRAMMAR_VOCABULARY: { status: 400, code: 'grammar_not_supported' },
+  EMBEDDINGS_UNSUPPORTED: { status: 400, code: 'embeddings_not_supported' },
+  HIDDEN_STATE_INVALID: { status: 500, code: 'hidden_state_invalid' },
   LOGITS_INVALID: { status: 500, code: 'logits_invalid' },
 };
 

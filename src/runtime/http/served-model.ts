@@ -1,4 +1,4 @@
-import type { Tokenizer } from '../../model/index.ts';
+import type { Embedding, Tokenizer } from '../../model/index.ts';
 import type { ModelList, ModelRecord } from '../../protocol/index.ts';
 import type { Engine } from '../engine.ts';
 import { createAnswerGrammars, type AnswerGrammars } from './answer-grammar.ts';
@@ -17,6 +17,8 @@ export interface ServedModel {
   readonly tokenizer: Tokenizer;
   /** Tokens that end an answer: those that tokenizer and checkpoint name. */
   readonly eos: readonly number[];
+  /** How its hidden states become embeddings; absent where there are none. */
+  readonly embedding?: Embedding;
   /** Makes prompts; default on this thread. */
   readonly prompts?: PromptEncoder;
   /** The simulated machine that it runs on; without it there are no hardware series. */
@@ -67,7 +69,7 @@ export function modelRecord(model: PreparedModel, name = model.id): ModelRecord 
       structured_outputs: true,
       tools: hasChat,
       reasoning: hasChat && mayThink(tokenizer.chatTemplate ?? ''),
-      embeddings: false,
+      embeddings: model.embedding !== undefined && !('refused' in model.embedding),
     },
   };
 }

@@ -409,10 +409,4 @@ describe('beside the body', () => {
       expect(accepted).toBeLessThanOrEqual(usage.completion_tokens);
     }
   });
-
-  it('embeddings are refused by the model that has none', async () => {
-    const { api } = createTestApi();
-    const { status, text } = await call(api, '/v1/embeddings', { model: TEST_MODEL, input: 'x' });
-    expect([status, (JSON.parse(text) as ErrorBody).error.code]).toEqual([400, 'embeddings_not_supported']);
-  });
 });

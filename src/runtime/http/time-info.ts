@@ -10,12 +10,12 @@ const round = (value: number, digits: number): number => Number(value.toFixed(di
 
 const earliest = (times: readonly (Seconds | undefined)[]): number => Math.min(...times.filter((t) => t !== undefined));
 
-/** Spans of a request over all its answers: first started, first token of any, last token of all. */
+/** Spans of a request over all its answers: first started, first token of any, last token of all; without tokens, until done. */
 function spansOf(timelines: readonly Timeline[], digits: number): TimeSpans {
   const sent = earliest(timelines.map((t) => t.sent));
   const started = earliest(timelines.map((t) => t.started));
-  const first = earliest(timelines.map((t) => t.tokens[0]));
-  const last = Math.max(...timelines.map((t) => t.tokens.at(-1) ?? 0));
+  const first = earliest(timelines.map((t) => t.tokens.at(0) ?? t.done));
+  const last = Math.max(...timelines.map((t) => t.tokens.at(-1) ?? t.done ?? 0));
   return {
     queue_time: round(started - sent, digits),
     prompt_time: round(first - started, digits),

@@ -61,7 +61,8 @@ export const fair: PolicyFactory = <S extends Sequence>({ weights = {} }: Policy
     ended(sequence: S): void {
       const name = sequence.tenant;
       const tenant = known(name);
-      tenant.answer += NEWEST * (generated(sequence) - tenant.answer);
+      // Texts that are embedded have no answers, and tell nothing of the length of those that do.
+      if (sequence.maxTokens > 0) tenant.answer += NEWEST * (generated(sequence) - tenant.answer);
       tenant.present--;
       if (tenant.present > 0) return;
       presentWeight -= weightOf(name);

@@ -34,8 +34,10 @@ function timesOf(timelines: readonly Timeline[], digits: number): Record<string,
   const round = (value: number): number => Number(value.toFixed(digits));
   return {
     queue_seconds: round(Math.min(...each(queueTime))),
-    time_to_first_token_seconds: round(Math.min(...each(ttft))),
-    answer_seconds: round(Math.max(...each(e2e))),
+    // Of an embedding there are no tokens.
+    ...(each(ttft).length === 0
+      ? {}
+      : { time_to_first_token_seconds: round(Math.min(...each(ttft))), answer_seconds: round(Math.max(...each(e2e))) }),
     ...(gaps.length === 0
       ? {}
       : { time_per_output_token_seconds: round(gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length) }),

@@ -46,7 +46,7 @@ export interface RequestRecord {
 export interface AskedOfModel {
   readonly model: string;
   /** In the words of OpenTelemetry's conventions. */
-  readonly operation: 'chat' | 'text_completion';
+  readonly operation: 'chat' | 'text_completion' | 'embeddings';
   readonly stream: boolean;
   readonly request: EngineRequest;
   readonly promptTokens: number;

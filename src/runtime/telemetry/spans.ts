@@ -203,13 +203,14 @@ type PhaseName = 'queue' | 'prefill' | 'decode';
 /** The parts of an answer's time after `origin`, as far as they were reached. */
 function phasesOf(timeline: Timeline, origin: number): { name: PhaseName; from: number; to: number }[] {
   const { queued = timeline.sent, started, tokens } = timeline;
-  const [first, last] = [tokens[0], tokens.at(-1)];
-  if (started === undefined || last === undefined) return [];
-  return [
+  // Without tokens, as of an embedding, the prompt is all there is.
+  const [first = timeline.done, last] = [tokens.at(0), tokens.at(-1)];
+  if (started === undefined || first === undefined) return [];
+  const whole = [
     { name: 'queue', from: queued - origin, to: started - origin },
     { name: 'prefill', from: started - origin, to: first - origin },
-    { name: 'decode', from: first - origin, to: last - origin },
-  ];
+  ] as const;
+  return last === undefined ? [...whole] : [...whole, { name: 'decode', from: first - origin, to: last - origin }];
 }
 
 const span = (

@@ -1,7 +1,7 @@
 // The API over a tiny engine, for tests that have no socket and for tests that put it on one.
 
 import { createRng, joules, seconds, type Clock } from '../../core/index.ts';
-import type { Tokenizer } from '../../model/index.ts';
+import type { Embedding, Tokenizer } from '../../model/index.ts';
 import { createEngine, type Engine, type EngineOptions } from '../engine.ts';
 import type { Access } from '../access/index.ts';
 import { createApi, type Api, type ApiResponse } from '../http/api.ts';
@@ -74,6 +74,7 @@ export function createTestApi(
     access,
     onRequest,
     keepBodies = false,
+    embedding = { pooling: 'last', normalize: true, dimensions: [] },
   }: {
     readonly chat?: boolean | string;
     readonly marks?: readonly string[];
@@ -82,6 +83,7 @@ export function createTestApi(
     readonly access?: Access;
     readonly onRequest?: (record: RequestRecord) => void;
     readonly keepBodies?: boolean;
+    readonly embedding?: Embedding;
   } = {},
 ): TestApi {
   let looks = 0;
@@ -114,7 +116,16 @@ export function createTestApi(
   const failures: unknown[] = [];
   const usage: Usage[] = [];
   const { eosIds: eos } = tokenizer;
-  const model = { id: TEST_MODEL, created: START, ownedBy: 'ingot', engine, tokenizer, eos, hardware: testHardware };
+  const model = {
+    id: TEST_MODEL,
+    created: START,
+    ownedBy: 'ingot',
+    engine,
+    tokenizer,
+    eos,
+    hardware: testHardware,
+    ...(embedding === undefined ? {} : { embedding }),
+  };
   // What is replaced stays warm for ever: tests have no timers.
   const registry = createRegistry({ clock, after: () => () => undefined }, [{ model, close: () => engine.close() }]);
   const api = createApi({

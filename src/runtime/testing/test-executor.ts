@@ -7,6 +7,8 @@ import type { Batch, BatchItem, Executor } from '../executor/executor.ts';
 
 export interface TestExecutorOptions {
   readonly vocab?: number;
+  /** Width of hidden states, default 8; 0 for none. */
+  readonly hiddenWidth?: number;
   readonly maxContext?: number;
   readonly blockTokens?: number;
   readonly blocks?: number;
@@ -25,7 +27,7 @@ export interface TestExecutor extends Executor<Float32Array> {
 
 export function createTestExecutor(options: TestExecutorOptions = {}): TestExecutor {
   const { vocab = 16, maxContext = 64, blockTokens = 4, blocks = 32, maxStepTokens = 16, onStep, edit } = options;
-  const { noise = 0 } = options;
+  const { noise = 0, hiddenWidth = 8 } = options;
   /** What is cached, and the token and position that it stands for. */
   const hashAt = new Uint32Array(blocks * blockTokens);
   const tokenAt = new Int32Array(blocks * blockTokens);
@@ -63,8 +65,15 @@ export function createTestExecutor(options: TestExecutorOptions = {}): TestExecu
     return logits;
   };
 
+  /** Of the token and all before it, as logits are. */
+  const hiddenOf = (item: BatchItem, position: number): Float32Array => {
+    const rng = createRng(hashAt[slot(item, position)]);
+    return Float32Array.from({ length: hiddenWidth }, () => rng.normal());
+  };
+
   return {
     vocab,
+    ...(hiddenWidth === 0 ? {} : { hiddenWidth }),
     maxContext,
     blockTokens,
     blocks,
@@ -81,7 +90,8 @@ export function createTestExecutor(options: TestExecutorOptions = {}): TestExecu
       return batch.items.map((item) => {
         const end = item.start + item.tokens.length;
         history(item, end);
-        return Array.from({ length: item.wantLogits }, (_, i) => logitsAfter(item, end - item.wantLogits + i));
+        const resultAt = item.hidden === true ? hiddenOf : logitsAfter;
+        return Array.from({ length: item.wantLogits }, (_, i) => resultAt(item, end - item.wantLogits + i));
       });
     },
     close: () => Promise.resolve(),
