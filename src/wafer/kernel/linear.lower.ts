@@ -88,7 +88,7 @@ export function lowerLinear(spec: LinearSpec, wafer: Wafer): LoweredKernel {
     *inputs(tensors) {
       yield* cutAlong(tensors['x'], 'x', axis, spec);
       if (bias) yield* cutAlong(tensors['bias'], 'bias', other, spec);
-      for (const [px, py] of pesOfMesh(spec)) {
+      for (const [px, py] of pesOfMesh(spec, axis)) {
         const firstK = positionAlong(axis, px, py) * kTile;
         const firstN = positionAlong(other, px, py) * nTile;
         yield weightTile(tensors['w'], px, py, firstK, firstN);
@@ -99,8 +99,8 @@ export function lowerLinear(spec: LinearSpec, wafer: Wafer): LoweredKernel {
 
   function weightTile(w: ArrayLike<number>, x: number, y: number, firstK: number, firstN: number): MemoryImage {
     const values = new Float64Array(kTile * pitch);
-    for (let i = 0; i < Math.min(kTile, k - firstK); i++)
-      for (let j = 0; j < Math.min(nTile, n - firstN); j++) values[i * pitch + j] = w[(firstN + j) * k + firstK + i];
+    for (let j = 0; j < Math.min(nTile, n - firstN); j++)
+      for (let i = 0; i < Math.min(kTile, k - firstK); i++) values[i * pitch + j] = w[(firstN + j) * k + firstK + i];
     return { x, y, object: 'w', values };
   }
 }

@@ -213,17 +213,17 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
     });
     images.push(function* (tensors) {
       const tensorsOf = members.map(({ op: o }) => tensors[o.weight]);
-      for (const [px, py] of pesOfMesh(spec)) {
-        const tile = new Float64Array(kTile * pitch);
+      const tile = new Float64Array(kTile * pitch);
+      // In the order in which rows of the matrices lie in memory.
+      for (const [px, py] of pesOfMesh(spec, layout.axis)) {
         const inputs = layout.elements[positionAlong(layout.axis, px, py)];
         members.forEach(({ op: o, layout: out, first: row, scale }, m) => {
           const weights = tensorsOf[m];
           const outputs = out.elements[positionAlong(other, px, py)];
           for (let j = 0; j < outputs.length; j++) {
-            if (outputs[j] < 0) continue;
             const from = (outputs[j] + (o.rows?.from ?? 0)) * o.k;
             for (let i = 0; i < kTile; i++)
-              if (inputs[i] >= 0) tile[i * pitch + row + j] = weights[from + inputs[i]] * scale;
+              tile[i * pitch + row + j] = outputs[j] < 0 || inputs[i] < 0 ? 0 : weights[from + inputs[i]] * scale;
           }
         });
         yield { x: px, y: py, object: w, values: tile };
@@ -275,13 +275,13 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
       ['sin', Math.sin],
     ] as const)
       images.push(function* () {
-        for (const [x, y] of pesOfMesh(spec)) {
-          const angles = Float64Array.from({ length }, (_, i) => {
+        const angles = Array.from({ length: width }, (_, x) =>
+          Float64Array.from({ length }, (__, i) => {
             const pair = heads.pair(x, i % half);
             return pair < 0 ? 0 : ropeMagnitude(op.rope) * of(position * frequencies[pair]);
-          });
-          yield { x, y, object: name, values: angles };
-        }
+          }),
+        );
+        for (const [x, y] of pesOfMesh(spec)) yield { x, y, object: name, values: angles[x] };
       });
   }
 

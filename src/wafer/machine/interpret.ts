@@ -16,6 +16,7 @@ export interface MemoryImage {
   readonly x: number;
   readonly y: number;
   readonly object: string;
+  /** Copied before the next image is asked for, so that whoever makes images may use one array for all. */
   readonly values: ArrayLike<number>;
 }
 

@@ -112,14 +112,10 @@ function tensorsOf({ ops, context }: LayerSpec, point: Point): Tensors {
     definitionOf(op)
       .weights(op)
       .map(({ name, shape }): [string, Float32Array] => {
-        const drawn = tensor(
-          shape.reduce((n, extent) => n * extent, 1),
-          point,
-          name,
-        );
+        const length = shape.reduce((n, extent) => n * extent, 1);
+        if (shape.length === 1) return [name, tensor(length, point, name, 1 / 2).map((v) => 1 + v)];
         const scale = 2 ** Math.round(Math.log2(1.7 / Math.sqrt(shape[shape.length - 1])));
-        for (let i = 0; i < drawn.length; i++) drawn[i] = shape.length === 1 ? 1 + drawn[i] / 2 : drawn[i] * scale;
-        return [name, drawn];
+        return [name, tensor(length, point, name, scale)];
       }),
   );
   return {

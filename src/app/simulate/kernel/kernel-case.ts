@@ -79,11 +79,16 @@ export function relativeError(roundings: number, type: VectorType): number {
   return error < 0.5 ? error / (1 - error) : 1;
 }
 
-/** Values in [-1, 1) that every type holds: multiples of 1/64. */
-export function tensor(length: number, { seed }: Point, label: string): Float32Array {
-  const rng = createRng(seed).fork(label);
+/** Values in [-scale, scale) that every type holds where `scale` is a power of two: multiples of scale / 64. */
+export function tensor(length: number, { seed }: Point, label: string, scale = 1): Float32Array {
+  const { u32 } = createRng(seed).fork(label);
   const values = new Float32Array(length);
-  for (let i = 0; i < length; i++) values[i] = (rng.u32() >>> 25) / 64 - 1;
+  const unit = scale / 64;
+  // Seven bits from each byte that the generator gives.
+  for (let i = 0; i < length; ) {
+    const bits = u32();
+    for (let byte = 0; byte < 32 && i < length; byte += 8) values[i++] = (((bits >>> byte) & 127) - 64) * unit;
+  }
   return values;
 }
 

@@ -61,16 +61,19 @@ export function* cacheImages(
   const ends: number[] = [];
   for (let row = 0; row < rows.count; row++)
     ends.push((ends[row - 1] ?? 0) + rows.held(row) - (row === rows.grows ? 1 : 0));
-  for (const [x, y] of pesOfMesh(cache)) {
+  const [perKey, perValue] = [keyPitch(cache), valuePitch(cache)];
+  const keys = new Float64Array(tile * perKey);
+  const values = new Float64Array((rows.held(0) + 1) * perValue);
+  for (const [x, y] of pesOfMesh(cache, axis)) {
     const row = positionAlong(other, x, y);
     const part = positionAlong(axis, x, y);
-    const keys = new Float64Array(tile * keyPitch(cache));
-    const values = new Float64Array((rows.held(0) + 1) * valuePitch(cache));
+    keys.fill(0);
+    values.fill(0);
     for (let position = ends[row - 1] ?? 0; position < ends[row]; position++) {
       const slot = ends[row] - position - (isPassed(row) ? 0 : 1);
       for (let i = 0; i < tile; i++) {
-        keys[i * keyPitch(cache) + slot] = key(position, part, i);
-        values[slot * valuePitch(cache) + i] = value(position, part, i);
+        keys[i * perKey + slot] = key(position, part, i);
+        values[slot * perValue + i] = value(position, part, i);
       }
     }
     yield { x, y, object: 'keys', values: keys };

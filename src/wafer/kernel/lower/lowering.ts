@@ -16,7 +16,7 @@ export interface LoweredKernel {
   readonly program: MachineProgram;
   /** The counts of the kernel's closed form for the same shape. */
   readonly phases: readonly Phase[];
-  /** What the PEs' memory holds at the start. */
+  /** What the PEs' memory holds at the start; each image is valid until the next is asked for. */
   inputs(tensors: Tensors): Iterable<MemoryImage>;
   /** The outcome, from the PEs' memory at the end. */
   readback(memory: MemoryReader): Float64Array;
@@ -45,8 +45,10 @@ export const loweredContext = (placement: Placement, allReduce: readonly Phase[]
 /** Position of PE (x, y) along an axis. */
 export const positionAlong = (axis: Axis, x: number, y: number): number => (axis === 'x' ? x : y);
 
-export function* pesOfMesh({ width, height }: Mesh): Generator<readonly [x: number, y: number]> {
-  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) yield [x, y];
+/** Every PE; neighbours along `inner` follow one another. */
+export function* pesOfMesh({ width, height }: Mesh, inner: Axis = 'x'): Generator<readonly [x: number, y: number]> {
+  if (inner === 'x') for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) yield [x, y];
+  else for (let x = 0; x < width; x++) for (let y = 0; y < height; y++) yield [x, y];
 }
 
 /** Piece `index` of a vector cut in tiles; zeros past its end. */
