@@ -11,7 +11,7 @@ import { simulate } from './simulate.ts';
 import type { EngineChoice } from './simulate.ts';
 import { wse2 } from './testing/programs.ts';
 import { localProgram } from './testing/random-local.ts';
-import { orderedTraffic, traffic } from './testing/random-traffic.ts';
+import { orderedTraffic, traffic, variedTraffic } from './testing/random-traffic.ts';
 import { timingOf } from './timing.ts';
 
 interface Case {
@@ -85,6 +85,12 @@ describe.each(engines.filter(({ id }) => id !== 'plain'))('$id', ({ id }) => {
   it('is the plain engine on random traffic, whether it ends or not', () => {
     expect(taken(id, traffic, 150)).toBeGreaterThan(id === 'routes' ? 0.99 : 0.1);
     expect(taken(id, orderedTraffic, 200)).toBeGreaterThan(id === 'routes' ? 0.99 : 0.3);
+  });
+
+  it('is the plain engine, or refuses, where switches turn, filters drop, and tasks and FIFOs take', () => {
+    const share = taken(id, variedTraffic, 150);
+    if (id === 'routes') expect(share).toBe(1);
+    else expect(share).toBeLessThan(0.9);
   });
 
   it('is the plain engine on random work between messages', () => {
