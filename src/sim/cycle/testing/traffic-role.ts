@@ -14,7 +14,7 @@ export interface Send {
 export interface Take {
   readonly stream: number;
   readonly color: number;
-  /** Elements that come; none of a stream that is wholly switched away is not possible. */
+  /** Elements that come. */
   readonly length: number;
   /** By a vector instruction, by two with a FIFO between them, or by a task for each wavelet. */
   readonly how: 'vector' | 'fifo' | 'task';
@@ -38,9 +38,8 @@ const room = 4;
 export function trafficRole(sends: readonly Send[], takes: readonly Take[], habit: Habit): Role {
   const { length, dtype, delay, beside } = habit;
   const timed = sends.reduce((n, { parts }) => n + parts, takes.length);
-  const dsds: Record<string, Dsd> = {
-    ...(delay > 0 ? { idle: { kind: 'memory', object: 'idle', extents: [delay] } } : {}),
-  };
+  const dsds: Record<string, Dsd> = {};
+  if (delay > 0) dsds['idle'] = { kind: 'memory', object: 'idle', extents: [delay] };
   for (const { stream: s, color, parts, control } of sends) {
     for (let part = 0; part < parts; part++)
       dsds[`x${s} ${part}`] = { kind: 'memory', object: `x${s}`, offset: part * length, extents: [length] };
