@@ -1,6 +1,7 @@
 export * from './program.ts';
 export * from './reduction.ts';
 export * from './phase.ts';
+export * from './head-tiles.ts';
 export * from './collective/index.ts';
 export * from './collective/mesh/index.ts';
 export * from './kernel/index.ts';

@@ -2,7 +2,8 @@
 // mesh axis their inputs lie. `sim` prices them.
 
 import type { LinearOp, Op } from '../model/index.ts';
-import { kernels, matrix, shiftGemm, shiftGemmTransposed } from './kernel/index.ts';
+import { headGroup, lanesOf } from './head-tiles.ts';
+import { along, kernels, linears, shiftGemm, shiftGemmTransposed } from './kernel/index.ts';
 import type { KernelContext } from './kernel/index.ts';
 import { allReduce } from './collective/index.ts';
 import { phase, waveletsOf } from './phase.ts';
@@ -48,20 +49,24 @@ export const kernelName = (kernel: readonly Op[]): string => kernel.map(({ out }
 export function sectionPhases(
   ops: readonly Op[],
   axis: Axis,
-  context: KernelContext,
+  of: KernelContext,
   wanted: (op: Op) => boolean = () => true,
 ): OpPhases[] {
   const axes = inputAxes(ops, axis);
+  const groups = sectionGroups(ops, axis, of);
+  const context = {
+    ...of,
+    lanes: lanesOf(ops),
+    group: (parts: number, on: Axis) => groups[on] ?? of.group(parts, on),
+  };
   const result: OpPhases[] = [];
   for (const kernel of kernelsOf(ops)) {
     const [op] = kernel;
     if (!wanted(op)) continue;
     const inAxis = axes.get(op) ?? axis;
     if (op.kind === 'linear') {
-      const linears = kernel.filter((o): o is LinearOp => o.kind === 'linear');
-      const bias = linears.some((o) => o.bias !== undefined);
-      const outputs = linears.map((o) => o.n);
-      result.push({ op: kernelName(kernel), phases: matrix(op.k, outputs, bias, inAxis, context, op.role) });
+      const together = kernel.filter((o): o is LinearOp => o.kind === 'linear');
+      result.push({ op: kernelName(kernel), phases: linears(together, inAxis, context) });
     } else {
       if (op.kind === 'add' && outputAxis(ops, axes, op.b, axis) !== inAxis) {
         result.push({ op: `${op.b} turned`, phases: turn(op.width, inAxis, context) });
@@ -70,6 +75,19 @@ export function sectionPhases(
     }
   }
   return result;
+}
+
+/** PEs per group of the tree along the axis on which a section's heads lie, where these decide it. */
+export function sectionGroups(
+  ops: readonly Op[],
+  axis: Axis,
+  mesh: { readonly width: number; readonly height: number },
+): { readonly x?: number; readonly y?: number } {
+  const attention = ops.find(({ kind }) => kind === 'attention');
+  if (attention === undefined) return {};
+  const on = inputAxes(ops, axis).get(attention) ?? axis;
+  const group = headGroup(ops, along(on, mesh));
+  return group === undefined ? {} : { [on]: group };
 }
 
 /**

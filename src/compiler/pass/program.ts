@@ -1,5 +1,14 @@
-import { groupSize } from '../../wafer/index.ts';
+import { groupSize, sectionGroups } from '../../wafer/index.ts';
+import type { Axis, Region } from '../../wafer/index.ts';
+import type { Op } from '../../model/index.ts';
 import { definePass } from './pass.ts';
+
+/** Those that the layers of a stage sum in; a stage without layers has none. */
+const groupsOf = (layer: readonly Op[] | undefined, region: Region): Readonly<Record<Axis, number>> => ({
+  x: groupSize(region.width),
+  y: groupSize(region.height),
+  ...(layer === undefined ? {} : sectionGroups(layer, 'y', region)),
+});
 
 export const program = definePass({
   name: 'program',
@@ -19,7 +28,7 @@ export const program = definePass({
       stages: parts.map((part, i) => ({
         wafer: places[i].wafer,
         region: places[i].region,
-        groups: { x: groupSize(places[i].region.width), y: groupSize(places[i].region.height) },
+        groups: groupsOf(graph.layers.at(part.fromLayer), places[i].region),
         ...part,
         memory: memory[i],
         ...(detours[i].x + detours[i].y === 0 ? {} : { detours: detours[i] }),

@@ -23,7 +23,7 @@ export const attention: Kernel<AttentionOp> = {
     const rows = across(axis, context);
     const tiles = tilesOf(op, axis, context);
     const positions = positionsOnPe(op, rows, tokens, context.cached);
-    const headParts = Math.max(1, Math.min(channels, Math.ceil(op.headDim / tiles.key)));
+    const headParts = tiles.headParts ?? Math.max(1, Math.min(channels, Math.ceil(op.headDim / tiles.key)));
     const sums = tokens * tiles.lanes;
     const scores = sums * positions;
     // Latent values are the keys, which are widened already.
@@ -101,12 +101,26 @@ interface Tiles {
   readonly cached: number;
   readonly key: number;
   readonly value: number;
+  /** PEs over which a score is summed, where heads have PEs of their own. */
+  readonly headParts?: number;
   /** Those that share a head of keys and values, for each of the PE's heads. */
   readonly lanes: number;
 }
 
 function tilesOf(op: AttentionOp, axis: Axis, context: KernelContext): Tiles {
   const parts = along(axis, context);
+  const byHeads = context.lanes?.(op.q, parts);
+  if (byHeads !== undefined) {
+    const { lanes, channels, headParts, sumsByHead } = byHeads;
+    return {
+      cached: byHeads.heads * channels,
+      key: channels,
+      value: channels,
+      // One head is summed over the whole line, padding included.
+      headParts: sumsByHead || headParts === 1 ? headParts : parts,
+      lanes,
+    };
+  }
   const heads = Math.ceil(op.kvHeads / parts);
   const cached = Math.ceil((op.kvHeads * op.headDim) / parts);
   // The first elements of the latent keys serve as values too (absorbed form of DeepSeek-V2, section 2.1).

@@ -26,7 +26,7 @@ export const kernels: { readonly [K in OpKind]: Kernel<Extract<Op, { kind: K }>>
 };
 
 export { positionsOnPe } from './attention.ts';
-export { matrix } from './linear.ts';
+export { linears, matrix } from './linear.ts';
 export { columnPitch } from './lower/columns.ts';
 export { across, along } from './kernel.ts';
 export { cannonGemm, shiftGemm, shiftGemmTransposed } from './shift-gemm.ts';

@@ -1,6 +1,8 @@
 import type { Op } from '../../model/index.ts';
 import { allReduce } from '../collective/all-reduce.ts';
 import type { LineShape } from '../collective/collective.ts';
+import { tileOf } from '../head-tiles.ts';
+import type { LanesOf } from '../head-tiles.ts';
 import type { Phase, VectorType } from '../phase.ts';
 import type { Numerics } from '../program.ts';
 import type { Axis } from '../reduction.ts';
@@ -22,6 +24,8 @@ export interface KernelContext {
   readonly expVectors: number;
   /** Another all-reduce than `allReduce`: the counts of what a lowered kernel runs. */
   readonly allReduce?: (line: LineShape) => readonly Phase[];
+  /** Which values lie by heads; absent: all lie in equal pieces. */
+  readonly lanes?: LanesOf;
 }
 
 /** The all-reduce of `values` over `parts` PEs of a line along `axis`. */
@@ -36,6 +40,10 @@ export interface Kernel<O extends Op> {
   /** `axis`: along which the op's input is cut. */
   phases(op: O, axis: Axis, context: KernelContext): readonly Phase[];
 }
+
+/** Elements of a value on its fullest PE when it lies along an axis. */
+export const tileAlong = (value: string, width: number, axis: Axis, context: KernelContext): number =>
+  tileOf(value, width, along(axis, context), context.lanes);
 
 /** PEs along an axis, and along the other. */
 export const along = (axis: Axis, context: { width: number; height: number }): number =>

@@ -2,7 +2,7 @@ import type { LinearOp } from '../../model/index.ts';
 import { heldMatrix } from '../held-weights.ts';
 import { phase } from '../phase.ts';
 import type { Phase, VectorWork } from '../phase.ts';
-import { across, allReduceOf, along } from './kernel.ts';
+import { across, allReduceOf, along, tileAlong } from './kernel.ts';
 import type { Kernel, KernelContext } from './kernel.ts';
 import type { Axis } from '../reduction.ts';
 import { unpackWork } from '../unpack.ts';
@@ -14,8 +14,24 @@ import { unpackWork } from '../unpack.ts';
  * or over tokens, whichever starts fewer of them.
  */
 export const linear: Kernel<LinearOp> = {
-  phases: (op, axis, context) => matrix(op.k, [op.n], op.bias !== undefined, axis, context, op.role),
+  phases: (op, axis, context) => linears([op], axis, context),
 };
+
+/** Matrices with one input, as one. */
+export function linears(ops: readonly LinearOp[], axis: Axis, context: KernelContext): Phase[] {
+  const [{ input, k, role }] = ops;
+  const other = axis === 'x' ? 'y' : 'x';
+  return product(
+    {
+      kTile: tileAlong(input, k, axis, context),
+      nTile: ops.reduce((sum, { out, n }) => sum + tileAlong(out, n, other, context), 0),
+      bias: ops.some(({ bias }) => bias !== undefined),
+      role,
+    },
+    axis,
+    context,
+  );
+}
 
 /** Instructions that widen the columns of a PE's tile of a matrix of a class, where its format needs it. */
 export const widened = (
@@ -38,10 +54,18 @@ export function matrix(
   context: KernelContext,
   role: LinearOp['role'] = 'router',
 ): Phase[] {
-  const { tokens, type } = context;
-  const parts = along(axis, context);
-  const kTile = Math.ceil(k / parts);
+  const kTile = Math.ceil(k / along(axis, context));
   const nTile = outputs.reduce((sum, n) => sum + Math.ceil(n / across(axis, context)), 0);
+  return product({ kTile, nTile, bias, role }, axis, context);
+}
+
+/** By the tile of the fullest PE. */
+function product(
+  { kTile, nTile, bias, role }: Readonly<{ kTile: number; nTile: number; bias: boolean; role: LinearOp['role'] }>,
+  axis: Axis,
+  context: KernelContext,
+): Phase[] {
+  const { tokens, type } = context;
   const overOutputs = { count: tokens * kTile, length: nTile, type, looped: true };
   const overTokens = { count: kTile * nTile, length: tokens, type, looped: true };
   const values = tokens * nTile;
@@ -52,7 +76,7 @@ export function matrix(
         overTokens.count < overOutputs.count ? overTokens : overOutputs,
       ],
     }),
-    ...allReduceOf(parts, values, axis, context),
+    ...allReduceOf(along(axis, context), values, axis, context),
     ...(bias ? [phase('bias', { vectors: [{ count: 1, length: values, type }] })] : []),
   ];
 }

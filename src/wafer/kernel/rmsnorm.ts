@@ -3,7 +3,7 @@ import type { Wafer } from '../../spec/index.ts';
 import type { Collective } from '../collective/index.ts';
 import type { Instruction } from '../machine/index.ts';
 import { phase } from '../phase.ts';
-import { allReduceOf, along } from './kernel.ts';
+import { allReduceOf, along, tileAlong } from './kernel.ts';
 import type { Kernel } from './kernel.ts';
 import { lowerAllReduce } from './lower/all-reduce.ts';
 import { held } from './lower/exponential.ts';
@@ -17,9 +17,10 @@ export const rmsnorm: Kernel<RmsNormOp> = {
   phases: (op, axis, context) => {
     const { tokens, type } = context;
     const parts = along(axis, context);
-    const tile = Math.ceil((op.width + (op.passed ?? 0)) / parts);
-    const partsPerGroup = Math.max(1, Math.min(parts, Math.ceil(op.width / op.groups / tile)));
-    const sumsPerPe = Math.max(1, Math.ceil((tile * op.groups) / op.width));
+    const tile = tileAlong(op.input, op.width + (op.passed ?? 0), axis, context);
+    const byHeads = context.lanes?.(op.input, parts);
+    const partsPerGroup = byHeads?.headParts ?? Math.max(1, Math.min(parts, Math.ceil(op.width / op.groups / tile)));
+    const sumsPerPe = byHeads?.lanes ?? Math.max(1, Math.ceil((tile * op.groups) / op.width));
     const values = tokens * tile;
     return [
       phase('squares', { steps: tokens * sumsPerPe, vectors: [{ count: 1, length: values, type, sameBank: true }] }),

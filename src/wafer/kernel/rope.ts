@@ -4,7 +4,7 @@ import type { Wafer } from '../../spec/index.ts';
 import type { Instruction, MemoryRequest } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import type { VectorType } from '../phase.ts';
-import { along } from './kernel.ts';
+import { along, tileAlong } from './kernel.ts';
 import type { Kernel } from './kernel.ts';
 import { loweredContext, cutAlong, gatherAlong, sliceOf, whole } from './lower/lowering.ts';
 import type { LoweredKernel, Placement, Slice } from './lower/lowering.ts';
@@ -19,8 +19,8 @@ export const rope: Kernel<RopeOp> = {
   phases: (op, axis, context) => {
     // A PE holds elements of one head or of several; the fullest may hold nothing but those that turn.
     const { width } = ropePart(op);
-    const turning = Math.ceil((op.heads * op.headDim) / along(axis, context));
-    const heads = Math.ceil(turning / op.headDim);
+    const turning = tileAlong(op.input, op.heads * op.headDim, axis, context);
+    const heads = context.lanes?.(op.input, along(axis, context))?.lanes ?? Math.ceil(turning / op.headDim);
     const tile = Math.min(turning, heads * width);
     const half = Math.ceil((tile * context.tokens) / 2);
     return [phase('rotate', { vectors: [{ count: 6, length: half, type: context.type }] })];

@@ -1,7 +1,9 @@
 // Which element of a vector each PE holds at which place of its tile.
 
-import { fail } from '../../core/index.ts';
+import { assert, fail } from '../../core/index.ts';
 import type { AttentionOp } from '../../model/index.ts';
+import { headTiles } from '../head-tiles.ts';
+import type { HeadTiles } from '../head-tiles.ts';
 import type { Axis } from '../reduction.ts';
 
 /** A vector cut along an axis, the same on every line across it. */
@@ -33,15 +35,7 @@ export function plainLayout(axis: Axis, parts: number, size: number): Layout {
 }
 
 /** How the heads of an attention lie over the PEs of a line. */
-export interface HeadLayouts {
-  /** PEs of one head of keys and values; those left over hold padding. */
-  readonly headParts: number;
-  /** Heads of keys and values of one PE: more than one only when a PE has them whole. */
-  readonly heads: number;
-  /** Queries that share a head. */
-  readonly queries: number;
-  /** Channels of each head on one PE, even. */
-  readonly channels: number;
+export interface HeadLayouts extends HeadTiles {
   /** Half of a head's channels: pair `i` of those of a PE at `part`, or -1. */
   readonly pair: (part: number, i: number) => number;
   readonly q: Layout;
@@ -60,17 +54,16 @@ export interface HeadLayouts {
  */
 export function headLayouts(op: AttentionOp, axis: Axis, parts: number): HeadLayouts {
   const { heads: allQueries, kvHeads, headDim } = op;
-  const queries = allQueries / kvHeads;
-  if (!Number.isInteger(queries) || headDim % 2 !== 0)
+  if (allQueries % kvHeads !== 0 || headDim % 2 !== 0)
     fail({
       code: 'LAYER_SHAPE',
       message: `${allQueries} heads of ${headDim} over ${kvHeads} heads of keys and values`,
       expected: 'an even head width, and heads a multiple of those of keys and values',
     });
-  const headParts = Math.max(1, Math.floor(parts / kvHeads));
-  const heads = Math.ceil(kvHeads / parts);
-  const half = Math.ceil(headDim / 2 / headParts);
-  const channels = 2 * half;
+  const tiles = headTiles(op, parts);
+  assert(tiles !== undefined, 'latent attention has no heads of keys');
+  const { headParts, heads, queries, channels } = tiles;
+  const half = channels / 2;
   const headOf = (part: number, head: number): number => {
     const at = heads === 1 ? Math.floor(part / headParts) : part * heads + head;
     return at < kvHeads ? at : -1;
@@ -101,10 +94,7 @@ export function headLayouts(op: AttentionOp, axis: Axis, parts: number): HeadLay
   const indexIn = (count: number) => (lane: number, channel: number) =>
     (channel < half ? 0 : count * half) + lane * half + (channel % half);
   return {
-    headParts,
-    heads,
-    queries,
-    channels,
+    ...tiles,
     pair,
     q: halves(queries),
     k: halves(1),

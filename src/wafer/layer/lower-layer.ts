@@ -18,7 +18,7 @@ import type { Mesh, Stage } from '../kernel/lower/sequence.ts';
 import { treeLine } from '../kernel/lower/tree-line.ts';
 import type { MemoryImage, MemoryRequest } from '../machine/index.ts';
 import type { VectorType } from '../phase.ts';
-import { sectionPhases } from '../plan.ts';
+import { sectionGroups, sectionPhases } from '../plan.ts';
 import type { Axis } from '../reduction.ts';
 import { headLayouts, plainLayout } from './layout.ts';
 import type { Layout } from './layout.ts';
@@ -72,8 +72,8 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
       message: `${context} positions leave some of ${height} rows of PEs empty`,
       expected: `a context of at least ${height}`,
     });
-  const manyHeads = heads.headParts > 1 && attention.kvHeads > 1;
-  const groups = { x: manyHeads ? heads.headParts : spec.group(width), y: spec.group(height) };
+  const manyHeads = heads.sumsByHead;
+  const groups = { x: spec.group(width), y: spec.group(height), ...sectionGroups(ops, inputAxis, spec) };
   const lines = {
     x: treeLine(spec, { axis: 'x', type, group: groups.x, groups: manyHeads }, wafer),
     y: treeLine(
@@ -343,7 +343,7 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
     cached: context - 1,
     type,
     expVectors,
-    group: (_, axis) => groups[axis],
+    group: spec.group,
   }).flatMap((op) => op.phases);
   return {
     program: sequence(spec, [...memory, ...exponentialMemory(exponents, type)], stages, wafer),
