@@ -4,7 +4,7 @@ import type { AttentionOp, RopeOp } from '../../graph.ts';
 import { ropeInverseFrequencies, ropeMagnitude } from '../../op/rope.ts';
 import type { OnnxNode } from './model-file.ts';
 import { exchanged, peelScale } from './patterns.ts';
-import { readElements, typeOf } from './tensor.ts';
+import { BOOL, FLOAT, readElements, typeOf } from './tensor.ts';
 import { hasDims, type Rotation, type Value, type View } from './view.ts';
 
 /** The step for which a graph is looked at: `tokens` behind `past` cached ones. */
@@ -42,6 +42,7 @@ export function matchAttention(view: View, value: Value, op: AttentionOp, step: 
       ? matchGrouped(view, node, op, step)
       : matchMultiHead(view, node, op, step);
   }
+  if (node?.op === 'Attention') return matchStandard(view, node, op, step, order);
   const wanted = op.heads === 1 ? [order] : ['head'];
   if (node?.op !== 'MatMul' || !wanted.includes(order))
     return { node, message: 'this is no attention', expected: 'scores times values, with heads beside each other' };
@@ -150,6 +151,39 @@ function matchMultiHead(view: View, node: OnnxNode, op: AttentionOp, step: Step)
   if ('message' in k) return k;
   if ('message' in v) return v;
   return { q: { name: query, order: 'token' }, k, v };
+}
+
+/** https://onnx.ai/onnx/operators/onnx__Attention.html, of opset 23 */
+function matchStandard(
+  view: View,
+  node: OnnxNode,
+  op: AttentionOp,
+  step: Step,
+  order: Value['order'],
+): Attention | Mismatch {
+  const [query, key, value, mask = '', past = ''] = node.inputs;
+  // With three axes heads lie beside each other; with four a head's tokens do.
+  const isFlat = view.known(query).dims?.length === 3;
+  if (op.heads > 1 && order !== (isFlat ? 'token' : 'head'))
+    return { node, message: 'heads and tokens of the attention are not in the order that follows' };
+  if (mask === '')
+    return { node, message: 'the attention has no mask', expected: 'attn_mask: is_causal ignores what is cached' };
+  const wrong =
+    checkNumbers(node, {
+      'number of heads': [attribute(node, 'q_num_heads') ?? op.heads, op.heads],
+      'number of KV heads': [attribute(node, 'kv_num_heads') ?? op.kvHeads, op.kvHeads],
+      scale: [attribute(node, 'scale') ?? 1 / Math.sqrt(op.headDim), op.scale],
+      'soft cap of scores': [attribute(node, 'softcap') ?? 0, op.softcap ?? 0],
+      'causal mask of its own': [attribute(node, 'is_causal') ?? 0, 0],
+    }) ?? checkMask(view, node, mask, view.known(mask).type === BOOL ? 'kept' : 'added', op, step);
+  if (wrong !== undefined) return wrong;
+  const keys = past === '' ? step.past + step.tokens : step.tokens;
+  const of = (name: string): Value | Mismatch =>
+    isFlat && keys === step.tokens ? { name, order: 'token' } : grouped(view, node, name, op, step.tokens, keys);
+  const [k, v] = [of(key), of(value)];
+  if ('message' in k) return k;
+  if ('message' in v) return v;
+  return { q: { name: query, order: isFlat ? 'token' : headOrder(op.heads) }, k, v };
 }
 
 function matchDecomposed(view: View, product: OnnxNode, op: AttentionOp, step: Step): Attention | Mismatch {
@@ -304,7 +338,8 @@ function grouped(
     expected: `[${extents.join(', ')}]`,
     found: `[${view.known(found).dims?.join(', ') ?? 'unknown'}]`,
   });
-  if (kvHeads !== heads) {
+  // Attention ops take shared heads as they are.
+  if (kvHeads !== heads && !hasDims(view, at, [kvHeads, keys, headDim])) {
     const repeat = view.is(at, 'Expand');
     if (repeat === undefined || !hasDims(view, at, [kvHeads, heads / kvHeads, keys, headDim]))
       return wrong(at, [1, kvHeads, heads / kvHeads, keys, headDim]);
@@ -312,7 +347,12 @@ function grouped(
   }
   if (!hasDims(view, at, [kvHeads, keys, headDim])) return wrong(at, [1, kvHeads, keys, headDim]);
   const joined = view.is(at, 'Concat');
-  if (joined !== undefined && joined.inputs.length === 2 && view.inputs.has(joined.inputs[0]) && keys !== tokens)
+  if (
+    joined !== undefined &&
+    joined.inputs.length === 2 &&
+    view.inputs.has(view.strip(joined.inputs[0])) &&
+    keys !== tokens
+  )
     at = joined.inputs[1];
   else if (keys !== tokens)
     return {
@@ -340,6 +380,9 @@ const CACHE_POSITIONS = Array.from({ length: 64 }, (_, i) => (i < 16 ? i : Math.
 const cosineTolerance = (position: number, elementBytes: number): number =>
   (elementBytes === 2 ? 8e-3 : 2e-4) + position * 2 ** -22;
 
+/** Of an angle whose frequency a converter rounded to float16, relative. Ingot turns by the frequencies of the configuration. */
+const HALF_ERROR = 2 ** -11;
+
 /** x of x turned by its position; pairs are (i, i + width / 2). */
 export function matchRotation(view: View, value: Value, op: RopeOp, step: Step): Value | Mismatch {
   const { rotation, ...plain } = value;
@@ -354,6 +397,13 @@ export function matchRotation(view: View, value: Value, op: RopeOp, step: Step):
       (attribute(whole, 'rotary_embedding_dim') ?? 0) % op.headDim !== 0
     )
       return { node: whole, message: 'the rotation turns other pairs than the configuration asks for' };
+    if (whole.op === 'RotaryEmbedding' && (positions ?? '') === '') {
+      const pairs = ropeInverseFrequencies(op.rope, op.headDim).length;
+      const wrong =
+        checkTable(view, whole, cos, Math.cos, pairs, op, step) ??
+        checkTable(view, whole, sin, Math.sin, pairs, op, step);
+      return wrong ?? { name: x, order };
+    }
     if (!isPositions(view, positions ?? '', step))
       return { node: whole, message: 'the positions of the rotation are not those of the tokens' };
     return checkCaches(view, whole, cos, sin, op) ?? { name: x, order };
@@ -423,33 +473,53 @@ function checkAngles(
   step: Step,
   x: string,
 ): Mismatch | undefined {
-  const { data, dims = [], type } = view.known(name);
+  const { dims = [] } = view.known(name);
   const rank = view.known(x).dims?.length ?? 0;
-  const frequencies = ropeInverseFrequencies(op.rope, op.headDim);
-  const magnitude = ropeMagnitude(op.rope);
   // Tokens lie on the axis of x that has their number and is not that of heads; cosines are the same for all heads.
   const axis = dims.findIndex((n, i) => n === step.tokens && i < dims.length - 1);
   const fromEnd = dims.length - axis;
   const isTokenAxis = axis >= 0 && view.known(x).dims?.[rank - fromEnd] === step.tokens;
-  if (data === undefined || data.length !== step.tokens * op.headDim || dims.at(-1) !== op.headDim || !isTokenAxis)
-    return {
-      node,
-      message: 'cosines or sines have not an element for each token and element of a head',
-      expected: `[${step.tokens}, ${op.headDim}]`,
-      found: `[${dims.join(', ')}]`,
-    };
-  const bytes = type === 1 ? 4 : 2;
+  return isTokenAxis
+    ? checkTable(view, node, name, of, op.headDim, op, step)
+    : tableExtents(node, step.tokens, op.headDim, dims);
+}
+
+/** A row of cosines or sines for each token of the step; halves of a head are alike where a row has both. */
+function checkTable(
+  view: View,
+  node: OnnxNode,
+  name: string,
+  of: (angle: number) => number,
+  width: number,
+  op: RopeOp,
+  step: Step,
+): Mismatch | undefined {
+  const { data, dims = [], type } = view.known(name);
+  const frequencies = ropeInverseFrequencies(op.rope, op.headDim);
+  const magnitude = ropeMagnitude(op.rope);
+  if (data === undefined || data.length !== step.tokens * width || dims.at(-1) !== width)
+    return tableExtents(node, step.tokens, width, dims);
+  const bytes = type === FLOAT ? 4 : 2;
   for (let row = 0; row < step.tokens; row++) {
     const position = step.past + row;
-    for (let i = 0; i < op.headDim; i++) {
-      const expected = magnitude * of(position * frequencies[i % frequencies.length]);
-      const found = data[row * op.headDim + i];
-      if (Math.abs(found - expected) <= cosineTolerance(position, bytes)) continue;
+    for (let i = 0; i < width; i++) {
+      const angle = position * frequencies[i % frequencies.length];
+      const expected = magnitude * of(angle);
+      const found = data[row * width + i];
+      const ofHalves = bytes === 2 ? angle * HALF_ERROR : 0;
+      if (Math.abs(found - expected) <= cosineTolerance(position, bytes) + ofHalves) continue;
       return rotationDiffers(node, position, i, expected, found);
     }
   }
   return undefined;
 }
+
+const tableExtents = (node: OnnxNode, tokens: number, width: number, found: readonly number[]): Mismatch => ({
+  node,
+  message: 'cosines or sines have not an element for each token and element of a head',
+  expected: `[${tokens}, ${width}]`,
+  found: `[${found.join(', ')}]`,
+});
 
 const rotationDiffers = (node: OnnxNode, position: number, i: number, expected: number, found: number): Mismatch => ({
   node,

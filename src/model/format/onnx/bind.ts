@@ -13,8 +13,9 @@ export type Held =
   | { readonly kind: 'matrix'; readonly matrix: Matrix; readonly from: number; readonly rows: number }
   | { readonly kind: 'vector'; readonly tensor: OnnxTensor; readonly from: number; readonly count: number };
 
-/** Epsilons are stated in float32. */
-const EPS_TOLERANCE = 1e-2;
+/** Epsilons are stated in float32, or in float16, whose numbers are 2⁻²⁴ apart at 10⁻⁶. */
+const isEpsilon = (found: number, wanted: number): boolean =>
+  Math.abs(found - wanted) <= Math.max(wanted / 100, 2 ** -25);
 
 interface Bound {
   /** Values that the op reads, by our names. */
@@ -77,7 +78,7 @@ const matchers: { readonly [K in OpKind]: Matcher<K> } = {
         expected: `${width} (${op.weight})`,
         found: `${length} weights over ${extent ?? 'unknown'}`,
       };
-    if (!(Math.abs(found.eps - op.eps) <= EPS_TOLERANCE * op.eps))
+    if (!isEpsilon(found.eps, op.eps))
       return {
         node: view.node(name),
         message: 'a norm has another epsilon than the configuration',

@@ -117,6 +117,16 @@ describe('weights of an ONNX graph', () => {
     }
   });
 
+  it('are found in whatever order nodes are listed', () => {
+    const { model } = modelOnnx(shape, weights, { ops: 'onnx' });
+    const found = readOnnxWeights(
+      counted(writeOnnx({ ...model, nodes: model.nodes.toReversed() })).source,
+      shape,
+      options,
+    );
+    for (const name of weightNames(shape)) expect(found.weights.read(name), name).toEqual(weights.read(name));
+  });
+
   it('a head that reads the embedding is tied, and a copy of it is not', () => {
     const tied = { ...shape, tiedEmbeddings: true };
     const random = randomWeights(tied, 1);
@@ -179,6 +189,13 @@ describe('a damaged ONNX file', () => {
       ),
       { numRuns: 200 },
     );
+  });
+
+  it('ends in a diagnostic where a value depends on itself', () => {
+    const { model } = modelOnnx(shape, weights, { ops: 'onnx' });
+    const [first, ...rest] = model.nodes;
+    const itself = { ...first, inputs: [...first.inputs.slice(0, -1), model.nodes.at(-1)!.outputs[0]] };
+    expect(codes(writeOnnx({ ...model, nodes: [itself, ...rest] }))).toEqual(['ONNX_MALFORMED']);
   });
 
   it('of every op that the logits depend on, none can be left out', () => {

@@ -81,17 +81,13 @@ function isSameTable(embedding: Held | undefined, head: Held | undefined): boole
 }
 
 /**
- * The nodes that the logits depend on.
+ * The nodes that the logits depend on, each behind those that it reads: converters put some at the end of the list.
  * @throws IngotError ONNX_OP_UNSUPPORTED for ops that nobody here knows, ONNX_MALFORMED; many at once
  */
 function neededNodes(model: OnnxModel, logits: string, where: string): OnnxNode[] {
   const problems = createProblems();
-  const needed = new Set([logits]);
-  const nodes: OnnxNode[] = [];
-  for (const node of model.nodes.toReversed()) {
-    if (!node.outputs.some((output) => needed.has(output))) continue;
-    nodes.push(node);
-    for (const input of node.inputs) needed.add(input);
+  const nodes = inOrder(model, logits, where);
+  for (const node of nodes.toReversed()) {
     if (Object.hasOwn(rules, node.op)) {
       const least = leastInputs(node.op);
       if (node.inputs.slice(0, least).filter((name) => name !== '').length === least) continue;
@@ -112,11 +108,48 @@ function neededNodes(model: OnnxModel, logits: string, where: string): OnnxNode[
         : 'the logits depend on an op that Ingot does not read',
       where: `${where}, node ${node.name.slice(0, 200)}`,
       found: node.op.slice(0, 100),
-      suggestion: 'export the model as one graph, with a known exporter, or use its safetensors release',
+      suggestion: dynamicOps.has(node.op)
+        ? 'use the fp32, fp16 or 4-bit file of this model: activations quantized as they come are not read'
+        : 'export the model as one graph, with a known exporter, or use its safetensors release',
     });
   }
   problems.throwIfAny();
-  return nodes.reverse();
+  return nodes;
+}
+
+/** Of files that transformers.js calls "quantized", made by ONNX Runtime's dynamic quantization. */
+const dynamicOps = new Set(['DynamicQuantizeLinear', 'MatMulInteger']);
+
+/** What a value depends on, in the order of a depth-first walk. @throws IngotError ONNX_MALFORMED where it depends on itself */
+function inOrder(model: OnnxModel, value: string, where: string): OnnxNode[] {
+  const writers = new Map(model.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  const nodes: OnnxNode[] = [];
+  const isDone = new Map<OnnxNode, boolean>();
+  const path: { readonly node: OnnxNode; next: number }[] = [];
+  const enter = (name: string): void => {
+    const node = name === '' ? undefined : writers.get(name);
+    if (node === undefined || isDone.get(node) === true) return;
+    if (isDone.has(node)) {
+      fail({
+        code: 'ONNX_MALFORMED',
+        message: 'a value depends on itself',
+        where: `${where}, node ${node.name.slice(0, 200)} (${node.op.slice(0, 100)})`,
+      });
+    }
+    isDone.set(node, false);
+    path.push({ node, next: 0 });
+  };
+  enter(value);
+  for (let at = path.at(-1); at !== undefined; at = path.at(-1)) {
+    if (at.next < at.node.inputs.length) {
+      enter(at.node.inputs[at.next++]);
+      continue;
+    }
+    isDone.set(at.node, true);
+    nodes.push(at.node);
+    path.pop();
+  }
+  return nodes;
 }
 
 /** Tokens of the step for which the graph is looked at: few, but no number that tensors have by chance. */

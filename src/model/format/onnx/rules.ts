@@ -1,66 +1,24 @@
 // One rule for each op that exporters put around weights: the extents of its outputs, and their elements where those of its
 // inputs are known. Elements are numbers in float64, rounded where the op's type is float32.
 
-import type { Known } from './evaluate.ts';
-import { MAX_DIMENSIONS, type OnnxNode } from './model-file.ts';
-import { BOOL, elementsOf, elementTypes, FLOAT, INT64, readElements } from './tensor.ts';
-
-/** @param room elements that a result may have */
-type Rule = (node: OnnxNode, ins: readonly (Known | undefined)[], room: number) => readonly (Known | undefined)[];
-
-const isFloat = (type: number): boolean => elementTypes.get(type)?.isFloat ?? false;
-
-function broadcast(a: readonly number[], b: readonly number[]): number[] | undefined {
-  const rank = Math.max(a.length, b.length);
-  const out: number[] = [];
-  for (let i = 0; i < rank; i++) {
-    const x = a[a.length - rank + i] ?? 1;
-    const y = b[b.length - rank + i] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) return undefined;
-    out.push(x === 1 ? y : x);
-  }
-  return out;
-}
-
-const stridesOf = (dims: readonly number[]): number[] => {
-  const strides = dims.map(() => 1);
-  for (let i = dims.length - 2; i >= 0; i--) strides[i] = strides[i + 1] * dims[i + 1];
-  return strides;
-};
-
-/** Calls `visit` with the index of every element of `out` in a tensor of `dims` that is broadcast to it. */
-function eachBroadcast(
-  out: readonly number[],
-  dims: readonly number[],
-  visit: (at: number, from: number) => void,
-): void {
-  const strides = stridesOf(dims);
-  const steps = out.map((_, i) => {
-    const axis = i - (out.length - dims.length);
-    return axis < 0 || dims[axis] === 1 ? 0 : strides[axis];
-  });
-  const index = out.map(() => 0);
-  const count = elementsOf(out);
-  let from = 0;
-  for (let at = 0; at < count; at++) {
-    visit(at, from);
-    for (let axis = out.length - 1; axis >= 0; axis--) {
-      from += steps[axis];
-      if (++index[axis] < out[axis]) break;
-      from -= steps[axis] * out[axis];
-      index[axis] = 0;
-    }
-  }
-}
-
-function spread(known: Known, out: readonly number[]): Float64Array {
-  const target = new Float64Array(elementsOf(out));
-  const data = known.data!;
-  eachBroadcast(out, known.dims!, (at, from) => {
-    target[at] = data[from];
-  });
-  return target;
-}
+import { MAX_DIMENSIONS } from './model-file.ts';
+import {
+  concat,
+  expand,
+  flatten,
+  gather,
+  gatherNd,
+  reshape,
+  scatterNd,
+  slice,
+  split,
+  squeeze,
+  tile,
+  transpose,
+  unsqueeze,
+} from './moving-rules.ts';
+import { axisOf, broadcast, eachBroadcast, isFloat, listOf, spread, type Rule } from './rule.ts';
+import { BOOL, elementsOf, FLOAT, INT64, readElements } from './tensor.ts';
 
 const elementwise =
   (compute: (...values: number[]) => number, outType?: number, whole?: (...values: number[]) => number): Rule =>
@@ -77,195 +35,9 @@ const elementwise =
     return [{ type, dims, data: Float64Array.from(columns[0], (_, i) => round(of(...columns.map((c) => c[i])))) }];
   };
 
-/** Axes, or sizes of a Split. */
-const MAX_LIST = 1_024;
-
-const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
-
-/** Numbers of an input, or else of an attribute. */
-const listOf = (node: OnnxNode, known: Known | undefined, name: string): readonly number[] | undefined => {
-  if (known === undefined) return node.attributes.get(name)?.ints;
-  return known.data === undefined || known.data.length > MAX_LIST ? undefined : [...known.data];
-};
-
-const withDims = (known: Known, dims: readonly number[] | undefined): Known => ({
-  type: known.type,
-  dims,
-  ...(dims === undefined || known.data === undefined || known.data.length !== elementsOf(dims)
-    ? {}
-    : { data: known.data }),
-});
-
 const same: Rule = (_node, [x]) => [x && { type: x.type, dims: x.dims, data: x.data }];
 /** Same extents, and nothing known of the elements. */
 const sameDims: Rule = (_node, [x]) => [x && { type: x.type, dims: x.dims }];
-
-const reshape: Rule = (_node, [x, shape]) => {
-  if (x?.dims === undefined || shape?.data === undefined) return [x && { type: x.type }];
-  const from = x.dims;
-  if (shape.data.length > MAX_DIMENSIONS) return [{ type: x.type }];
-  const dims = Array.from(shape.data, (n, i) => (n === 0 ? (from[i] ?? 0) : n));
-  const open = dims.indexOf(-1);
-  const known = dims.reduce((product, n) => (n === -1 ? product : product * n), 1);
-  if (open >= 0) dims[open] = known === 0 ? 0 : elementsOf(from) / known;
-  const fits = dims.every((n) => Number.isInteger(n) && n >= 0) && elementsOf(dims) === elementsOf(from);
-  return [withDims(x, fits ? dims : undefined)];
-};
-
-const unsqueeze: Rule = (node, [x, axes]) => {
-  const list = listOf(node, axes, 'axes');
-  if (x?.dims === undefined || list === undefined) return [x && { type: x.type }];
-  const dims = [...x.dims];
-  const rank = dims.length + list.length;
-  for (const axis of list.map((a) => axisOf(a, rank)).sort((a, b) => a - b)) dims.splice(axis, 0, 1);
-  return [withDims(x, dims)];
-};
-
-const squeeze: Rule = (node, [x, axes]) => {
-  if (x?.dims === undefined) return [x];
-  const { dims } = x;
-  const list = listOf(node, axes, 'axes')?.map((a) => axisOf(a, dims.length));
-  return [
-    withDims(
-      x,
-      dims.filter((n, i) => (list === undefined ? n !== 1 : !list.includes(i))),
-    ),
-  ];
-};
-
-const transpose: Rule = (node, [x], room) => {
-  if (x?.dims === undefined) return [x && { type: x.type }];
-  const { type, dims: from } = x;
-  const perm = node.attributes.get('perm')?.ints ?? from.map((_, i) => from.length - 1 - i);
-  const isPerm =
-    perm.length === from.length && new Set(perm).size === perm.length && perm.every((p) => p >= 0 && p < from.length);
-  if (!isPerm) return [{ type }];
-  const dims = perm.map((p) => from[p]);
-  if (elementsOf(dims) > room || x.data === undefined) return [{ type, dims }];
-  const strides = stridesOf(from);
-  const out = stridesOf(dims);
-  const { data } = x;
-  return [
-    {
-      type,
-      dims,
-      data: Float64Array.from(data, (_, at) => {
-        let [rest, index] = [at, 0];
-        for (const [axis, stride] of out.entries()) {
-          index += Math.floor(rest / stride) * strides[perm[axis]];
-          rest %= stride;
-        }
-        return data[index];
-      }),
-    },
-  ];
-};
-
-/** Elements whose index along an axis is picked by `pick`. */
-function take(x: Known, axis: number, indices: readonly number[], room: number): Known {
-  const from = x.dims!;
-  const dims = from.map((n, i) => (i === axis ? indices.length : n));
-  const count = elementsOf(dims);
-  if (count > room) return { type: x.type, dims };
-  const inner = elementsOf(from.slice(axis + 1));
-  const data = new Float64Array(count);
-  if (x.data === undefined && x.tensor !== undefined && axis === 0) {
-    // Rows of a table that is too large to be read as a whole.
-    for (const [i, row] of indices.entries())
-      data.set(readElements(x.tensor, row * inner, (row + 1) * inner), i * inner);
-    return { type: x.type, dims, data };
-  }
-  if (x.data === undefined) return { type: x.type, dims };
-  const outer = elementsOf(from.slice(0, axis));
-  for (let o = 0; o < outer; o++) {
-    for (const [i, index] of indices.entries()) {
-      const start = (o * from[axis] + index) * inner;
-      data.set(x.data.subarray(start, start + inner), (o * indices.length + i) * inner);
-    }
-  }
-  return { type: x.type, dims, data };
-}
-
-const gather: Rule = (node, [x, indices], room) => {
-  if (x?.dims === undefined || indices?.dims === undefined) return [x && { type: x.type }];
-  const { dims: from, type } = x;
-  const axis = axisOf(node.attributes.get('axis')?.int ?? 0, from.length);
-  const dims = [...from.slice(0, axis), ...indices.dims, ...from.slice(axis + 1)];
-  if (indices.data === undefined) return [{ type, dims }];
-  const list = Array.from(indices.data, (i) => axisOf(i, from[axis]));
-  if (list.length > room || !list.every((i) => i >= 0 && i < from[axis])) return [{ type, dims }];
-  return [withDims(take(x, axis, list, room), dims)];
-};
-
-const slice: Rule = (node, [x, starts, ends, axes, steps], room) => {
-  if (x?.dims === undefined || starts?.data === undefined || ends?.data === undefined) return [x && { type: x.type }];
-  if (starts.data.length > MAX_DIMENSIONS) return [{ type: x.type }];
-  if (node.inputs[3] !== undefined && node.inputs[3] !== '' && axes?.data === undefined) return [{ type: x.type }];
-  const first = starts.data;
-  const last = ends.data;
-  let out: Known = x;
-  for (const i of first.keys()) {
-    const { dims } = out;
-    const axis = axisOf(axes?.data?.[i] ?? i, x.dims.length);
-    const step = steps?.data?.[i] ?? 1;
-    if (dims === undefined || !(axis >= 0 && axis < dims.length) || step === 0) return [{ type: x.type }];
-    const extent = dims[axis];
-    const clamp = (n: number, low: number, high: number): number =>
-      Math.min(high, Math.max(low, n < 0 ? n + extent : n));
-    const begin = step > 0 ? clamp(first[i], 0, extent) : clamp(first[i], 0, extent - 1);
-    const end = step > 0 ? clamp(last[i], 0, extent) : clamp(last[i], -1, extent - 1);
-    const count = Math.max(0, Math.ceil((end - begin) / step));
-    if (count === extent && step === 1) continue;
-    const rest = dims.map((n, at) => (at === axis ? count : n));
-    const isKnown = out.data !== undefined || (out.tensor !== undefined && axis === 0);
-    out =
-      isKnown && elementsOf(rest) <= room
-        ? take(
-            out,
-            axis,
-            Array.from({ length: count }, (_, k) => begin + k * step),
-            room,
-          )
-        : { type: x.type, dims: rest };
-  }
-  return [out === x ? { type: x.type, dims: x.dims, data: x.data } : out];
-};
-
-const concat: Rule = (node, ins, room) => {
-  const type = ins[0]?.type ?? 0;
-  const list = ins.flatMap((known) =>
-    known?.dims === undefined ? [] : [{ ...known, dims: known.dims, data: known.data }],
-  );
-  if (list.length === 0 || list.length !== ins.length) return [{ type }];
-  const rank = list[0].dims.length;
-  const axis = axisOf(node.attributes.get('axis')?.int ?? 0, rank);
-  const matches = list.every(
-    ({ dims }) => dims.length === rank && dims.every((n, i) => i === axis || n === list[0].dims[i]),
-  );
-  if (!matches || !(axis >= 0 && axis < rank)) return [{ type }];
-  const dims = list[0].dims.map((n, i) => (i === axis ? list.reduce((sum, known) => sum + known.dims[axis], 0) : n));
-  if (elementsOf(dims) > room || !list.every((known) => known.data !== undefined)) return [{ type, dims }];
-  const outer = elementsOf(dims.slice(0, axis));
-  const data = new Float64Array(elementsOf(dims));
-  let at = 0;
-  for (let o = 0; o < outer; o++) {
-    for (const known of list) {
-      const run = elementsOf(known.dims.slice(axis));
-      data.set(known.data!.subarray(o * run, (o + 1) * run), at);
-      at += run;
-    }
-  }
-  return [{ type, dims, data }];
-};
-
-const expand: Rule = (_node, [x, shape], room) => {
-  const dims =
-    x?.dims && shape?.data && shape.data.length <= MAX_DIMENSIONS ? broadcast(x.dims, [...shape.data]) : undefined;
-  if (x === undefined || dims === undefined) return [x && { type: x.type }];
-  return [
-    { type: x.type, dims, ...(x.data === undefined || elementsOf(dims) > room ? {} : { data: spread(x, dims) }) },
-  ];
-};
 
 const shapeOf: Rule = (node, [x]) => {
   if (x?.dims === undefined) return [{ type: INT64 }];
@@ -409,63 +181,6 @@ const reduce =
     return [{ type: x.type, dims, data: data.map((sum) => finish(sum, count)) }];
   };
 
-const split: Rule = (node, [x, sizes], room) => {
-  if (x?.dims === undefined) return node.outputs.map(() => x);
-  const { dims } = x;
-  const axis = axisOf(node.attributes.get('axis')?.int ?? 0, dims.length);
-  const each = Math.ceil(dims[axis] / node.outputs.length);
-  const list = listOf(node, sizes, 'split') ?? node.outputs.map((_, i) => Math.min(each, dims[axis] - i * each));
-  let begin = 0;
-  return list.slice(0, node.outputs.length).map((size) => {
-    const from = begin;
-    begin += size;
-    const part = dims.map((n, i) => (i === axis ? size : n));
-    if (x.data === undefined || !(elementsOf(part) <= room)) return { type: x.type, dims: part };
-    return take(
-      x,
-      axis,
-      Array.from({ length: size }, (_, i) => from + i),
-      room,
-    );
-  });
-};
-
-const tile: Rule = (_node, [x, repeats], room) => {
-  if (x?.dims === undefined || repeats?.data === undefined) return [x && { type: x.type }];
-  const counts = repeats.data;
-  let out: Known = { type: x.type, dims: x.dims, data: x.data };
-  for (const [axis, extent] of x.dims.entries()) {
-    const count = extent * counts[axis];
-    if (!(count <= room)) return [{ type: x.type }];
-    out = take(
-      out,
-      axis,
-      Array.from({ length: count }, (_, i) => i % extent),
-      room,
-    );
-  }
-  return [out];
-};
-
-const scatterNd: Rule = (_node, [x, indices, updates]) => {
-  if (x?.dims === undefined) return [x];
-  const { type, dims } = x;
-  if (x.data === undefined || indices?.data === undefined || indices.dims === undefined || updates?.data === undefined)
-    return [{ type, dims }];
-  const depth = indices.dims.at(-1) ?? 0;
-  const run = elementsOf(dims.slice(depth));
-  const strides = stridesOf(dims);
-  const data = x.data.slice();
-  const count = depth === 0 ? 0 : indices.data.length / depth;
-  if (depth > dims.length || updates.data.length !== count * run) return [{ type, dims }];
-  for (let i = 0; i < count; i++) {
-    let at = 0;
-    for (let axis = 0; axis < depth; axis++) at += axisOf(indices.data[i * depth + axis], dims[axis]) * strides[axis];
-    if (at >= 0 && at + run <= data.length) data.set(updates.data.subarray(i * run, (i + 1) * run), at);
-  }
-  return [{ type, dims, data }];
-};
-
 const attended: Rule = (node, [query, key, value, past]) => {
   const type = query?.type ?? 0;
   const heads = node.attributes.get('num_heads')?.int ?? 0;
@@ -480,6 +195,20 @@ const attended: Rule = (node, [query, key, value, past]) => {
   return [{ type, dims: [...query.dims.slice(0, -1), out] }, cache, cache];
 };
 
+/** Of ONNX itself: heads may have an axis of their own. */
+const standardAttention: Rule = (node, [query, key, value, , past]) => {
+  const type = query?.type ?? 0;
+  const [q, k, v] = [query?.dims, key?.dims, value?.dims];
+  if (q === undefined || v === undefined) return [{ type }];
+  const heads = node.attributes.get('q_num_heads')?.int ?? 1;
+  const kvHeads = node.attributes.get('kv_num_heads')?.int ?? heads;
+  const width = q.length === 4 ? v.at(-1)! : (v.at(-1)! / kvHeads) * heads;
+  const behind = past?.dims?.[2] ?? 0;
+  const cache = (dims: readonly number[] | undefined): { type: number; dims?: number[] } =>
+    dims?.length === 4 ? { type, dims: [dims[0], dims[1], dims[2] + behind, dims[3]] } : { type };
+  return [{ type, dims: [...q.slice(0, -1), width] }, cache(k), cache(v)];
+};
+
 const unary = (compute: (x: number) => number): Rule => elementwise(compute);
 const compare = (holds: (a: number, b: number) => boolean): Rule => elementwise((a, b) => Number(holds(a, b)), BOOL);
 
@@ -492,12 +221,14 @@ export const rules: Readonly<Record<string, Rule>> = {
     { type: INT64, dims: [], ...(x?.dims === undefined ? {} : { data: Float64Array.of(elementsOf(x.dims)) }) },
   ],
   Gather: gather,
+  GatherND: gatherNd,
   Slice: slice,
   Split: split,
   Concat: concat,
   Expand: expand,
   Tile: tile,
   Reshape: reshape,
+  Flatten: flatten,
   Unsqueeze: unsqueeze,
   Squeeze: squeeze,
   Transpose: transpose,
@@ -565,6 +296,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   Gelu: sameDims,
   Swish: sameDims,
   'com.microsoft.MatMulNBits': lastFrom('N'),
+  Attention: standardAttention,
   'com.microsoft.GroupQueryAttention': attended,
   'com.microsoft.MultiHeadAttention': (node, [query, key, value, ...rest], room) =>
     attended(node, [query, key, value, rest[3]], room),
@@ -573,12 +305,12 @@ export const rules: Readonly<Record<string, Rule>> = {
 const takesNone = new Set(['Constant']);
 const takesTwo = new Set(
   (
-    'Gather Expand Tile Reshape Trilu CumSum Add Sub Mul Div Mod Pow And Or Equal Less LessOrEqual Greater GreaterOrEqual MatMul ' +
+    'Gather GatherND Expand Tile Reshape Trilu CumSum Add Sub Mul Div Mod Pow And Or Equal Less LessOrEqual Greater GreaterOrEqual MatMul ' +
     'Gemm SimplifiedLayerNormalization RMSNormalization com.microsoft.SimplifiedLayerNormalization'
   ).split(' '),
 );
 const takesThree = new Set(
-  'Where Range ScatterND com.microsoft.RotaryEmbedding RotaryEmbedding com.microsoft.MatMulNBits'.split(' '),
+  'Attention Where Range ScatterND com.microsoft.RotaryEmbedding RotaryEmbedding com.microsoft.MatMulNBits'.split(' '),
 );
 
 /** The inputs that an op cannot do without; they come first. */

@@ -66,6 +66,7 @@ export function createView(model: OnnxModel, values: ReadonlyMap<string, Known>)
       const dims = known(input).dims?.join();
       const keeps =
         moving.has(node.op) ||
+        (node.op === 'Concat' && node.inputs.length === 1) ||
         (node.op === 'Cast' && isFloat(known(at).type)) ||
         // To cut off nothing, or to repeat once.
         ((node.op === 'Slice' || node.op === 'Expand') && dims !== undefined && dims === known(at).dims?.join());
