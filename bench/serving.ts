@@ -1,7 +1,7 @@
 // What serving costs beside the model: the engine's own time per step, a request's way from socket to first step, events
 // per second of one core, and how well tokens keep the wafer's pace. All on emulated models, so that nothing is computed.
 //
-//   node bench/serving.ts [--model llama-3.1-70b] [--seconds 4]
+//   node bench/serving.ts [--model llama-3.1-70b] [--rounds 3]
 //
 // Event rates are per second of the server's processor time, so that a busy machine shows less than its clock would.
 
@@ -26,9 +26,9 @@ import {
 import type { Engine, EngineRequest, Executor } from '../src/runtime/index.ts';
 
 const { values: options } = parseArgs({
-  options: { model: { type: 'string', default: 'llama-3.1-70b' }, seconds: { type: 'string', default: '4' } },
+  options: { model: { type: 'string', default: 'llama-3.1-70b' }, rounds: { type: 'string', default: '3' } },
 });
-const seconds = Number(options.seconds);
+const rounds = Number(options.rounds);
 const VOCAB = 128_256;
 const tokenizer = createWordTokenizer(pageWords(), VOCAB);
 const filler = fillerOf(tokenizer);
@@ -148,49 +148,120 @@ async function serve(...argv: readonly string[]): Promise<Served> {
   };
 }
 
-interface Stream {
-  /** When each event with text came, ms. */
-  readonly times: number[];
-  /** The last chunk with times, as JSON. */
-  readonly last: string;
+/** What came over a socket, and when, ms; looked at when all is over, so that the client costs as little as it can. */
+type Wire = readonly { readonly at: number; readonly bytes: Buffer }[];
+
+/** Ends a chunked body, and with it a whole answer. */
+const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+
+const bodyOf = (maxTokens: number, seed: number): object => ({
+  model: options.model,
+  messages: [{ role: 'user', content: `Say something about system ${seed}.` }],
+  max_tokens: maxTokens,
+  ignore_eos: true,
+  seed,
+});
+
+/** The text of an answer that is not streamed. */
+async function whole(port: number, maxTokens: number, seed: number): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
+    method: 'POST',
+    body: JSON.stringify(bodyOf(maxTokens, seed)),
+  });
+  const { choices } = (await response.json()) as { choices: readonly { message: { content: string } }[] };
+  return choices[0].message.content;
 }
 
-/** One streamed answer over a raw socket: the client should cost as little as it can. */
-async function stream(port: number, maxTokens: number, seed: number, stopAt = Infinity): Promise<Stream> {
+/** One streamed answer. @throws Error where the server cuts it */
+async function stream(port: number, maxTokens: number, seed: number): Promise<Wire> {
   const socket = connect(port, '127.0.0.1').setNoDelay(true);
-  const messages = [{ role: 'user', content: `Say something about system ${seed}.` }];
-  const body = { model: options.model, messages, max_tokens: maxTokens, ignore_eos: true, stream: true, seed };
-  socket.write(httpRequest(body));
+  socket.write(httpRequest({ ...bodyOf(maxTokens, seed), stream: true }));
+  const wire: { at: number; bytes: Buffer }[] = [];
+  await new Promise<void>((resolve, reject) => {
+    socket.on('data', (bytes: Buffer) => {
+      wire.push({ at: performance.now(), bytes });
+      if (bytes.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK)) resolve();
+    });
+    socket.on('close', () => reject(new Error('the stream was cut')));
+  });
+  socket.destroy();
+  return wire;
+}
+
+interface Told {
+  /** When each event with text came, ms. */
+  readonly times: readonly number[];
+  readonly text: string;
+  readonly tokens: number;
+  readonly simulatedTokensPerSecond: number;
+}
+
+/** What an answer's bytes say. */
+function read(wire: Wire): Told {
   const times: number[] = [];
-  let last = '';
+  let text = '';
+  let [tokens, simulatedTokensPerSecond] = [0, NaN];
   let rest = '';
-  for await (const piece of socket) {
-    const now = performance.now();
-    const lines = (rest + (piece as Buffer).toString()).split('\n\n');
+  for (const { at, bytes } of wire) {
+    // Sizes of chunks stand on lines of their own, which no event's line is.
+    const lines = (rest + bytes.toString('latin1')).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
-      if (line.includes('"content":"') && !line.includes('"content":""')) times.push(now);
-      if (line.includes('simulated_wafer')) last = line.slice(line.indexOf('{'));
+      if (!line.startsWith('data: {')) continue;
+      const event = JSON.parse(line.slice('data: '.length)) as StreamEvent;
+      const content = event.choices[0].delta.content ?? '';
+      if (content !== '') times.push(at);
+      text += content;
+      tokens = event.usage?.completion_tokens ?? tokens;
+      simulatedTokensPerSecond = event.time_info?.simulated_wafer.tokens_per_second ?? simulatedTokensPerSecond;
     }
-    if (now > stopAt || rest.startsWith('0\r\n') || lines.some((line) => line.endsWith('data: [DONE]'))) break;
   }
-  socket.destroy();
-  return { times, last };
+  return { times, text, tokens, simulatedTokensPerSecond };
 }
 
+interface StreamEvent {
+  readonly choices: readonly { readonly delta: { readonly content?: string } }[];
+  readonly usage?: { readonly completion_tokens: number };
+  readonly time_info?: { readonly simulated_wafer: { readonly tokens_per_second: number } };
+}
+
+const STREAMS = 32;
+const TOKENS = 7000;
+
+/** Whole answers of many streams, by the server's processor time; every one must say what it says where it is not streamed. */
 async function eventRate(): Promise<void> {
-  const server = await serve('--pace', 'asap', '--context', '262144');
-  try {
-    const streams = 32;
-    const all = (until: number): Promise<Stream[]> =>
-      Promise.all(Array.from({ length: streams }, (_, i) => stream(server.port, 7000, i, until)));
-    await all(performance.now() + 2000);
-    const began = server.cpu();
-    const events = (await all(performance.now() + 1000 * seconds)).reduce((sum, { times }) => sum + times.length, 0);
-    const used = server.cpu() - began;
-    report(`events, ${streams} streams`, `${Math.round(events / used)} per second of a core`, '≥ 50,000');
-  } finally {
-    await server.stop();
+  for (const coalesceMs of [0, 10]) {
+    const server = await serve('--pace', 'asap', '--context', '262144', '--coalesce-ms', String(coalesceMs));
+    try {
+      const seeds = Array.from({ length: STREAMS }, (_, i) => i);
+      const expected = await Promise.all(seeds.map((seed) => whole(server.port, TOKENS, seed)));
+      await Promise.all(seeds.map((seed) => stream(server.port, TOKENS / 2, seed)));
+      const rates: { readonly events: number; readonly tokens: number }[] = [];
+      for (let round = 0; round < rounds; round++) {
+        const began = server.cpu();
+        const wires = await Promise.all(seeds.map((seed) => stream(server.port, TOKENS, seed)));
+        const used = server.cpu() - began;
+        const answers = wires.map(read);
+        if (answers.some(({ text, tokens }, i) => tokens !== TOKENS || text !== expected[i])) {
+          throw new Error('what came is not what was generated');
+        }
+        const events = answers.reduce((sum, { times }) => sum + times.length, 0);
+        rates.push({ events: events / used, tokens: (STREAMS * TOKENS) / used });
+      }
+      const events = Math.round(median(rates.map((rate) => rate.events)));
+      const tokens = Math.round(median(rates.map((rate) => rate.tokens)));
+      if (coalesceMs === 0) report(`events, ${STREAMS} streams`, `${events} per second of a core`, '≥ 50,000');
+      else {
+        const together = `${(tokens / events).toFixed(0)} an event`;
+        report(
+          `tokens within ${coalesceMs} ms together, ${STREAMS} streams`,
+          `${tokens} per second of a core (${together})`,
+          '≥ 500,000',
+        );
+      }
+    } finally {
+      await server.stop();
+    }
   }
 }
 
@@ -201,9 +272,8 @@ async function pace(): Promise<void> {
     const errors: number[] = [];
     let simulated = 0;
     for (let i = 1; i <= 5; i++) {
-      const { times, last } = await stream(server.port, 1000, i);
-      const parsed = JSON.parse(last) as { time_info: { simulated_wafer: { tokens_per_second: number } } };
-      simulated = 1000 / parsed.time_info.simulated_wafer.tokens_per_second;
+      const { times, simulatedTokensPerSecond } = read(await stream(server.port, 1000, i));
+      simulated = 1000 / simulatedTokensPerSecond;
       const tpot = (times[times.length - 1] - times[0]) / (times.length - 1);
       errors.push(tpot / simulated - 1);
     }
