@@ -27,7 +27,7 @@ import {
   type Answer,
   type Moment,
 } from './engine-answer.ts';
-import { createChannel, type Channel } from './engine-channel.ts';
+import { createChannel, type Channel, type EventStream } from './engine-channel.ts';
 import { checkRequest, contextLimit, type EngineRequest, type TokenEvent } from './engine-request.ts';
 import type { Batch, Executor, Logits } from './executor/executor.ts';
 import { createKvBlocks } from './kv.ts';
@@ -110,7 +110,7 @@ export interface Engine {
    * @throws IngotError at once where the request could never run (see checkRequest), ENGINE_BUSY, QUEUE_TOO_LONG,
    *   ENGINE_CLOSED; from the iteration EXECUTOR_FAILED, LOGITS_INVALID, HIDDEN_STATE_INVALID, REQUEST_CANCELLED, DEADLINE_EXCEEDED, ENGINE_CLOSED
    */
-  submit(request: EngineRequest, signal?: AbortSignal): AsyncIterable<TokenEvent>;
+  submit(request: EngineRequest, signal?: AbortSignal): EventStream<TokenEvent>;
   /** How long a request that comes now would wait for its first step, as far as answers so far tell. */
   expectedQueueTime(): Seconds;
   /** Tell of each step when it has been executed. @returns what ends it */
@@ -412,7 +412,7 @@ export function createEngine(options: EngineOptions): Engine {
     });
   }
 
-  function submit(given: EngineRequest, signal?: AbortSignal): AsyncIterable<TokenEvent> {
+  function submit(given: EngineRequest, signal?: AbortSignal): EventStream<TokenEvent> {
     if (closed) fail(closing);
     // Its own object, so that one that is submitted twice is two calls.
     const request = { ...given };

@@ -9,8 +9,9 @@ import {
   type StreamEnd,
   type StreamHead,
 } from '../../protocol/index.ts';
+import type { EventStream } from '../engine-channel.ts';
 import type { FinishEvent, TokenEvent, TokenReport } from '../engine-request.ts';
-import { coalesced, type Coalescing } from './coalesce.ts';
+import { takeFrom, type Coalescing, type TakeEvents } from './coalesce.ts';
 import { apiErrorOf, type PromptParam } from './failure.ts';
 import type { MessageReader } from './message-reader.ts';
 import { timeInfoOf, usageOf } from './time-info.ts';
@@ -47,13 +48,14 @@ export type AnswerPiece =
   | { readonly kind: 'finish'; readonly choice: number; readonly reason: FinishReason };
 
 export interface AnswerReading {
-  readonly pieces: AsyncIterable<AnswerPiece>;
-  /** Usage and times; once the pieces are at their end. */
+  /** An event's pieces, in order. */
+  read(event: TokenEvent): AnswerPiece[];
+  /** Usage and times; once every choice has finished. */
   end(): StreamEnd;
 }
 
 /** Reads events into pieces, and counts what they cost. */
-export function readAnswer(events: AsyncIterable<TokenEvent>, plan: AnswerPlan<unknown>): AnswerReading {
+export function createAnswerReading(plan: AnswerPlan<unknown>): AnswerReading {
   const readers = Array.from({ length: plan.choices }, plan.reader);
   const called = new Set<number>();
   const finished: FinishEvent[] = [];
@@ -64,8 +66,8 @@ export function readAnswer(events: AsyncIterable<TokenEvent>, plan: AnswerPlan<u
     return parts;
   };
 
-  async function* pieces(): AsyncIterable<AnswerPiece> {
-    for await (const event of events) {
+  return {
+    read(event) {
       const { choice } = event;
       const reader = readers[choice];
       plan.heard(event);
@@ -74,22 +76,14 @@ export function readAnswer(events: AsyncIterable<TokenEvent>, plan: AnswerPlan<u
         const parts = noteCalls(choice, reader.push(event.text));
         // A token belongs to thoughts where it begins or ends in them.
         if (wasThinking || reader.isThinking) reasoningTokens += event.tokens.length;
-        yield { kind: 'parts', choice, parts, tokens: event.tokens };
-        continue;
+        return [{ kind: 'parts', choice, parts, tokens: event.tokens }];
       }
       finished.push(event);
       const rest = noteCalls(choice, reader.end());
-      if (rest.length > 0) yield { kind: 'parts', choice, parts: rest, tokens: [] };
-      yield {
-        kind: 'finish',
-        choice,
-        reason: event.reason === 'stop' && called.has(choice) ? 'tool_calls' : event.reason,
-      };
-    }
-  }
-
-  return {
-    pieces: pieces(),
+      const reason = event.reason === 'stop' && called.has(choice) ? 'tool_calls' : event.reason;
+      const end: AnswerPiece = { kind: 'finish', choice, reason };
+      return rest.length === 0 ? [end] : [{ kind: 'parts', choice, parts: rest, tokens: [] }, end];
+    },
     end: () => ({
       usage: usageOf(plan.promptTokens, finished, reasoningTokens),
       times: timeInfoOf(finished, plan.head.created, plan.basis, plan.coalescing?.bound),
@@ -109,92 +103,123 @@ export interface WholeAnswer extends StreamEnd {
 }
 
 /** Read every event, then answer at once. */
-export async function wholeAnswer(events: AsyncIterable<TokenEvent>, plan: AnswerPlan<unknown>): Promise<WholeAnswer> {
+export async function wholeAnswer(events: EventStream<TokenEvent>, plan: AnswerPlan<unknown>): Promise<WholeAnswer> {
   const choices = Array.from({ length: plan.choices }, (_, index) => ({
     index,
     parts: [] as AnswerPart[],
     tokens: [] as TokenReport[],
     reason: 'stop' as FinishReason,
   }));
-  const reading = readAnswer(events, plan);
-  for await (const piece of reading.pieces) {
-    const choice = choices[piece.choice];
-    if (piece.kind === 'finish') choice.reason = piece.reason;
-    else {
-      choice.parts.push(...piece.parts);
-      choice.tokens.push(...piece.tokens);
+  const reading = createAnswerReading(plan);
+  for await (const event of events) {
+    for (const piece of reading.read(event)) {
+      const choice = choices[piece.choice];
+      if (piece.kind === 'finish') choice.reason = piece.reason;
+      else {
+        choice.parts.push(...piece.parts);
+        choice.tokens.push(...piece.tokens);
+      }
     }
   }
   return { choices, ...reading.end() };
 }
 
-/**
- * Events of which the first has come, so that a request that fails before it has a token gets a status that clients
- * understand and retry.
- */
-export async function begun<T>(events: AsyncIterable<T>): Promise<AsyncIterable<T>> {
-  const iterator = events[Symbol.asyncIterator]();
-  return resume(await iterator.next(), iterator);
+/** Writes an answer as server-sent events. */
+export interface AnswerWriter {
+  /** Before all else. */
+  begin(): string;
+  /** What an event says; '' where it says nothing. */
+  write(event: TokenEvent): string;
+  /** After all events. */
+  end(): string;
+  /** In the place of the rest. */
+  fail(error: unknown): string;
 }
 
-/** An iteration whose first value has been taken. */
-async function* resume<T>(first: IteratorResult<T>, iterator: AsyncIterator<T>): AsyncIterable<T> {
+/**
+ * The pieces of a streamed answer: what came together is one. Waits for the first event, so that a request that fails before it
+ * has a token gets a status that clients understand and retry. Failures after the first token are an error event and then a
+ * throw: the connection must be cut, because a clean end looks like a whole answer.
+ */
+export async function streamAnswer(
+  events: EventStream<TokenEvent>,
+  coalescing: Coalescing | undefined,
+  writer: AnswerWriter,
+): Promise<AsyncIterable<string>> {
+  const take = takeFrom(events, coalescing);
+  return stream(await take(), take, events, writer);
+}
+
+async function* stream(
+  first: readonly TokenEvent[] | undefined,
+  take: TakeEvents,
+  events: EventStream<TokenEvent>,
+  writer: AnswerWriter,
+): AsyncIterable<string> {
   try {
-    for (let next = first; next.done !== true; next = await iterator.next()) yield next.value;
+    let said = writer.begin();
+    for (let taken = first; taken !== undefined; taken = await take()) {
+      for (const event of taken) said += writer.write(event);
+      if (said !== '') yield said;
+      said = '';
+    }
+    const last = said + writer.end();
+    if (last !== '') yield last;
+  } catch (error) {
+    yield writer.fail(error);
+    throw error;
   } finally {
-    await iterator.return?.();
+    events.leave();
   }
 }
 
 /**
- * Server-sent events of an answer. Failures after the first token are an error event and then a throw: the
- * connection must be cut, because a clean end looks like a whole answer.
+ * An answer as chunks.
  * @param openEach whether a choice begins with a chunk of its own even without an opening text
  */
-export async function streamAnswer<Logprobs>(
-  events: AsyncIterable<TokenEvent>,
+export function createChunkedWriter<Logprobs>(
   plan: AnswerPlan<Logprobs>,
   chunks: ChunkWriter<Logprobs>,
   openEach: boolean,
-): Promise<AsyncIterable<string>> {
-  return stream(coalesced(await begun(events), plan.coalescing), plan, chunks, openEach);
-}
-
-async function* stream<Logprobs>(
-  events: AsyncIterable<TokenEvent>,
-  plan: AnswerPlan<Logprobs>,
-  chunks: ChunkWriter<Logprobs>,
-  openEach: boolean,
-): AsyncIterable<string> {
+): AnswerWriter {
   const { includeUsage } = plan.head;
+  const reading = createAnswerReading(plan);
   const offsets: number[] = [];
-  const reading = readAnswer(events, plan);
   let unfinished = plan.choices;
-  try {
-    for (let choice = 0; choice < plan.choices; choice++) {
-      const opening = plan.opening(choice);
-      offsets.push(opening.length);
-      if (openEach || opening !== '') yield chunks.open(choice, opening);
+
+  const write = (piece: AnswerPiece): string => {
+    const { choice } = piece;
+    if (piece.kind === 'finish') {
+      unfinished--;
+      return chunks.finish(choice, piece.reason, unfinished === 0 && !includeUsage ? reading.end() : undefined);
     }
-    for await (const piece of reading.pieces) {
-      const { choice } = piece;
-      if (piece.kind === 'finish') {
-        unfinished--;
-        yield chunks.finish(choice, piece.reason, unfinished === 0 && !includeUsage ? reading.end() : undefined);
-        continue;
-      }
-      let logprobs = plan.logprobs?.(piece.tokens, offsets[choice]);
-      const nothing: readonly AnswerPart[] = logprobs === undefined ? [] : [{ kind: 'content', text: '' }];
-      for (const part of piece.parts.length > 0 ? piece.parts : nothing) {
-        yield chunks.part(choice, part, logprobs);
-        logprobs = undefined;
-        if (part.kind === 'content') offsets[choice] += part.text.length;
-      }
+    let logprobs = plan.logprobs?.(piece.tokens, offsets[choice]);
+    const nothing: readonly AnswerPart[] = logprobs === undefined ? [] : [{ kind: 'content', text: '' }];
+    let said = '';
+    for (const part of piece.parts.length > 0 ? piece.parts : nothing) {
+      said += chunks.part(choice, part, logprobs);
+      logprobs = undefined;
+      if (part.kind === 'content') offsets[choice] += part.text.length;
     }
-    if (includeUsage) yield chunks.usage(reading.end());
-    yield SSE_DONE;
-  } catch (error) {
-    yield sseError(apiErrorOf(error, plan.promptParam));
-    throw error;
-  }
+    return said;
+  };
+
+  return {
+    begin() {
+      let said = '';
+      for (let choice = 0; choice < plan.choices; choice++) {
+        const opening = plan.opening(choice);
+        offsets.push(opening.length);
+        if (openEach || opening !== '') said += chunks.open(choice, opening);
+      }
+      return said;
+    },
+    write(event) {
+      let said = '';
+      for (const piece of reading.read(event)) said += write(piece);
+      return said;
+    },
+    end: () => (includeUsage ? chunks.usage(reading.end()) : '') + SSE_DONE,
+    fail: (error) => sseError(apiErrorOf(error, plan.promptParam)),
+  };
 }

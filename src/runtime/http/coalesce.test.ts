@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 
 import { seconds } from '../../core/index.ts';
 import type { FinishEvent, TokenEvent } from '../engine-request.ts';
-import { coalesced } from './coalesce.ts';
+import { createChannel, type Channel } from '../engine-channel.ts';
+import { takeFrom } from './coalesce.ts';
 
 const finish = (choice: number): TokenEvent => ({ kind: 'finish', choice }) as FinishEvent;
 const token = (choice: number, i: number): TokenEvent => ({
@@ -27,33 +28,44 @@ function createWaits() {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+const bound = seconds(0.01);
+
 describe('tokens that travel together', () => {
   it('lose and reorder nothing, whatever comes when, and the first of a choice goes at once', async () => {
     const steps = fc.array(fc.oneof(fc.nat(2), fc.constantFrom('due' as const, 'turn' as const)), { maxLength: 40 });
     await fc.assert(
       fc.asyncProperty(steps, async (list) => {
         const waits = createWaits();
+        const events = createChannel<TokenEvent>(() => expect.unreachable('nobody left'));
         let sent = 0;
-        async function* events(): AsyncIterable<TokenEvent> {
+        const write = async (): Promise<void> => {
           for (const step of list) {
             if (step === 'due') waits.fire();
             else if (step === 'turn') await turn();
-            else yield token(step, sent++);
+            else events.push(token(step, sent++));
           }
-          for (let choice = 0; choice < 3; choice++) yield finish(choice);
-        }
+          for (let choice = 0; choice < 3; choice++) events.push(finish(choice));
+          events.close();
+        };
         const of = new Map<number, number[]>();
         const sizes = new Map<number, number[]>();
         const ended: number[] = [];
-        for await (const event of coalesced(events(), { bound: seconds(0.01), wait: waits.wait })) {
-          if (event.kind === 'finish') ended.push(event.choice);
-          else {
-            expect(ended).not.toContain(event.choice);
-            expect(event.text).toBe(event.tokens.map((report) => `t${report.token}`).join(''));
-            of.set(event.choice, [...(of.get(event.choice) ?? []), ...event.tokens.map((report) => report.token)]);
-            sizes.set(event.choice, [...(sizes.get(event.choice) ?? []), event.tokens.length]);
+        const take = takeFrom(events, { bound, wait: waits.wait });
+        const read = async (): Promise<void> => {
+          for (let taken = await take(); taken !== undefined; taken = await take()) {
+            for (const event of taken) {
+              if (event.kind === 'finish') {
+                ended.push(event.choice);
+                continue;
+              }
+              expect(ended).not.toContain(event.choice);
+              expect(event.text).toBe(event.tokens.map((report) => `t${report.token}`).join(''));
+              of.set(event.choice, [...(of.get(event.choice) ?? []), ...event.tokens.map((report) => report.token)]);
+              sizes.set(event.choice, [...(sizes.get(event.choice) ?? []), event.tokens.length]);
+            }
           }
-        }
+        };
+        await Promise.all([read(), write()]);
         let number = 0;
         const expected = new Map<number, number[]>();
         for (const step of list) {
@@ -67,36 +79,40 @@ describe('tokens that travel together', () => {
     );
   });
 
-  it('wait no longer than one bound, and one timer serves all', async () => {
+  it('wait no longer than one bound, with one timer, and neither for a first token nor for an end', async () => {
     const waits = createWaits();
-    let release = (): void => {};
-    async function* events(): AsyncIterable<TokenEvent> {
-      for (let i = 0; i < 5; i++) yield token(0, i);
-      await new Promise<void>((resolve) => (release = resolve));
-      yield finish(0);
-    }
-    const iterator = coalesced(events(), { bound: seconds(0.01), wait: waits.wait })[Symbol.asyncIterator]();
-    expect((await iterator.next()).value).toMatchObject({ text: 't0' });
-    const second = iterator.next();
+    const events = createChannel<TokenEvent>(() => undefined);
+    const take = takeFrom(events, { bound, wait: waits.wait });
+    events.push(token(0, 0));
+    expect(await take()).toMatchObject([{ text: 't0' }]);
+    const second = take();
+    for (let i = 1; i < 5; i++) events.push(token(0, i));
     await turn();
     expect(waits.open).toBe(1);
     waits.fire();
-    expect((await second).value).toMatchObject({ text: 't1t2t3t4' });
-    const last = iterator.next();
-    release();
-    expect((await last).value).toMatchObject({ kind: 'finish' });
+    expect(await second).toMatchObject([{ text: 't1t2t3t4' }]);
+    const third = take();
+    events.push(token(0, 5));
+    await turn();
+    events.push(token(1, 6));
+    expect(await third).toMatchObject([{ text: 't5' }, { choice: 1, text: 't6' }]);
+    const last = take();
+    events.push(token(0, 7));
+    await turn();
+    events.push(finish(0));
+    expect(await last).toMatchObject([{ text: 't7' }, { kind: 'finish' }]);
   });
 
-  it('end the work behind them when the reader leaves', async () => {
-    let isLeft = false;
-    async function* events(): AsyncIterable<TokenEvent> {
-      try {
-        for (let i = 0; ; i++) yield token(0, i);
-      } finally {
-        isLeft = true;
-      }
-    }
-    for await (const _ of coalesced(events(), { bound: seconds(1), wait: createWaits().wait })) break;
-    expect(isLeft).toBe(true);
+  it('are told before the reason of an early end', async () => {
+    const events: Channel<TokenEvent> = createChannel(() => undefined);
+    const take = takeFrom(events, { bound, wait: createWaits().wait });
+    for (let i = 0; i < 3; i++) events.push(token(0, i));
+    await take();
+    const rest = take();
+    events.push(token(0, 3));
+    await turn();
+    events.close(new Error('broken'));
+    expect(await rest).toMatchObject([{ text: 't3' }]);
+    await expect(take()).rejects.toThrow('broken');
   });
 });

@@ -1,8 +1,9 @@
 // Tokens that travel together: thousands of events a second for one reader cost more than they show. The first token never
 // waits, a later one waits no longer than the bound, and nothing is left out.
 
-import { seconds, type Seconds } from '../../core/index.ts';
-import type { TokenEvent, TokensEvent } from '../engine-request.ts';
+import type { Seconds } from '../../core/index.ts';
+import type { EventStream } from '../engine-channel.ts';
+import type { TokenEvent, TokenReport } from '../engine-request.ts';
 
 export interface Coalescing {
   /** Longest that a token waits for others. */
@@ -11,65 +12,50 @@ export interface Coalescing {
   readonly wait: (time: Seconds) => Promise<void>;
 }
 
-/** The same tokens and text in fewer events; as they are without a bound. */
-export function coalesced(
-  events: AsyncIterable<TokenEvent>,
-  coalescing: Coalescing | undefined,
-): AsyncIterable<TokenEvent> {
-  return coalescing === undefined || coalescing.bound <= 0 ? events : join(events, coalescing);
+/** What came since the last call, at least one event; undefined at the end. Rejects with the reason of an early end. */
+export type TakeEvents = () => Promise<readonly TokenEvent[] | undefined>;
+
+/** All events as they are without a bound; with one the same tokens and text in fewer. */
+export function takeFrom(events: EventStream<TokenEvent>, coalescing: Coalescing | undefined): TakeEvents {
+  if (coalescing === undefined || coalescing.bound <= 0) {
+    return async () => {
+      await events.ready();
+      return events.take();
+    };
+  }
+  const { bound, wait } = coalescing;
+  /** Choices of which a token has been taken. */
+  const begun = new Set<number>();
+  const isUrgent = ({ kind, choice }: TokenEvent): boolean => kind === 'finish' || !begun.has(choice);
+  return async () => {
+    await events.ready();
+    const urgent = events.ready(isUrgent);
+    // What waits is left in the stream, so that it is there before the reason of an early end.
+    if (urgent !== undefined) await Promise.race([urgent, wait(bound)]);
+    const taken = events.take();
+    return taken && joined(taken, begun);
+  };
 }
 
-async function* join(events: AsyncIterable<TokenEvent>, { bound, wait }: Coalescing): AsyncIterable<TokenEvent> {
-  const iterator = events[Symbol.asyncIterator]();
-  const isFirst = new Set<number>();
-  /** Held tokens by choice, in the order in which their first came. */
-  const held = new Map<number, { text: string; tokens: TokensEvent['tokens'][number][] }>();
-  let next: Promise<IteratorResult<TokenEvent>> | undefined;
-  let timer: Promise<'due'> | undefined;
-  let isDone = false;
-
-  const flush = (choice?: number): TokenEvent[] => {
-    const choices = choice === undefined ? [...held.keys()] : held.has(choice) ? [choice] : [];
-    return choices.map((each) => {
-      const { text, tokens } = held.get(each) as { text: string; tokens: TokensEvent['tokens'][number][] };
-      held.delete(each);
-      return { kind: 'tokens', choice: each, text, tokens };
-    });
-  };
-
-  try {
-    for (;;) {
-      next ??= iterator.next();
-      const come = timer === undefined ? await next : await Promise.race([next, timer]);
-      if (come === 'due') {
-        timer = undefined;
-        yield* flush();
-        continue;
-      }
-      next = undefined;
-      if (come.done === true) break;
-      const event = come.value;
-      if (event.kind === 'finish') {
-        yield* flush(event.choice);
-        yield event;
-        continue;
-      }
-      if (!isFirst.has(event.choice)) {
-        isFirst.add(event.choice);
-        yield event;
-        continue;
-      }
-      const before = held.get(event.choice);
-      if (before === undefined) held.set(event.choice, { text: event.text, tokens: [...event.tokens] });
-      else {
-        before.text += event.text;
-        before.tokens.push(...event.tokens);
-      }
-      timer ??= wait(seconds(bound)).then(() => 'due' as const);
+/** Tokens of one choice in one event, up to its end; its very first stays alone. */
+function joined(events: readonly TokenEvent[], begun: Set<number>): TokenEvent[] {
+  const result: TokenEvent[] = [];
+  const open = new Map<number, { text: string; readonly tokens: TokenReport[] }>();
+  for (const event of events) {
+    const { choice } = event;
+    const before = open.get(choice);
+    if (event.kind === 'finish' || !begun.has(choice)) {
+      begun.add(choice);
+      result.push(event);
+    } else if (before === undefined) {
+      const { kind, text, tokens } = event;
+      const first = { kind, choice, text, tokens: [...tokens] };
+      open.set(choice, first);
+      result.push(first);
+    } else {
+      before.text += event.text;
+      before.tokens.push(...event.tokens);
     }
-    isDone = true;
-    yield* flush();
-  } finally {
-    if (!isDone) await iterator.return?.();
   }
+  return result;
 }

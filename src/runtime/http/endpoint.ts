@@ -9,11 +9,12 @@ import {
   type CompletionRequest,
   type ServiceTier,
 } from '../../protocol/index.ts';
+import type { EventStream } from '../engine-channel.ts';
 import type { EngineRequest, TokenEvent } from '../engine-request.ts';
 import type { LogitsProcessor } from '../logits-processor.ts';
 import { createBias, createLeastLength, createPenalties, inOrder } from '../logits-rules.ts';
 import type { AskedOfModel, RequestTrack, SentToModel } from '../telemetry/index.ts';
-import { streamAnswer, wholeAnswer, type AnswerPlan, type WholeAnswer } from './answer.ts';
+import { createChunkedWriter, streamAnswer, wholeAnswer, type AnswerPlan, type WholeAnswer } from './answer.ts';
 import type { Coalescing } from './coalesce.ts';
 import type { PromptParam } from './failure.ts';
 import { refuseOversize } from './prompts.ts';
@@ -26,7 +27,7 @@ export interface EndpointContext {
   /** @throws ApiError 403, 404 */
   readonly findModel: (id: string) => PreparedModel;
   /** Hands a request to the model's engine, in the name of whoever sent it. @throws ApiError 429; of Engine.submit */
-  readonly submit: (model: PreparedModel, asked: SentToModel) => AsyncIterable<TokenEvent>;
+  readonly submit: (model: PreparedModel, asked: SentToModel) => EventStream<TokenEvent>;
   /** Who asks; undefined where there are no tenants. */
   readonly tenant: () => string | undefined;
   /** Lower-case names. */
@@ -181,7 +182,10 @@ export async function answer<Logprobs>(
     ...(body.stream === true && context.coalescing !== undefined ? { coalescing: context.coalescing } : {}),
   };
   const events = context.submit(model, { operation: endpoint.operation, stream: body.stream === true, request });
-  if (body.stream === true) return streamAnswer(events, plan, endpoint.chunkWriter(plan.head), endpoint.openEach);
+  if (body.stream === true) {
+    const writer = createChunkedWriter(plan, endpoint.chunkWriter(plan.head), endpoint.openEach);
+    return streamAnswer(events, plan.coalescing, writer);
+  }
   const whole = await wholeAnswer(events, plan);
   return JSON.stringify({ ...endpoint.whole(plan.head, whole), ...plan.head.extra });
 }

@@ -6,10 +6,9 @@ import {
   type ChatLogprobs,
   type ResponseWriter,
 } from '../../protocol/index.ts';
-import type { TokenEvent, TokenReport } from '../engine-request.ts';
-import { begun, readAnswer, type AnswerPlan } from './answer.ts';
+import type { TokenReport } from '../engine-request.ts';
+import { createAnswerReading, streamAnswer, type AnswerPlan, type AnswerWriter } from './answer.ts';
 import { planChat } from './chat-plan.ts';
-import { coalesced } from './coalesce.ts';
 import { promptTokensOf, tierOf, type EndpointBody, type EndpointContext } from './endpoint.ts';
 import { apiErrorOf } from './failure.ts';
 import { chatLogprobs } from './token-logprobs.ts';
@@ -44,39 +43,39 @@ export async function responses(given: unknown, context: EndpointContext): Promi
     const logprobs = (tokens: readonly TokenReport[]): ChatLogprobs['content'] =>
       chat.logprobs === true ? chatLogprobs(tokens, model.tokenizer).content : [];
     const events = context.submit(model, { operation: 'chat', stream: isStream, request });
-    if (isStream) return stream(coalesced(await begun(events), plan.coalescing), plan, writer, logprobs);
-    for await (const _ of write(events, plan, writer, logprobs));
+    const written = createWriter(plan, writer, logprobs);
+    if (isStream) return streamAnswer(events, plan.coalescing, written);
+    written.begin();
+    for await (const event of events) written.write(event);
     return JSON.stringify(writer.response());
   } catch (error) {
     throw apiErrorOf(error, 'input');
   }
 }
 
-async function* write(
-  events: AsyncIterable<TokenEvent>,
+function createWriter(
   plan: AnswerPlan<unknown>,
   writer: ResponseWriter,
   logprobs: (tokens: readonly TokenReport[]) => ChatLogprobs['content'],
-): AsyncIterable<string> {
-  const reading = readAnswer(events, plan);
-  yield writer.begin();
-  for await (const piece of reading.pieces) {
-    if (piece.kind === 'finish') yield writer.finish(piece.reason, reading.end());
-    else {
-      let reports = logprobs(piece.tokens);
-      for (const part of piece.parts) {
-        yield writer.part(part, reports);
-        reports = [];
+): AnswerWriter {
+  const reading = createAnswerReading(plan);
+  return {
+    begin: () => writer.begin(),
+    write(event) {
+      let said = '';
+      for (const piece of reading.read(event)) {
+        if (piece.kind === 'finish') said += writer.finish(piece.reason, reading.end());
+        else {
+          let reports = logprobs(piece.tokens);
+          for (const part of piece.parts) {
+            said += writer.part(part, reports);
+            reports = [];
+          }
+        }
       }
-    }
-  }
-}
-
-async function* stream(...written: Parameters<typeof write>): AsyncIterable<string> {
-  try {
-    yield* write(...written);
-  } catch (error) {
-    yield written[2].fail(apiErrorOf(error, 'input'));
-    throw error;
-  }
+      return said;
+    },
+    end: () => '',
+    fail: (error) => writer.fail(apiErrorOf(error, 'input')),
+  };
 }

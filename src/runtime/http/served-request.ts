@@ -3,6 +3,7 @@
 
 import type { Clock } from '../../core/index.ts';
 import type { Access, Visit, Visitor } from '../access/index.ts';
+import type { EventStream } from '../engine-channel.ts';
 import type { EngineRequest, TokenEvent } from '../engine-request.ts';
 import type { Usage } from '../ledger/index.ts';
 import type { Lease, ModelRegistry } from '../registry/index.ts';
@@ -20,7 +21,7 @@ export interface ServedRequest {
   /** @throws ApiError 403, 404 */
   readonly findModel: (name: string) => PreparedModel;
   /** @throws ApiError 429; of Engine.submit */
-  readonly submit: (model: PreparedModel, asked: SentToModel) => AsyncIterable<TokenEvent>;
+  readonly submit: (model: PreparedModel, asked: SentToModel) => EventStream<TokenEvent>;
   /** Who asks; undefined where there are no tenants. */
   tenant(): string | undefined;
   /** Those of the tenant; undefined where there are no tenants. */
