@@ -21,6 +21,16 @@ export interface TextGate<T> {
  * @param stops strings that end the text and are not part of it; the first to be complete wins
  */
 export function createTextGate<T>(decoder: TokenDecoder, stops: readonly string[]): TextGate<T> {
+  return stops.length === 0 ? openGate(decoder) : stoppingGate(decoder, stops);
+}
+
+/** Nothing is held back, so each token goes with what text it completes. */
+const openGate = <T>(decoder: TokenDecoder): TextGate<T> => ({
+  push: (token, report) => ({ text: decoder.push(token), tokens: [report], stopped: false }),
+  flush: () => ({ text: decoder.flush(), tokens: [], stopped: false }),
+});
+
+function stoppingGate<T>(decoder: TokenDecoder, stops: readonly string[]): TextGate<T> {
   /** Decoded but not shown: a proper prefix of a stop string. */
   let held = '';
   /** Characters shown so far. */

@@ -32,7 +32,7 @@ export interface Draws {
 export function createDraws(rng: Pick<Rng, 'uniform'>): Draws {
   const seen: number[] = [];
   return {
-    uniform: () => seen.shift() ?? rng.uniform(),
+    uniform: () => (seen.length === 0 ? rng.uniform() : (seen.shift() as number)),
     peek(ahead) {
       while (seen.length <= ahead) seen.push(rng.uniform());
       return seen[ahead];
@@ -52,6 +52,9 @@ export function denseLogits(logits: Logits, vocab: number): Float32Array {
   return dense;
 }
 
+/** Kept between draws, because a fresh one for each costs more than a draw from a few tokens. */
+let scratch = new Float64Array(0);
+
 /**
  * Draws a token. Takes one number from `rng` unless the temperature is 0, so that equal seeds give equal
  * tokens whatever else is in the batch.
@@ -61,27 +64,30 @@ export function denseLogits(logits: Logits, vocab: number): Float32Array {
 export function sample(logits: Float32Array, sampling: Sampling, rng: Pick<Rng, 'uniform'>): number {
   const best = likeliest(logits);
   if (sampling.temperature === 0) return best;
-  const { temperature, topK = logits.length, topP = 1, minP = 0 } = sampling;
+  const { length } = logits;
+  const { temperature, topK = length, topP = 1, minP = 0 } = sampling;
   const draw = rng.uniform();
 
   // Relative to the likeliest token, whose weight is 1; what min_p leaves out weighs nothing.
-  const weights = new Float64Array(logits.length);
+  if (scratch.length < length) scratch = new Float64Array(length);
+  const weights = scratch;
   let mass = 0;
   let count = 0;
-  for (let i = 0; i < logits.length; i++) {
+  for (let i = 0; i < length; i++) {
     const weight = Math.exp((logits[i] - logits[best]) / temperature);
-    if (weight === 0 || weight < minP) continue;
-    weights[i] = weight;
+    const isKept = weight > 0 && weight >= minP;
+    weights[i] = isKept ? weight : 0;
+    if (!isKept) continue;
     mass += weight;
     count++;
   }
-  if (topK >= count && topP === 1) return drawFromAll(weights, draw * mass, best);
+  if (topK >= count && topP === 1) return drawFromAll(weights, length, draw * mass, best);
 
   // Vocabularies are large, and only what may be kept is worth putting in order: of top_p, tokens below the bound hold
   // less than 1 − top_p all together.
-  const bound = topK < count ? largest(weights, topK) : ((1 - topP) * mass) / count;
+  const bound = topK < count ? largest(weights, length, topK) : ((1 - topP) * mass) / count;
   const candidates: number[] = [];
-  for (let i = 0; i < weights.length; i++) if (weights[i] > 0 && weights[i] >= bound) candidates.push(i);
+  for (let i = 0; i < length; i++) if (weights[i] > 0 && weights[i] >= bound) candidates.push(i);
   let kept = takeLikeliest(weights, candidates, (taken, share) =>
     topK < count ? taken === topK : share >= topP * mass,
   );
@@ -98,19 +104,19 @@ export function sample(logits: Float32Array, sampling: Sampling, rng: Pick<Rng, 
   return kept[kept.length - 1]; // Rounding only: `at` is below the exact sum.
 }
 
-function drawFromAll(weights: Float64Array, at: number, otherwise: number): number {
+function drawFromAll(weights: Float64Array, length: number, at: number, otherwise: number): number {
   let cumulated = 0;
-  for (let i = 0; i < weights.length; i++) {
+  for (let i = 0; i < length; i++) {
     cumulated += weights[i];
     if (at < cumulated) return i;
   }
   return otherwise; // Rounding only.
 }
 
-/** The k-th largest weight: the root of a heap of the k largest, which nearly all others miss at one look. */
-function largest(weights: Float64Array, k: number): number {
+/** The k-th largest of the first `length` weights: the root of a heap of the k largest, which nearly all others miss at one look. */
+function largest(weights: Float64Array, length: number, k: number): number {
   const heap = new Float64Array(k);
-  for (let i = 0; i < weights.length; i++) {
+  for (let i = 0; i < length; i++) {
     const weight = weights[i];
     if (weight <= heap[0]) continue;
     let parent = 0;

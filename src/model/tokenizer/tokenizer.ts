@@ -103,6 +103,9 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
       return piece.subarray(start);
     };
   };
+  /** Text of tokens that are whole characters, which is most of them; '' for others. */
+  const texts: (string | undefined)[] = Array.from({ length: vocabSize });
+  const wholeText = (id: number): string => (texts[id] ??= strict(tokenBytes(id)));
   const isSkipped = (id: number, options: DecodeOptions): boolean =>
     options.skipSpecial !== false && vocabulary.special.has(id) && options.shown?.has(id) !== true;
 
@@ -150,10 +153,21 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     decoder(options = {}) {
       let trim = createTrim(options);
       const text = lossy();
+      /** Nothing is to be trimmed, and no part of a character is held back. */
+      let isPlain = false;
       return {
-        push: (id) => (isSkipped(id, options) ? '' : text.decode(trim(tokenBytes(id)), { stream: true })),
+        push(id) {
+          if (isSkipped(id, options)) return '';
+          const whole = wholeText(id);
+          if (isPlain && whole !== '') return whole;
+          const piece = trim(tokenBytes(id));
+          // Whole characters complete or end whatever was before them; without any bytes all stays as it is.
+          if (piece.length > 0) isPlain = whole !== '';
+          return text.decode(piece, { stream: true });
+        },
         flush() {
           trim = createTrim(options);
+          isPlain = false;
           return text.decode();
         },
       };
@@ -175,6 +189,15 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
 }
 
 /** Invalid sequences become U+FFFD (Encoding Standard), and a byte order mark is text like any other. */
+/** '' where the bytes are not whole characters. */
+function strict(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { ignoreBOM: true, fatal: true }).decode(bytes);
+  } catch {
+    return '';
+  }
+}
+
 const lossy = (): TextDecoder => new TextDecoder('utf-8', { ignoreBOM: true });
 
 function concatenate(pieces: readonly Uint8Array[]): Uint8Array {

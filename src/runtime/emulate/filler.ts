@@ -7,8 +7,11 @@ import type { SparseLogits } from '../executor/executor.ts';
 export const MEAN_SENTENCES = 10;
 
 export interface Filler {
-  /** @param hash of all tokens up to `token`, which is the last */
-  after(token: number, hash: number): SparseLogits;
+  /**
+   * @param hash of all tokens up to `token`, which is the last
+   * @param valuesOf makes room for so many logits
+   */
+  after(token: number, hash: number, valuesOf: (length: number) => Float32Array): SparseLogits;
 }
 
 /** How much the hash sways the choice, in logits, so that other prompts get other answers at temperature 0. */
@@ -38,27 +41,26 @@ export function createFiller(
   // The page is a ring, and an answer begins as a paragraph of it.
   note(page[page.length - 1], page[0]);
   const openings = new Map([[page[0], 1]]);
-  const chains = new Map<number, { readonly tokens: Int32Array; readonly weights: Float32Array }>();
   const chainOf = (counts: ReadonlyMap<number, number>) => ({
     tokens: Int32Array.from(counts.keys()),
     weights: Float32Array.from(counts.values(), (count) => Math.log(count)),
+    /** The same tokens, and then the one that ends the answer. */
+    ending: Int32Array.from([...counts.keys(), eos ?? 0]),
   });
+  const chains = new Map<number, ReturnType<typeof chainOf>>();
   for (let i = 1; i < page.length; i++) if (breaks(page[i - 1])) openings.set(page[i], 1);
   for (const [token, counts] of successors) chains.set(token, chainOf(counts));
   const opening = chainOf(openings);
 
   return {
-    after(token, hash) {
-      const { tokens, weights } = chains.get(token) ?? opening;
+    after(token, hash, valuesOf) {
+      const { tokens, weights, ending } = chains.get(token) ?? opening;
       const isOver = eos !== undefined && ends(token) && hash % MEAN_SENTENCES === 0;
-      const values = new Float32Array(tokens.length + Number(isOver));
+      const values = valuesOf(tokens.length + Number(isOver));
       for (let i = 0; i < tokens.length; i++) values[i] = weights[i] + SWAY * fraction(hash, tokens[i]);
       if (!isOver) return { tokens, values };
       values[tokens.length] = CERTAIN;
-      const all = new Int32Array(tokens.length + 1);
-      all.set(tokens);
-      all[tokens.length] = eos;
-      return { tokens: all, values };
+      return { tokens: ending, values };
     },
   };
 }

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { IngotError } from '../../core/index.ts';
-import { cutIntoPasses, validateBatch } from './batch.ts';
+import { createBatchCheck, cutIntoPasses } from './batch.ts';
 import type { BatchItem } from './executor.ts';
 import { createNullExecutor } from './null.ts';
 
@@ -15,7 +15,7 @@ const good: BatchItem = {
 };
 const check = (...items: BatchItem[]): string => {
   try {
-    validateBatch({ items }, limits, new Int32Array(limits.blocks));
+    createBatchCheck(limits)({ items });
   } catch (error) {
     expect((error as IngotError).code).toBe('EXECUTOR_BATCH_INVALID');
     return (error as IngotError).message;
@@ -23,7 +23,7 @@ const check = (...items: BatchItem[]): string => {
   return 'valid';
 };
 
-describe('validateBatch', () => {
+describe('createBatchCheck', () => {
   it('takes what is in range', () => {
     expect(check(good)).toBe('valid');
     expect(check(good, { ...good, sequence: 8, blockTable: Int32Array.of(1, 3) })).toBe('valid');

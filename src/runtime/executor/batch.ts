@@ -14,61 +14,88 @@ export interface BatchLimits {
 }
 
 /**
- * Refuse a batch that would read or write outside of what it names, before anything is written.
- * @param written scratch of `blocks` entries, kept between calls
- * @throws IngotError EXECUTOR_BATCH_INVALID
+ * Makes what refuses a batch that would read or write outside of what it names, before anything is written. It throws
+ * IngotError EXECUTOR_BATCH_INVALID.
  */
-export function validateBatch(batch: Batch, limits: BatchLimits, written: Int32Array): void {
-  let tokens = 0;
-  written.fill(-1);
-  for (const [index, item] of batch.items.entries()) {
-    validateItem(item, index, limits, written);
-    tokens += item.tokens.length;
-  }
-  if (tokens > limits.maxStepTokens) {
-    invalid('the batch', 'has too many tokens', `at most ${limits.maxStepTokens}`, `${tokens}`);
-  }
+export function createBatchCheck(limits: BatchLimits): (batch: Batch) => void {
+  /** By block, who writes it, counted on from batch to batch, so that nothing has to be put back. */
+  const writers = new Float64Array(limits.blocks).fill(-1);
+  let writersSoFar = 0;
+  return ({ items }) => {
+    const first = writersSoFar;
+    writersSoFar += items.length;
+    let tokens = 0;
+    for (let i = 0; i < items.length; i++) {
+      validateItem(items[i], i, limits, writers, first);
+      tokens += items[i].tokens.length;
+    }
+    if (tokens > limits.maxStepTokens) {
+      refuse('the batch', 'has too many tokens', `at most ${limits.maxStepTokens}`, `${tokens}`);
+    }
+  };
 }
 
-function validateItem(item: BatchItem, index: number, limits: BatchLimits, written: Int32Array): void {
+/** @param first the number of the batch's first writer */
+function validateItem(item: BatchItem, index: number, limits: BatchLimits, writers: Float64Array, first: number): void {
   const { tokens, start, blockTable } = item;
-  const where = `item ${index} (sequence ${item.sequence})`;
-  if (tokens.length === 0) invalid(where, 'has no tokens', 'at least 1', '0');
+  if (tokens.length === 0) refuseItem(item, index, 'has no tokens', 'at least 1', '0');
   if (!(Number.isInteger(item.wantLogits) && item.wantLogits >= 0 && item.wantLogits <= tokens.length)) {
-    invalid(where, 'wants logits of tokens that it lacks', `0 to ${tokens.length}`, `${item.wantLogits}`);
+    refuseItem(item, index, 'wants logits of tokens that it lacks', `0 to ${tokens.length}`, `${item.wantLogits}`);
   }
   if (item.hidden === true && limits.hiddenWidth === undefined) {
-    invalid(where, 'wants hidden states of an executor without any', 'logits', 'hidden states');
+    refuseItem(item, index, 'wants hidden states of an executor without any', 'logits', 'hidden states');
   }
-  if (!Number.isInteger(start) || start < 0) invalid(where, 'starts at no position', '0 or more', `${start}`);
+  if (!Number.isInteger(start) || start < 0) refuseItem(item, index, 'starts at no position', '0 or more', `${start}`);
   const end = start + tokens.length;
   if (end > limits.maxContext) {
-    invalid(where, 'goes past the longest context', `positions below ${limits.maxContext}`, `up to ${end - 1}`);
+    refuseItem(
+      item,
+      index,
+      'goes past the longest context',
+      `positions below ${limits.maxContext}`,
+      `up to ${end - 1}`,
+    );
   }
   for (const token of tokens) {
     if (token < 0 || token >= limits.vocab) {
-      invalid(where, 'has a token id outside the vocabulary', `0 to ${limits.vocab - 1}`, `${token}`);
+      refuseItem(item, index, 'has a token id outside the vocabulary', `0 to ${limits.vocab - 1}`, `${token}`);
     }
   }
   const needed = Math.ceil(end / blockTokens);
   if (blockTable.length < needed) {
-    invalid(where, 'has too short a block table', `${needed} blocks for ${end} tokens`, `${blockTable.length}`);
+    refuseItem(
+      item,
+      index,
+      'has too short a block table',
+      `${needed} blocks for ${end} tokens`,
+      `${blockTable.length}`,
+    );
   }
   const firstWritten = Math.floor(start / blockTokens);
   for (let i = 0; i < needed; i++) {
     const block = blockTable[i];
     if (block < 0 || block >= limits.blocks) {
-      invalid(where, 'names a block that does not exist', `0 to ${limits.blocks - 1}`, `${block}`);
+      refuseItem(item, index, 'names a block that does not exist', `0 to ${limits.blocks - 1}`, `${block}`);
     }
     if (i < firstWritten) continue;
-    if (written[block] >= 0) {
-      invalid(where, `writes block ${block}, as item ${written[block]} does`, 'blocks of its own', `block ${block}`);
+    if (writers[block] >= first) {
+      refuseItem(
+        item,
+        index,
+        `writes block ${block}, as item ${writers[block] - first} does`,
+        'blocks of its own',
+        `block ${block}`,
+      );
     }
-    written[block] = index;
+    writers[block] = first + index;
   }
 }
 
-function invalid(where: string, what: string, expected: string, found: string): never {
+function refuseItem({ sequence }: BatchItem, index: number, what: string, expected: string, found: string): never {
+  return refuse(`item ${index} (sequence ${sequence})`, what, expected, found);
+}
+
+function refuse(where: string, what: string, expected: string, found: string): never {
   fail({
     code: 'EXECUTOR_BATCH_INVALID',
     message: `${where} ${what}`,

@@ -3,7 +3,7 @@
 
 import { blockTokens } from '../wasm/layout.ts';
 import type { Filler } from '../emulate/filler.ts';
-import { validateBatch } from './batch.ts';
+import { createBatchCheck } from './batch.ts';
 import type { BatchItem, Executor, SparseLogits } from './executor.ts';
 
 export interface EmulateExecutorOptions {
@@ -25,12 +25,19 @@ export function createEmulateExecutor(options: EmulateExecutorOptions): Executor
   const blocks = Math.ceil(kvTokens / blockTokens);
   const maxContext = Math.min(options.maxContext, blocks * blockTokens);
   const limits = { vocab, maxContext, blocks, maxStepTokens };
-  const written = new Int32Array(blocks);
+  const check = createBatchCheck(limits);
   /** In the place of keys and values: a hash of all tokens up to one. */
   const hashes = new Uint32Array(blocks * blockTokens);
 
   const slot = ({ blockTable }: BatchItem, position: number): number =>
     blockTable[Math.floor(position / blockTokens)] * blockTokens + (position % blockTokens);
+
+  /** Results of one step, by length: they are valid until the next, which has them again. */
+  const pools: { readonly arrays: Float32Array[]; used: number }[] = [];
+  const valuesOf = (length: number): Float32Array => {
+    const pool = (pools[length] ??= { arrays: [], used: 0 });
+    return (pool.arrays[pool.used++] ??= new Float32Array(length));
+  };
 
   function run(item: BatchItem): SparseLogits[] {
     const { tokens, start, wantLogits } = item;
@@ -40,7 +47,7 @@ export function createEmulateExecutor(options: EmulateExecutorOptions): Executor
       hash = Math.imul(hash ^ (tokens[i] + 1), PRIME);
       hash = (hash ^ (hash >>> 15)) >>> 0;
       hashes[slot(item, start + i)] = hash;
-      if (i >= tokens.length - wantLogits) results.push(filler.after(tokens[i], hash));
+      if (i >= tokens.length - wantLogits) results.push(filler.after(tokens[i], hash, valuesOf));
     }
     return results;
   }
@@ -50,10 +57,11 @@ export function createEmulateExecutor(options: EmulateExecutorOptions): Executor
     blockTokens,
     execute(batch) {
       try {
-        validateBatch(batch, limits, written);
+        check(batch);
       } catch (error) {
         return Promise.reject(error);
       }
+      for (const pool of pools) if (pool !== undefined) pool.used = 0;
       return Promise.resolve(batch.items.map(run));
     },
     close: () => Promise.resolve(),

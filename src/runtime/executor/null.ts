@@ -2,7 +2,7 @@
 // measuring everything around the arithmetic.
 
 import { blockTokens } from '../wasm/layout.ts';
-import { validateBatch } from './batch.ts';
+import { createBatchCheck } from './batch.ts';
 import type { BatchItem, Executor } from './executor.ts';
 
 export interface NullExecutorOptions {
@@ -32,14 +32,14 @@ export function createNullExecutor({
   maxStepTokens = 512,
 }: NullExecutorOptions): Executor<Float32Array> {
   const limits = { vocab, maxContext, blocks, maxStepTokens };
-  const written = new Int32Array(blocks);
+  const check = createBatchCheck(limits);
   const pool: Float32Array[] = [];
   return {
     ...limits,
     blockTokens,
     execute(batch) {
       try {
-        validateBatch(batch, limits, written);
+        check(batch);
       } catch (error) {
         return Promise.reject(error);
       }

@@ -10,7 +10,7 @@ import { loadKernels } from '../wasm/kernels.node.ts';
 import { instantiate, memoryLimitBytes, pageBytes } from '../wasm/kernels.ts';
 import type { Kernels } from '../wasm/kernels.ts';
 import * as layout from '../wasm/layout.ts';
-import { cutIntoPasses, validateBatch } from './batch.ts';
+import { createBatchCheck, cutIntoPasses } from './batch.ts';
 import type { BatchLimits, Pass } from './batch.ts';
 import type { Batch, Executor } from './executor.ts';
 import { checkpointBytes, fillTables, loadWeights, lookUp } from './fill-memory.ts';
@@ -174,7 +174,7 @@ function startExecutor({
   const words = new Int32Array(buffer);
   const floats = new Float32Array(buffer);
   const { addresses, tableEntries } = lowered;
-  const written = new Int32Array(limits.blocks);
+  const check = createBatchCheck(limits);
   const pool: Float32Array[] = [];
   let closed = false;
   let running: Promise<unknown> | undefined;
@@ -266,7 +266,7 @@ function startExecutor({
       if (failure !== undefined) throw failure;
       if (closed) fail({ code: 'EXECUTOR_CLOSED', message: 'the executor is closed' });
       if (running !== undefined) fail({ code: 'EXECUTOR_BUSY', message: 'the executor runs one step at a time' });
-      validateBatch(batch, limits, written);
+      check(batch);
       for (const worker of workers) worker.ref();
       const results = step(batch);
       running = results;
