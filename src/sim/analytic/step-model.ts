@@ -42,12 +42,25 @@ export interface Throughput {
   readonly idle: number;
 }
 
+/** With the cycles of its attention by what layers cost it, which is asked for by every size that is tried. */
+interface PricedItem extends StepItem {
+  readonly attention: readonly number[];
+}
+
 /** Tokens that pass a stage together. */
 interface MicroBatch {
-  readonly items: readonly StepItem[];
+  readonly items: readonly PricedItem[];
   readonly tokens: number;
   /** Tokens that want logits. */
   readonly logits: number;
+}
+
+/** Layers of a stage that cost the same. */
+interface LayerCost {
+  readonly cost: SectionCost;
+  /** Its place among the costs of all layers. */
+  readonly index: number;
+  readonly times: number;
 }
 
 /** Stages that hold alike on regions alike, and hand on alike, take equally long. */
@@ -55,7 +68,7 @@ interface StageKind {
   /** The first stage of the kind, and how many there are. */
   readonly stage: number;
   readonly count: number;
-  readonly layers: readonly { readonly cost: SectionCost; readonly times: number }[];
+  readonly layers: readonly LayerCost[];
   readonly embedding?: SectionCost;
   readonly head?: SectionCost;
 }
@@ -66,7 +79,8 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
   const type = numerics.activations;
   const wafers = wafersOf(program);
   const transfers = createTransfers(graph.shape.hidden, graph.shape.vocab, type, wafer);
-  const { kinds, kindOf } = stageKinds(program, wafer);
+  const { kinds, kindOf, costs } = stageKinds(program, wafer);
+  const counts = kinds.map(({ count }) => count);
 
   /** What stages of a kind do to hand their values on. */
   const handOn = ({ stage }: StageKind, tokens: number): readonly Phase[] => {
@@ -84,26 +98,37 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
 
   const cyclesOf = (kind: StageKind, { items, tokens, logits }: MicroBatch): number => {
     let sum = kind.embedding?.matrices(tokens) ?? 0;
-    for (const { cost, times } of kind.layers) {
+    for (const { cost, index, times } of kind.layers) {
       let layer = cost.matrices(tokens);
-      for (const item of items) layer += cost.attention(item);
+      for (let i = 0; i < items.length; i++) layer += items[i].attention[index];
       sum += times * layer;
     }
     if (kind.head !== undefined && logits > 0) sum += kind.head.matrices(logits);
     return sum;
   };
+  const priced = ({ tokens, cached }: StepItem): PricedItem => ({
+    tokens,
+    cached,
+    attention: costs.map((cost) => cost.attention({ tokens, cached })),
+  });
   /** Seconds of a stage of each kind, handing on included. */
-  const secondsOf = (batch: MicroBatch): Float64Array => {
+  const secondsOf = (batch: MicroBatch): number[] => {
     const handed = handingOf(batch.tokens);
-    return Float64Array.from(
-      kinds,
-      (kind, i) => (cyclesOf(kind, batch) + handed[i]) / clock + (crosses(kind) ? transfers.link(batch.tokens) : 0),
-    );
+    const times: number[] = [];
+    for (let i = 0; i < kinds.length; i++) {
+      const link = crosses(kinds[i]) ? transfers.link(batch.tokens) : 0;
+      times.push((cyclesOf(kinds[i], batch) + handed[i]) / clock + link);
+    }
+    return times;
   };
-  const sumOverStages = (byKind: Float64Array): number =>
+  const sumOverStages = (byKind: readonly number[]): number =>
     byKind.reduce((sum, seconds, i) => sum + kinds[i].count * seconds, 0);
 
-  const one = (cached: number, logits: number): MicroBatch => ({ items: [{ tokens: 1, cached }], tokens: 1, logits });
+  const one = (cached: number, logits: number): MicroBatch => ({
+    items: [priced({ tokens: 1, cached })],
+    tokens: 1,
+    logits,
+  });
   // One token of one sequence is what is asked for most: all but its attention is the same for every context.
   const io = seconds((wafers - 1) * transfers.link(1) + transfers.host(1, 1));
   const attention = new Map<SectionCost, number>();
@@ -122,46 +147,51 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
     return { cycles: cycles(inside), io, time: seconds(inside / clock + io) };
   };
 
-  /** Time from the first stage's start on the first micro-batch to the last stage's end on the last. */
-  const makespan = (batches: readonly MicroBatch[]): number => {
-    const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
-    const logits = batches.reduce((sum, batch) => sum + batch.logits, 0);
-    return (
-      pipelineTime(
-        batches.map(secondsOf),
-        kinds.map(({ count }) => count),
-      ) + transfers.host(tokens, logits)
+  const sizes = microBatchSizes(prefillChunk);
+  /**
+   * Small micro-batches fill the pipeline, large ones share hops and task starts: the better one is taken.
+   * @returns time from the first stage's start on the first micro-batch to the last stage's end on the last, with the
+   * seconds of each micro-batch by kind of stage
+   */
+  const fastest = (items: readonly StepItem[]): { readonly time: Seconds; readonly batches: readonly number[][] } => {
+    const tokens = items.reduce((sum, item) => sum + item.tokens, 0);
+    const host = transfers.host(tokens, items.length);
+    const whole = items.map(priced);
+    // From the first size on that takes all, it is the same.
+    const useful = sizes.slice(0, 1 + sizes.findIndex((size) => size >= tokens) || sizes.length);
+    const tried = tokens > manyChunks * prefillChunk ? [prefillChunk] : useful;
+    let best: { time: number; batches: number[][] } = { time: Infinity, batches: [] };
+    for (const size of tried) {
+      const batches = cutBatches(whole, size, priced).map(secondsOf);
+      const time = pipelineTime(batches, counts) + host;
+      if (time < best.time) best = { time, batches };
+    }
+    return { time: seconds(best.time), batches: best.batches };
+  };
+  const perStage = (byKind: readonly number[]): Float64Array => {
+    const byStage = new Float64Array(kindOf.length);
+    for (let stage = 0; stage < kindOf.length; stage++) byStage[stage] = byKind[kindOf[stage]];
+    return byStage;
+  };
+  /** Seconds that a stage of each kind is busy with one token of one sequence. */
+  let besideByKind: readonly number[] | undefined;
+  const busyDecoding = (item: StepItem): readonly number[] => {
+    besideByKind ??= secondsOf({ items: [], tokens: 1, logits: 1 });
+    return besideByKind.map((beside, kind) =>
+      kinds[kind].layers.reduce((sum, { cost, times }) => sum + (times * cost.attention(item)) / clock, beside),
     );
   };
+  const busyAll = (batches: readonly (readonly number[])[]): readonly number[] =>
+    kinds.map((_, kind) => batches.reduce((sum, times) => sum + times[kind], 0));
 
-  const sizes = microBatchSizes(prefillChunk);
-  /** Small micro-batches fill the pipeline, large ones share hops and task starts: the better one is taken. */
-  const fastest = (items: readonly StepItem[]): { readonly time: Seconds; readonly size: number } => {
-    if (items.length === 0) return { time: seconds(0), size: 1 };
-    if (items.length === 1 && items[0].tokens === 1) return { time: decode(items[0].cached).time, size: 1 };
-    const tokens = items.reduce((sum, item) => sum + item.tokens, 0);
-    const tried = tokens > manyChunks * prefillChunk ? [prefillChunk] : sizes;
-    let best = { time: seconds(Infinity), size: 1 };
-    for (const size of tried) {
-      const time = makespan(cutBatches(items, size));
-      if (time < best.time) best = { time: seconds(time), size };
-    }
-    return best;
-  };
-  const perStage = (byKind: Float64Array): Float64Array => Float64Array.from(kindOf, (kind) => byKind[kind]);
-  /** Seconds that each stage is busy with items in micro-batches of a size. */
-  let besideByKind: Float64Array | undefined;
-  const busyStages = (items: readonly StepItem[], size: number): Float64Array => {
-    if (items.length === 1 && items[0].tokens === 1) {
-      besideByKind ??= secondsOf({ items: [], tokens: 1, logits: 1 });
-      const one = besideByKind.map((beside, kind) =>
-        kinds[kind].layers.reduce((sum, { cost, times }) => sum + (times * cost.attention(items[0])) / clock, beside),
-      );
-      return perStage(one);
-    }
-    const byKind = new Float64Array(kinds.length);
-    for (const batch of cutBatches(items, size)) secondsOf(batch).forEach((time, kind) => (byKind[kind] += time));
-    return perStage(byKind);
+  /** Time of a step, and what makes the busy seconds of a stage of each kind. */
+  const stepOf = (items: readonly StepItem[]): { readonly time: Seconds; readonly busy: () => readonly number[] } => {
+    if (items.length === 0) return { time: seconds(0), busy: () => busyAll([]) };
+    const [item] = items;
+    if (items.length === 1 && item.tokens === 1)
+      return { time: decode(item.cached).time, busy: () => busyDecoding(item) };
+    const { time, batches } = fastest(items);
+    return { time, busy: () => busyAll(batches) };
   };
 
   return {
@@ -187,7 +217,7 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
       return [...perStage(secondsOf(one(cached, 1)))];
     },
     /** A prompt in chunks that follow one another through the stages; only the last chunk makes logits. */
-    prefill: (tokens: number): { readonly time: Seconds } => ({ time: fastest([{ tokens, cached: 0 }]).time }),
+    prefill: (tokens: number): { readonly time: Seconds } => ({ time: stepOf([{ tokens, cached: 0 }]).time }),
     /** An engine step: its tokens in micro-batches that follow one another through the stages. */
     step(shape: { readonly items: readonly StepItem[] }): {
       readonly time: Seconds;
@@ -195,15 +225,16 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
       readonly busy: () => Float64Array;
     } {
       const items = shape.items.filter((item) => item.tokens > 0);
-      const { time, size } = fastest(items);
-      return { time, energy: energy(scale(wafer.systemPower, wafers), time), busy: () => busyStages(items, size) };
+      const { time, busy } = stepOf(items);
+      return { time, energy: energy(scale(wafer.systemPower, wafers), time), busy: () => perStage(busy()) };
     },
     /** Tokens per second of many sequences that each have `cached` tokens behind them. */
     throughput(cached: number): Throughput {
       const sequences = Math.max(1, Math.floor(kvTokensOf(program) / (cached + 1)));
       let best: Throughput | undefined;
       for (const together of sizes.filter((size) => size <= sequences)) {
-        const items = Array.from({ length: together }, () => ({ tokens: 1, cached }));
+        const item = priced({ tokens: 1, cached });
+        const items = Array.from({ length: together }, () => item);
         const busy = secondsOf({ items, tokens: together, logits: together });
         const slowest = busy.reduce((most, s) => Math.max(most, s), 0);
         const latency = sumOverStages(busy) + transfers.host(together, together);
@@ -235,7 +266,10 @@ function basisOf({ stages }: Program, { name, caution }: Wafer, clock: Hertz): s
 }
 
 /** The kinds of stages, and which each is of. */
-function stageKinds(program: Program, wafer: Wafer): { kinds: readonly StageKind[]; kindOf: readonly number[] } {
+function stageKinds(
+  program: Program,
+  wafer: Wafer,
+): { kinds: readonly StageKind[]; kindOf: readonly number[]; costs: readonly SectionCost[] } {
   const { graph, numerics, stages } = program;
   const costs = new Map<string, SectionCost>();
   const costOf = (ops: readonly Op[], { region, detours }: Stage): SectionCost => {
@@ -244,6 +278,9 @@ function stageKinds(program: Program, wafer: Wafer): { kinds: readonly StageKind
     if (cost === undefined) costs.set(key, (cost = createSectionCost(ops, region, numerics, wafer, detours)));
     return cost;
   };
+  const layerCosts: SectionCost[] = [];
+  const indexOf = (cost: SectionCost): number =>
+    layerCosts.includes(cost) ? layerCosts.indexOf(cost) : layerCosts.push(cost) - 1;
   const places = new Map<string, number>();
   const kinds: StageKind[] = [];
   const kindOf = stages.map((stage, i) => {
@@ -265,7 +302,7 @@ function stageKinds(program: Program, wafer: Wafer): { kinds: readonly StageKind
       const kind = {
         stage: i,
         count: 0,
-        layers: [...times].map(([cost, n]) => ({ cost, times: n })),
+        layers: [...times].map(([cost, n]) => ({ cost, index: indexOf(cost), times: n })),
         ...(stage.hasEmbedding ? { embedding: costOf(graph.prologue, stage) } : {}),
         ...(stage.hasHead ? { head: costOf(graph.epilogue, stage) } : {}),
       };
@@ -275,7 +312,7 @@ function stageKinds(program: Program, wafer: Wafer): { kinds: readonly StageKind
     kinds[place] = { ...kinds[place], count: kinds[place].count + 1 };
     return place;
   });
-  return { kinds, kindOf };
+  return { kinds, kindOf, costs: layerCosts };
 }
 
 const knownSizes = new WeakMap<readonly Op[], string>();
@@ -300,9 +337,9 @@ function microBatchSizes(chunk: number): number[] {
 }
 
 /** Items cut into micro-batches of at most `size` tokens, in order; the last piece of an item makes its logits. */
-function cutBatches(items: readonly StepItem[], size: number): MicroBatch[] {
+function cutBatches(items: readonly PricedItem[], size: number, priced: (item: StepItem) => PricedItem): MicroBatch[] {
   const batches: MicroBatch[] = [];
-  let pieces: StepItem[] = [];
+  let pieces: PricedItem[] = [];
   let [tokens, logits] = [0, 0];
   const close = (): void => {
     if (tokens > 0) batches.push({ items: pieces, tokens, logits });
@@ -312,7 +349,7 @@ function cutBatches(items: readonly StepItem[], size: number): MicroBatch[] {
   for (const item of items) {
     for (let done = 0; done < item.tokens; ) {
       const take = Math.min(size - tokens, item.tokens - done);
-      pieces.push({ tokens: take, cached: item.cached + done });
+      pieces.push(take === item.tokens ? item : priced({ tokens: take, cached: item.cached + done }));
       tokens += take;
       done += take;
       if (done === item.tokens) logits++;
@@ -329,7 +366,7 @@ function cutBatches(items: readonly StepItem[], size: number): MicroBatch[] {
  * @param seconds by batch and kind of stage
  * @param counts stages of each kind
  */
-export function pipelineTime(seconds: readonly Float64Array[], counts: readonly number[]): number {
+export function pipelineTime(seconds: readonly ArrayLike<number>[], counts: readonly number[]): number {
   const slowest = new Float64Array(counts.length);
   let following = 0;
   let largest = 0;
