@@ -103,6 +103,25 @@ describe('DSDs', () => {
     expect(() => simulate(gemv(k + 1), wse2, { inputs })).toThrow(/MEMORY_BOUNDS.*"x"/);
   });
 
+  it('take another length while the program runs', () => {
+    // The triangle of running sums: the first n elements of y gain one, for n = 4, 3, 2, 1.
+    const program = one(
+      role({
+        memory: allocate([{ name: 'y', dtype: 'i32', length: 4 }], wse2),
+        dsds: { y: { kind: 'memory', object: 'y', extents: [4] } },
+        ...main(
+          { kind: 'label', name: 'next' },
+          { kind: 'dsd', set: 'length', dsd: 'y', value: r(0) },
+          { kind: 'vector', op: 'add', dtype: 'i32', dst: 'y', src: ['y', 1] },
+          { kind: 'scalar', op: 'sub', dtype: 'i32', dst: r(0), src: [r(0), 1] },
+          { kind: 'branch', when: '>=', left: r(0), right: 1, to: 'next' },
+        ),
+        registers: [4],
+      }),
+    );
+    both(program, [], (run) => expect([...run.read(0, 0, 'y')]).toEqual([4, 3, 2, 1]));
+  });
+
   it('a FIFO joins a pusher and a popper on two microthreads', () => {
     const words = 50;
     const through = role({
@@ -223,6 +242,64 @@ describe('tasks', () => {
       }),
     );
     both(program, [], (run) => expect([...run.read(0, 0, 'y')]).toEqual([123]));
+  });
+
+  it('a blocked data task leaves its wavelets in the queue until it is unblocked', () => {
+    // `main` blocks the task, works for longer than all words take to come, notes the sum so far, and unblocks it.
+    const words = 20;
+    const program = machine(2, 1, eastward(0, 0, 1), [
+      [0, 0, sender(0, words)],
+      [
+        1,
+        0,
+        role({
+          memory: allocate(
+            [
+              { name: 'y', dtype: 'fp32', length: 1 },
+              { name: 'before', dtype: 'fp32', length: 1 },
+              { name: 'z', dtype: 'fp32', length: 500 },
+            ],
+            wse2,
+          ),
+          inputs: queues(0),
+          dsds: { z: { kind: 'memory', object: 'z', extents: [500] } },
+          tasks: [
+            {
+              name: 'main',
+              kind: 'local',
+              id: 8,
+              code: [
+                { kind: 'block', task: 'sum' },
+                {
+                  kind: 'vector',
+                  op: 'mov',
+                  dtype: 'fp32',
+                  dst: 'z',
+                  src: [0],
+                  async: { thread: 0, activate: 'later' },
+                },
+              ],
+            },
+            {
+              name: 'later',
+              kind: 'local',
+              id: 9,
+              code: [
+                { kind: 'load', object: 'y', index: 0, dst: r(2) },
+                { kind: 'store', object: 'before', index: 0, src: r(2) },
+                { kind: 'unblock', task: 'sum' },
+              ],
+            },
+            sum,
+          ],
+          start: ['main'],
+        }),
+      ],
+    ]);
+    const inputs = [{ x: 0, y: 0, object: 'x', values: Array(words).fill(1) }];
+    both(program, inputs, (run) => expect([...run.read(1, 0, 'y')]).toEqual([words]));
+    // In an untimed run `later` may come at any time; in a timed one no word was taken before it.
+    expect([...simulate(program, wse2, { inputs }).read(1, 0, 'before')]).toEqual([0]);
   });
 
   it('a pending task that nobody unblocks is reported', () => {

@@ -138,6 +138,38 @@ describe('color swap', () => {
     exactly(opened, firstIssue + message(3) + 1);
   });
 
+  it('takes a teardown to the other color, by every engine', () => {
+    const command = encodeControl({ commands: ['none', 'none', 'none', 'teardown'] });
+    const torn = machine(
+      6,
+      1,
+      [
+        { on: at(0), color: 4, positions: [{ rx: ['R'], tx: ['E'] }], swap: 'x', pop: 'always' },
+        { on: { ...at(1), width: 4 }, color: 5, positions: [{ rx: ['W'], tx: ['E'] }], pop: 'always' },
+        { on: at(5), color: 5, positions: [{ rx: ['W'], tx: ['R'] }] },
+      ],
+      [
+        [
+          0,
+          0,
+          role({
+            outputs: queues(4),
+            dsds: {
+              out: { kind: 'fabricOut', color: 4, length: 1 },
+              tear: { kind: 'fabricOut', color: 4, length: 1, control: true },
+            },
+            ...main(
+              { kind: 'vector', op: 'mov', dtype: 'i32', dst: 'tear', src: [command] },
+              { kind: 'vector', op: 'mov', dtype: 'fp32', dst: 'out', src: [1] },
+            ),
+          }),
+        ],
+        [5, 0, receiver(5, 1)],
+      ],
+    );
+    for (const engine of ['plain', 'routes']) expect(() => simulate(torn, wse2, { engine })).toThrow(/DEADLOCK/);
+  });
+
   it('is refused where two colors would write one link, or the other color of the pair is not for programs', () => {
     const pair = (swap: RouteRule['swap']): MachineProgram =>
       machine(

@@ -222,6 +222,42 @@ describe('tasks and vector instructions', () => {
   });
 });
 
+describe('microthreads', () => {
+  it('take turns with one another: of two that are equally long the first ends a cycle before the second', () => {
+    const length = 40;
+    const ended = (name: string, index: number) =>
+      ({ name, kind: 'local', id: 9 + index, code: [{ kind: 'timestamp', object: 't', index }] }) as const;
+    const fill = (dst: string, thread: number): Instruction => ({
+      kind: 'vector',
+      op: 'mov',
+      dtype: 'fp32',
+      dst,
+      src: [0],
+      async: { thread, activate: `ended ${dst}` },
+    });
+    const first = main(fill('x', 0), fill('y', 1));
+    const body = role({
+      memory: allocate(
+        [
+          { name: 'x', dtype: 'fp32', length },
+          { name: 'y', dtype: 'fp32', length },
+          { name: 't', dtype: 'i32', length: 2 },
+        ],
+        wse2,
+      ),
+      dsds: Object.fromEntries(['x', 'y'].map((name) => [name, { kind: 'memory', object: name, extents: [length] }])),
+      ...first,
+      tasks: [...first.tasks, ended('ended x', 0), ended('ended y', 1)],
+    });
+    const [x, y] = simulate(machine(1, 1, [], [[0, 0, body]]), wse2).read(0, 0, 't');
+    // From the first start-up on they alternate; a cycle behind its last element the task begins.
+    const lastOfX = taskStart + vectorStartup + 2 * (length - 1);
+    expect(x).toBe(lastOfX + 1 + taskStart);
+    // The second task waits for the first to be over.
+    expect(y).toBe(x + 1 + taskStart);
+  });
+});
+
 describe('contention', () => {
   /** Two colors from PE 0 over one link to PE 1; `words` each. */
   const both = (words: number): MachineProgram => {
@@ -353,20 +389,25 @@ describe('switches', () => {
     expect(() => simulate(switched(['none']), wse2)).toThrow(/DEADLOCK/);
   });
 
-  it('the position changes in the cycle after the control wavelet passes', () => {
-    // Two inputs of one color at PE 1: west first, then (after the advance) north, whose words wait there.
-    const north = [
-      { on: { x: 1, y: 0, width: 1, height: 1 }, color: 0, positions: [{ rx: ['R'], tx: ['S'] }] },
-      { on: { x: 0, y: 1, width: 1, height: 1 }, color: 0, positions: [{ rx: ['R'], tx: ['E'] }] },
+  it.each([
+    ['W', 'N'],
+    ['N', 'W'],
+  ] as const)('the position changes in the cycle after the control wavelet passes, by %s for %s', (opens, waits) => {
+    // Two inputs of one color at PE (1, 1): first the opener's, then (after the advance) the other, whose word waits there.
+    const at = (x: number, y: number) => ({ x, y, width: 1, height: 1 });
+    const from = { N: at(1, 0), W: at(0, 1) };
+    const routes: RouteRule[] = [
+      { on: from.N, color: 0, positions: [{ rx: ['R'], tx: ['S'] }] },
+      { on: from.W, color: 0, positions: [{ rx: ['R'], tx: ['E'] }] },
       {
-        on: { x: 1, y: 1, width: 1, height: 1 },
+        on: at(1, 1),
         color: 0,
         positions: [
-          { rx: ['W'], tx: ['R'] },
-          { rx: ['N'], tx: ['R'] },
+          { rx: [opens], tx: ['R'] },
+          { rx: [waits], tx: ['R'] },
         ],
       },
-    ] as const satisfies readonly RouteRule[];
+    ];
     const opener = role({
       outputs: queues(0),
       dsds: { control: { kind: 'fabricOut', color: 0, length: 1, control: true } },
@@ -378,9 +419,9 @@ describe('switches', () => {
         src: [encodeControl({ commands: ['advance'] })],
       }),
     });
-    const program = machine(2, 2, north, [
-      [1, 0, sender(0, 1)],
-      [0, 1, opener],
+    const program = machine(2, 2, routes, [
+      [from[waits].x, from[waits].y, sender(0, 1)],
+      [from[opens].x, from[opens].y, opener],
       [1, 1, receiver(0, 1)],
     ]);
     // Both wavelets reach PE (1, 1) in one cycle; the data waits one cycle for the switch.

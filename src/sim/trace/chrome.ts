@@ -78,7 +78,9 @@ const complete = ({ pe, thread, start, cycles, what, elements }: TraceEvent): ob
 const counter = ({ pe, start, loads: [N, E, S, W] }: LinkSample): object => ({
   ph: 'C',
   name: 'links',
+  cat: 'link',
   pid: pe + 1,
+  tid: 0,
   ts: start,
   args: { N, E, S, W },
 });

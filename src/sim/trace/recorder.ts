@@ -54,7 +54,10 @@ export interface Recorder extends Observer {
   readonly cutAt: number | undefined;
 }
 
-const opNames = new Map<number, string>(Object.entries(opCode).map(([name, code]) => [code, name]));
+// A conversion is a mov between two types: the code does not tell them apart.
+const opNames = new Map<number, string>(
+  Object.entries(opCode).flatMap(([name, code]) => (name === 'convert' ? [] : [[code, name]])),
+);
 const dtypeNames = new Map<number, string>(Object.entries(dtypeCode).map(([name, code]) => [code, name]));
 
 export function createRecorder(m: MachineState, timing: Timing, options: RecorderOptions): Recorder {
@@ -177,7 +180,10 @@ function vectorName(v: VectorCode): TraceName {
   const text = (o: Operand): string => (o.name === '' ? 'scalar' : o.name);
   const sources = [v.a, v.b, v.c].filter((o) => o.kind !== operandNone).map(text);
   return {
-    name: `${opNames.get(v.op)} ${dtypeNames.get(v.dtype)}`,
+    name:
+      v.op === opCode.convert && v.a.dtype !== v.dtype
+        ? `convert ${dtypeNames.get(v.a.dtype)} to ${dtypeNames.get(v.dtype)}`
+        : `${opNames.get(v.op)} ${dtypeNames.get(v.dtype)}`,
     category: 'vector',
     operands: `${text(v.dst)} <- ${sources.join(', ')}`,
   };
