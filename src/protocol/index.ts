@@ -13,3 +13,4 @@ export * from './openai/stream.ts';
 export * from './openai/responses.ts';
 export * from './openai/response-writer.ts';
 export * from './openai/embeddings.ts';
+export { decodeMsgpack } from './msgpack.ts';

@@ -34,6 +34,8 @@ export interface Answer extends Sequence {
   readonly processor: LogitsProcessor | undefined;
   /** Takes hidden states where it is to be an embedding. */
   readonly pool: Pool | undefined;
+  /** Its prompt's tokens with their log probabilities, as far as they were computed; undefined where nobody asked. */
+  readonly promptReports: TokenReport[] | undefined;
   /** All tokens so far, which a processor may look at; not kept without one. */
   readonly history: number[];
   /** Text that it may repeat, for a drafter. */
@@ -46,6 +48,28 @@ export interface Answer extends Sequence {
   waferJoules: number;
   /** It holds nothing any more; the rest of a running step must pass it over. */
   ended: boolean;
+}
+
+/** Logits of the whole vocabulary are a megabyte and less, so some tens of them at once. */
+const PROMPT_LOGITS = 64;
+
+/** Tokens of its prompt have still to be told of. */
+export const readsPrompt = ({ promptReports, promptTokens }: Answer): boolean =>
+  promptReports !== undefined && promptReports.length < promptTokens;
+
+/**
+ * Note what the model says of the prompt's own tokens.
+ * @param start position of the first of `logits`; what is known already is passed over
+ */
+export function notePrompt(answer: Answer, start: number, logits: readonly Logits[], vocab: number): void {
+  const { promptReports, promptTokens, tokens, request } = answer;
+  if (promptReports === undefined) return;
+  for (const [i, of] of logits.entries()) {
+    const next = start + i + 1;
+    if (next !== promptReports.length || next >= promptTokens) continue;
+    const token = tokens[next];
+    promptReports.push({ token, ...logprobsOf(denseLogits(of, vocab), token, request.promptLogprobs ?? 0) });
+  }
 }
 
 /**
@@ -77,7 +101,8 @@ export function createAnswer(
     tenant,
     salt,
     ...(targets === undefined ? {} : { targets }),
-    isComputedWhole: request.embed === 'mean',
+    isComputedWhole: request.embed === 'mean' || request.promptLogprobs !== undefined,
+    ...(request.promptLogprobs === undefined ? {} : { mostStepTokens: PROMPT_LOGITS }),
   };
   return {
     ...createSequence(id, prompt, maxTokens, standing),
@@ -88,6 +113,7 @@ export function createAnswer(
     draws: createDraws(createRng(request.seed).fork(`choice ${among}`)),
     gate: request.decoder && createTextGate<TokenReport>(request.decoder(), request.stop ?? []),
     processor: request.processor?.(prompt),
+    promptReports: request.promptLogprobs === undefined ? undefined : [{ token: prompt[0] }],
     pool: request.embed && createPool(request.embed),
     history: [],
     prediction: request.prediction && Int32Array.from(request.prediction),

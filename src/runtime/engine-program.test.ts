@@ -7,7 +7,7 @@ import { createVirtualClock } from '../core/index.ts';
 import { randomWeights } from '../model/index.ts';
 import { tinyProgram, tinyShape } from '../wafer/index.ts';
 import { createEngine, type EngineCounts, type EngineOptions } from './engine.ts';
-import type { EngineRequest } from './engine-request.ts';
+import type { EngineRequest, TokenReport } from './engine-request.ts';
 import type { Executor } from './index.ts';
 import { createProgramExecutor } from './index.node.ts';
 import { createModelDrafter, createNgramDrafter } from './speculation/index.ts';
@@ -55,7 +55,54 @@ async function tokensOf(
   return { tokens, counts: engine.counts };
 }
 
+/** What the engine says of the tokens of each request's answer, and of its prompt. */
+async function reportsOf(
+  executor: Executor,
+  list: readonly EngineRequest[],
+  options: Partial<EngineOptions> = {},
+): Promise<{ readonly answers: TokenReport[][]; readonly prompts: TokenReport[][]; readonly counts: EngineCounts }> {
+  const engine = createEngine({ executor, clock: createVirtualClock(), ...options });
+  const [answers, prompts] = [list.map((): TokenReport[] => []), list.map((): TokenReport[] => [])];
+  await Promise.all(
+    list.map(async (request, i) => {
+      for await (const event of engine.submit(request)) {
+        if (event.kind !== 'finish') (event.kind === 'prompt' ? prompts : answers)[i].push(...event.tokens);
+      }
+    }),
+  );
+  expect(engine.counts.blocksUsed).toBe(0);
+  return { answers, prompts, counts: engine.counts };
+}
+
 describe('engine on the program executor', () => {
+  it('says the same of a token in a prompt and in an answer', async () => {
+    const written = await withExecutor('bf16', 512, (executor) =>
+      reportsOf(
+        executor,
+        requests.map((request) => ({ ...request, logprobs: 2 })),
+      ),
+    );
+    const read = requests.map((request, i): EngineRequest => {
+      const prompts = [[...request.prompts[0], ...written.answers[i].map(({ token }) => token)]];
+      return { ...request, prompts, promptLogprobs: 2, maxTokens: i === 0 ? 4 : 0 };
+    });
+    for (const [kvTokens, chunkSize] of [
+      [512, 24],
+      [96, 5],
+    ]) {
+      await withExecutor('bf16', kvTokens, async (executor) => {
+        const { prompts, answers, counts } = await reportsOf(executor, read, { chunkSize });
+        for (const [i, reports] of prompts.entries()) {
+          expect(reports).toHaveLength(requests[i].prompts[0].length + 24);
+          expect(reports[0].logprob).toBeUndefined();
+          expect(reports.slice(-24)).toEqual(written.answers[i]);
+        }
+        expect(answers.map(({ length }) => length)).toEqual([4, 0, 0, 0, 0, 0]);
+        expect(counts.cachedTokens).toBe(0);
+      });
+    }
+  });
+
   it.each(['bf16', 'int8'] as const)('gives %s requests the same tokens alone and in company', async (dtype) => {
     const alone: number[][] = [];
     await withExecutor(dtype, 512, async (executor) => {

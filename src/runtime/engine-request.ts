@@ -28,6 +28,8 @@ export interface EngineRequest {
   readonly stop?: readonly string[];
   /** Report log probabilities: of each token, and of this many alternatives. */
   readonly logprobs?: number;
+  /** Report log probabilities of the prompt's own tokens too, and of this many alternatives; `maxTokens` may then be 0. */
+  readonly promptLogprobs?: number;
   /** Makes what changes one answer's logits before each draw; log probabilities are those of the model all the same. */
   readonly processor?: (prompt: Int32Array) => LogitsProcessor;
   /** Makes one answer's decoder; without it answers have tokens but no text. */
@@ -78,6 +80,13 @@ export interface TokensEvent {
   readonly tokens: readonly TokenReport[];
 }
 
+/** The prompt's tokens, told once before an answer's first; the first of them has no log probability. */
+export interface PromptEvent {
+  readonly kind: 'prompt';
+  readonly choice: number;
+  readonly tokens: readonly TokenReport[];
+}
+
 export interface FinishEvent {
   readonly kind: 'finish';
   readonly choice: number;
@@ -97,7 +106,7 @@ export interface FinishEvent {
   readonly wafer?: Timeline;
 }
 
-export type TokenEvent = TokensEvent | FinishEvent;
+export type TokenEvent = PromptEvent | TokensEvent | FinishEvent;
 
 /** Longest prompt and answer together: what the executor can address and what its blocks can hold. */
 export const contextLimit = (executor: Executor, kv: KvBlocks): number =>
@@ -125,7 +134,8 @@ export function checkRequest(
     prompts.length > 0 &&
     Number.isSafeInteger(choices) &&
     choices > 0 &&
-    (maxTokens === undefined || (Number.isSafeInteger(maxTokens) && maxTokens > 0)) &&
+    (maxTokens === undefined ||
+      (Number.isSafeInteger(maxTokens) && maxTokens >= (request.promptLogprobs === undefined ? 1 : 0))) &&
     (stop.length === 0 || decoder !== undefined) &&
     stop.every((text) => text !== '') &&
     Number.isFinite(priority) &&

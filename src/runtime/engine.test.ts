@@ -54,7 +54,7 @@ async function collect(events: AsyncIterable<TokenEvent>): Promise<Outcome> {
   const outcome: Outcome = { tokens: [], text: [], finished: [] };
   for await (const event of events) {
     if (event.kind === 'finish') outcome.finished[event.choice] = event;
-    else {
+    else if (event.kind === 'tokens') {
       (outcome.tokens[event.choice] ??= []).push(...event.tokens.map((token) => token.token));
       outcome.text[event.choice] = (outcome.text[event.choice] ?? '') + event.text;
     }

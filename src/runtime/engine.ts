@@ -24,6 +24,8 @@ import {
   createAnswer,
   finishEvent,
   markStarted,
+  notePrompt,
+  readsPrompt,
   type Answer,
   type Moment,
 } from './engine-answer.ts';
@@ -239,7 +241,12 @@ export function createEngine(options: EngineOptions): Engine {
           tokens: drafts.length === 0 ? known : Int32Array.of(...known, ...drafts),
           start: computed,
           blockTable,
-          wantLogits: pool?.kind === 'mean' ? tokens : computed + tokens === length ? 1 + drafts.length : 0,
+          wantLogits:
+            pool?.kind === 'mean' || readsPrompt(sequence)
+              ? tokens
+              : computed + tokens === length
+                ? 1 + drafts.length
+                : 0,
           ...(pool === undefined ? {} : { hidden: true }),
         };
       }),
@@ -295,13 +302,16 @@ export function createEngine(options: EngineOptions): Engine {
       if (sequence.ended) continue; // Cancelled during the step.
       const { pool } = sequence;
       advance(kv, sequence, tokens, prefixCache);
-      pool?.add(sequence.computed - logits[i].length, logits[i] as readonly Float32Array[]);
+      const first = sequence.computed - logits[i].length;
+      pool?.add(first, logits[i] as readonly Float32Array[]);
+      if (readsPrompt(sequence)) notePrompt(sequence, first, logits[i], vocab);
       if (tokensLeft(sequence) > 0) continue;
       try {
-        if (pool === undefined) verify(sequence, drafts, logits[i], now);
+        tellPrompt(sequence);
+        if (sequence.maxTokens > 0) verify(sequence, drafts, logits[i].slice(-1 - drafts.length), now);
         else {
           countPrompt(sequence);
-          finish(sequence, 'stop', now);
+          finish(sequence, pool === undefined ? 'length' : 'stop', now);
         }
       } catch (cause) {
         endCall(sequence.request, failureOf(cause));
@@ -340,6 +350,11 @@ export function createEngine(options: EngineOptions): Engine {
     }
     if (ends !== undefined) finish(answer, ends, now);
     return token === draft;
+  }
+
+  function tellPrompt({ request, choice, promptReports, length, promptTokens }: Answer): void {
+    if (promptReports === undefined || length > promptTokens) return;
+    calls.get(request)?.channel.push({ kind: 'prompt', choice, tokens: promptReports });
   }
 
   function countPrompt({ promptTokens, found = 0 }: Answer): void {

@@ -25,6 +25,8 @@ export interface Standing {
   readonly salt: string;
   /** Each of its tokens has to go through the executor, whatever the prefix cache has. */
   readonly isComputedWhole?: boolean;
+  /** Most of its tokens in one step. */
+  readonly mostStepTokens?: number;
 }
 
 export interface Sequence extends Standing {

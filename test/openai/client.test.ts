@@ -170,6 +170,16 @@ describe('openai client', () => {
     expect(await zipped('{}')).toEqual([400, 'missing_required_parameter']);
     // Ten kilobytes may come out of it, not a megabyte.
     expect(await zipped(' '.repeat(1_000_000))).toEqual([413, 'request_too_large']);
+    // {"model": "x"}, and half of it; both packed and zipped.
+    const packed = [0x81, 0xa5, ...Buffer.from('model'), 0xa1, 0x78];
+    const pack = (bytes: readonly number[], zip: boolean): Promise<unknown> =>
+      raw('', {
+        headers: { 'content-type': 'application/vnd.msgpack', ...(zip ? { 'content-encoding': 'gzip' } : {}) },
+        body: zip ? gzipSync(Uint8Array.from(bytes)) : Uint8Array.from(bytes),
+      });
+    expect(await pack(packed, false)).toEqual([400, 'missing_required_parameter']);
+    expect(await pack(packed, true)).toEqual([400, 'missing_required_parameter']);
+    expect(await pack(packed.slice(0, 4), false)).toEqual([400, 'invalid_msgpack']);
     expect(await raw('{}', { method: 'PUT' })).toEqual([405, 'method_not_allowed']);
     expect(await raw('{}', {}, '/chat/completions')).toEqual([404, 'unknown_url']);
     expect(await raw('{}', {}, '/v1/%zz?a=b')).toEqual([400, 'bad_request']);

@@ -72,6 +72,11 @@ describe('the Cerebras SDK', () => {
       time_info: { queue_time: expect.any(Number) as unknown },
     });
     expect((await warmed.models.list()).data[0].id).toBe(TEST_MODEL);
+    const listed = await warmed.models.list({ format: 'openrouter' });
+    expect(listed.data[0]).toMatchObject({ name: TEST_MODEL, context_length: 4096, pricing: { prompt: '0' } });
+    const one = await warmed.models.retrieve(TEST_MODEL, { format: 'huggingface' });
+    expect(one).toMatchObject({ id: TEST_MODEL, context_length: 4096, capabilities: { function_calling: true } });
+    await expect(warmed.models.list({ format: 'other' as 'default' })).rejects.toMatchObject({ status: 400 });
   });
 
   it('gets structured answers and calls', async () => {

@@ -7,7 +7,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { createSecureContext, Server as TlsServer } from 'node:tls';
 import { createGunzip, type Gunzip } from 'node:zlib';
 import { IngotError } from '../../core/index.ts';
-import { ApiError, errorBody } from '../../protocol/index.ts';
+import { ApiError, decodeMsgpack, errorBody } from '../../protocol/index.ts';
 import { apiErrorOf, type Api, type ApiResponse } from '../../runtime/index.ts';
 import { listenError } from './listen-error.ts';
 import { writeStream } from './write-response.ts';
@@ -57,6 +57,9 @@ export interface Server {
   close(): Promise<void>;
 }
 
+/** Bodies that some clients pack; they go on as the JSON that they stand for. */
+const MSGPACK_TYPES = ['application/vnd.msgpack', 'application/msgpack', 'application/x-msgpack'];
+
 const closing = { code: 'SERVER_CLOSING', message: 'the server is closing' };
 
 /** @throws IngotError PORT_IN_USE, PORT_FORBIDDEN, HOST_NOT_AVAILABLE, TLS_INVALID */
@@ -86,6 +89,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   // Bodies stay text: only the API knows what should be JSON, and what to say when it is not.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_, body, done) => done(null, body));
+  app.addContentTypeParser(MSGPACK_TYPES, { parseAs: 'buffer' }, async (_: FastifyRequest, body: Buffer) =>
+    JSON.stringify(decodeMsgpack(body)),
+  );
   app.addHook('onRequest', async (request) => refuseEncoding(request));
   app.addHook('preParsing', async (request, _, payload) =>
     request.headers['content-encoding'] === 'gzip' ? unzipped(payload) : payload,

@@ -1,8 +1,8 @@
 import { Type, type Static, type TObject } from 'typebox';
-import { createBodyParser } from './body.ts';
+import { badValue, createBodyParser } from './body.ts';
 import type { FinishReason } from './chat.ts';
 import { ApiError } from './error.ts';
-import { leastTokensOf, limits, sharedFields, sharedIgnored } from './fields.ts';
+import { leastTokensOf, limits, never, onlyFalse, sharedFields, sharedIgnored } from './fields.ts';
 import type { ServiceTier } from './fields.ts';
 import type { TimeInfo, Usage } from './usage.ts';
 
@@ -10,6 +10,10 @@ const tokenIds = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });
 
 const completionFields = {
   ...sharedFields,
+  /** 0 with `echo`: the prompt alone, as those ask who score texts. */
+  max_tokens: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'a whole number from 0 to 2^53 - 1' }),
+  ),
   prompt: Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 }), tokenIds, Type.Array(tokenIds)], {
     description: 'a string, a list of token ids, or a list of either',
   }),
@@ -28,6 +32,8 @@ const parseFields = createBodyParser({
   ignored: sharedIgnored,
   restricted: {
     best_of: { allows: (value) => value === 1, only: '1' },
+    grammar_root: never,
+    return_raw_tokens: onlyFalse,
     suffix: { allows: (value) => value === '', only: 'an empty string' },
   },
 });
@@ -63,23 +69,17 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
       message: `${prompts.length} prompts times n = ${rest.n ?? 1} is ${choices} choices; expected 1 to ${limits.choices}.`,
     });
   }
-  if (rest.echo === true && rest.logprobs !== undefined) {
-    throw new ApiError({
-      status: 400,
-      code: 'unsupported_value',
-      param: 'echo',
-      message: `'echo' together with 'logprobs' needs log probabilities of the prompt, which are not supported yet.`,
-      suggestion: 'Send one of the two.',
-    });
-  }
+  if (rest.max_tokens === 0 && rest.echo !== true)
+    throw badValue('max_tokens', `a whole number from 1 to 2^53 - 1, or 0 with 'echo'`, 0);
   const max_tokens = rest.max_tokens ?? DEFAULT_MAX_TOKENS;
   return { ...rest, max_tokens, min_tokens: leastTokensOf({ ...rest, max_tokens }), prompts };
 }
 
 export interface CompletionLogprobs {
   readonly tokens: readonly string[];
-  readonly token_logprobs: readonly number[];
-  readonly top_logprobs: readonly Readonly<Record<string, number>>[];
+  /** Null for the first token of an echoed prompt. */
+  readonly token_logprobs: readonly (number | null)[];
+  readonly top_logprobs: readonly (Readonly<Record<string, number>> | null)[];
   /** Where each token's text begins in the choice's text. */
   readonly text_offset: readonly number[];
 }

@@ -9,8 +9,12 @@ import type { TimeInfo, Usage } from './usage.ts';
 /** Ends a stream that succeeded. Clients require exactly this. */
 export const SSE_DONE = 'data: [DONE]\n\n';
 
-/** Ends a stream that failed; the connection is then cut, because a clean end looks like a whole answer. */
-export const sseError = (error: ApiError): string => `data: ${JSON.stringify(errorBody(error))}\n\n`;
+/**
+ * Ends a stream that failed; the connection is then cut, because a clean end looks like a whole answer. The status, which the
+ * response can no longer have, is where Cerebras puts it.
+ */
+export const sseError = (error: ApiError): string =>
+  `data: ${JSON.stringify({ ...errorBody(error), status_code: error.status })}\n\n`;
 
 /** A piece of an answer: what is said, thought, or called. */
 export type AnswerPart =

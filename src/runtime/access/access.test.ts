@@ -84,6 +84,9 @@ describe('tenants', () => {
       'x-ratelimit-limit-requests': '2',
       'x-ratelimit-remaining-requests': '0',
       'x-ratelimit-reset-requests': '1m0s',
+      'x-ratelimit-limit-requests-minute': '2',
+      'x-ratelimit-remaining-requests-minute': '0',
+      'x-ratelimit-reset-requests-minute': '60.000',
     });
     expect(refusal(() => visit().begin())).toMatch(
       "429 rate_limit_exceeded: Rate limit of 'acme': 2 requests per minute",

@@ -266,13 +266,16 @@ function visitOf(tenant: string, use: Use): Visit {
   };
 }
 
-/** As OpenAI writes them; a tenant without a limit has none to tell. */
+/** As OpenAI writes them, then as Cerebras does; a tenant without a limit has none to tell. */
 function bucketHeaders(name: 'requests' | 'tokens', bucket: TokenBucket | undefined): Readonly<Record<string, string>> {
   if (bucket === undefined) return {};
   return {
     [`x-ratelimit-limit-${name}`]: String(bucket.capacity),
     [`x-ratelimit-remaining-${name}`]: String(Math.max(0, Math.floor(bucket.level()))),
     [`x-ratelimit-reset-${name}`]: duration(bucket.wait(bucket.capacity)),
+    [`x-ratelimit-limit-${name}-minute`]: String(bucket.capacity),
+    [`x-ratelimit-remaining-${name}-minute`]: String(Math.max(0, Math.floor(bucket.level()))),
+    [`x-ratelimit-reset-${name}-minute`]: bucket.wait(bucket.capacity).toFixed(3),
   };
 }
 

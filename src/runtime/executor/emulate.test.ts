@@ -33,7 +33,7 @@ async function read(engine: ReturnType<typeof createTestEngine>, over: Partial<E
   };
   for await (const event of engine.submit(request)) {
     if (event.kind === 'tokens') text += event.text;
-    else ({ reason, generated } = event);
+    else if (event.kind === 'finish') ({ reason, generated } = event);
   }
   return { text, reason, generated };
 }

@@ -45,6 +45,7 @@ export type AnswerPiece =
       readonly parts: readonly AnswerPart[];
       readonly tokens: readonly TokenReport[];
     }
+  | { readonly kind: 'prompt'; readonly choice: number; readonly tokens: readonly TokenReport[] }
   | { readonly kind: 'finish'; readonly choice: number; readonly reason: FinishReason };
 
 export interface AnswerReading {
@@ -71,6 +72,7 @@ export function createAnswerReading(plan: AnswerPlan<unknown>): AnswerReading {
       const { choice } = event;
       const reader = readers[choice];
       plan.heard(event);
+      if (event.kind === 'prompt') return [event];
       if (event.kind === 'tokens') {
         const wasThinking = reader.isThinking;
         const parts = noteCalls(choice, reader.push(event.text));
@@ -94,6 +96,8 @@ export function createAnswerReading(plan: AnswerPlan<unknown>): AnswerReading {
 export interface WholeChoice {
   readonly index: number;
   readonly parts: readonly AnswerPart[];
+  /** Of the prompt, where they were asked for. */
+  readonly prompt: readonly TokenReport[];
   readonly tokens: readonly TokenReport[];
   readonly reason: FinishReason;
 }
@@ -107,6 +111,7 @@ export async function wholeAnswer(events: EventStream<TokenEvent>, plan: AnswerP
   const choices = Array.from({ length: plan.choices }, (_, index) => ({
     index,
     parts: [] as AnswerPart[],
+    prompt: [] as TokenReport[],
     tokens: [] as TokenReport[],
     reason: 'stop' as FinishReason,
   }));
@@ -115,6 +120,7 @@ export async function wholeAnswer(events: EventStream<TokenEvent>, plan: AnswerP
     for (const piece of reading.read(event)) {
       const choice = choices[piece.choice];
       if (piece.kind === 'finish') choice.reason = piece.reason;
+      else if (piece.kind === 'prompt') choice.prompt.push(...piece.tokens);
       else {
         choice.parts.push(...piece.parts);
         choice.tokens.push(...piece.tokens);
@@ -192,6 +198,10 @@ export function createChunkedWriter<Logprobs>(
     if (piece.kind === 'finish') {
       unfinished--;
       return chunks.finish(choice, piece.reason, unfinished === 0 && !includeUsage ? reading.end() : undefined);
+    }
+    if (piece.kind === 'prompt') {
+      if (plan.logprobs === undefined) return '';
+      return chunks.part(choice, { kind: 'content', text: '' }, plan.logprobs(piece.tokens, 0));
     }
     let logprobs = plan.logprobs?.(piece.tokens, offsets[choice]);
     const nothing: readonly AnswerPart[] = logprobs === undefined ? [] : [{ kind: 'content', text: '' }];

@@ -177,7 +177,31 @@ describe('completions', () => {
     const { text, logprobs } = choices[0];
     expect(logprobs?.tokens.join('')).toBe(text);
     expect(logprobs?.text_offset.map((at, i) => text.startsWith(logprobs.tokens[i], at))).toEqual(Array(5).fill(true));
-    expect(logprobs?.top_logprobs.map((top) => Object.keys(top).length)).toEqual(Array(5).fill(2));
+    expect(logprobs?.top_logprobs.map((top) => Object.keys(top ?? {}).length)).toEqual(Array(5).fill(2));
+  });
+
+  it('reports log probabilities of an echoed prompt, whole and streamed, with or without an answer', async () => {
+    const { api, engine } = createTestApi();
+    const body = prompt({ echo: true, logprobs: 2, max_tokens: 3 });
+    const { choices, usage } = jsonOf<Completion>(await call(api, '/v1/completions', body));
+    const { text, logprobs } = choices[0];
+    expect(logprobs?.tokens.join('')).toBe(text);
+    expect(logprobs?.token_logprobs.map((value) => value === null)).toEqual([true, false, false, false, false]);
+    expect(logprobs?.top_logprobs[0]).toBeNull();
+    expect(logprobs?.text_offset.map((at, i) => text.startsWith(logprobs.tokens[i], at))).toEqual(Array(5).fill(true));
+    const chunks = chunksOf(await call(api, '/v1/completions', { ...body, stream: true }));
+    expect(chunks.map((c) => c.choices[0].text).join('')).toBe(text);
+    const streamed = chunks.map(
+      (c) => (c.choices[0] as unknown as Completion['choices'][number]).logprobs ?? undefined,
+    );
+    for (const key of ['tokens', 'token_logprobs', 'top_logprobs', 'text_offset'] as const)
+      expect(streamed.flatMap((part) => (part?.[key] ?? []) as unknown[])).toEqual(logprobs?.[key]);
+
+    const scored = jsonOf<Completion>(await call(api, '/v1/completions', { ...body, max_tokens: 0 }));
+    expect(scored.choices[0]).toMatchObject({ text: 'the wafer', finish_reason: 'length' });
+    expect(scored.choices[0].logprobs?.token_logprobs).toEqual(logprobs?.token_logprobs.slice(0, 2));
+    expect(scored.usage).toMatchObject({ prompt_tokens: usage.prompt_tokens, completion_tokens: 0 });
+    expect(engine.counts.blocksUsed).toBe(0);
   });
 
   it('stops at a string that spans tokens, and does not show it', async () => {
@@ -356,7 +380,9 @@ describe('failures', () => {
     [{ prompt: [1.5] }, 'invalid_value', 'prompt'],
     [{ prompt: [5000] }, 'invalid_prompt', 'prompt'],
     [{ prompt: ['a', 'b'], n: 65 }, 'invalid_value', 'prompt'],
-    [{ echo: true, logprobs: 1 }, 'unsupported_value', 'echo'],
+    [{ max_tokens: 0 }, 'invalid_value', 'max_tokens'],
+    [{ return_raw_tokens: true }, 'unsupported_parameter', 'return_raw_tokens'],
+    [{ grammar_root: 'x' }, 'unsupported_parameter', 'grammar_root'],
     [{ best_of: 4 }, 'unsupported_parameter', 'best_of'],
     [{ suffix: 'x' }, 'unsupported_parameter', 'suffix'],
     [{ prompt: 'x'.repeat(300) }, 'context_length_exceeded', 'prompt'],

@@ -10,6 +10,7 @@ import { embeddings } from './embeddings-endpoint.ts';
 import type { EndpointBody, EndpointContext } from './endpoint.ts';
 import { createRouter, handlerOf, parseJson, type Route, type Routes } from './routing.ts';
 import { limitHeaders } from './limit-headers.ts';
+import { modelFormat } from './model-formats.ts';
 import { responses } from './responses-endpoint.ts';
 import { apiErrorOf } from './failure.ts';
 import { createTelemetry, type Exposition, type OpenRecord, type RequestRecord } from '../telemetry/index.ts';
@@ -118,9 +119,16 @@ export function createApi(options: ApiOptions): Api {
     '/v1/completions': completing(completion),
     '/v1/responses': completing(responses),
     '/v1/embeddings': completing(embeddings),
-    '/v1/models': { GET: () => json(modelList(registry.models, registry.aliases)) },
+    '/v1/models': {
+      GET: (_, { query = '' }) => {
+        const { object, data } = modelList(registry.models, registry.aliases);
+        return json({ object, data: data.map(modelFormat(query)) });
+      },
+    },
     '/v1/models/{id}/provenance': { GET: async (_, __, id) => json(await registry.provenance(id)) },
-    '/v1/models/{id}': { GET: ({ findModel }, _, id) => json(modelRecord(findModel(id), id)) },
+    '/v1/models/{id}': {
+      GET: ({ findModel }, { query = '' }, id) => json(modelFormat(query)(modelRecord(findModel(id), id))),
+    },
     '/health': { GET: () => json({ status: 'ok' }) },
     '/v1/telemetry/hardware': { GET: (_, { query = '' }) => json(hardware.byTime(query)) },
     '/v1/telemetry/requests/{id}': { GET: ({ tenant }, _, id) => json(hardware.byRequest(id, tenant())) },

@@ -54,7 +54,7 @@ describe('tokens that travel together', () => {
         const read = async (): Promise<void> => {
           for (let taken = await take(); taken !== undefined; taken = await take()) {
             for (const event of taken) {
-              if (event.kind === 'finish') {
+              if (event.kind !== 'tokens') {
                 ended.push(event.choice);
                 continue;
               }

@@ -26,7 +26,7 @@ export function takeFrom(events: EventStream<TokenEvent>, coalescing: Coalescing
   const { bound, wait } = coalescing;
   /** Choices of which a token has been taken. */
   const begun = new Set<number>();
-  const isUrgent = ({ kind, choice }: TokenEvent): boolean => kind === 'finish' || !begun.has(choice);
+  const isUrgent = ({ kind, choice }: TokenEvent): boolean => kind !== 'tokens' || !begun.has(choice);
   return async () => {
     await events.ready();
     const urgent = events.ready(isUrgent);
@@ -44,8 +44,8 @@ function joined(events: readonly TokenEvent[], begun: Set<number>): TokenEvent[]
   for (const event of events) {
     const { choice } = event;
     const before = open.get(choice);
-    if (event.kind === 'finish' || !begun.has(choice)) {
-      begun.add(choice);
+    if (event.kind !== 'tokens' || !begun.has(choice)) {
+      if (event.kind === 'tokens') begun.add(choice);
       result.push(event);
     } else if (before === undefined) {
       const { kind, text, tokens } = event;

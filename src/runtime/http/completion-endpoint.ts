@@ -19,6 +19,9 @@ export async function completion(given: unknown, context: EndpointContext): Prom
       // The answer goes on from the prompt's last character.
       decoder: () => tokenizer.decoder({ continues: true }),
       ...(body.logprobs === undefined ? {} : { logprobs: body.logprobs }),
+      ...(body.echo === true && (body.logprobs !== undefined || body.max_tokens === 0)
+        ? { promptLogprobs: body.logprobs ?? 0 }
+        : {}),
     };
     const opening = (choice: number): string => {
       if (body.echo !== true) return '';
@@ -39,10 +42,10 @@ export async function completion(given: unknown, context: EndpointContext): Prom
         object: 'text_completion',
         created,
         model: model.id,
-        choices: choices.map(({ index, parts, tokens, reason }) => ({
+        choices: choices.map(({ index, parts, prompt, tokens, reason }) => ({
           index,
           text: `${opening(index)}${messageOf(parts).content ?? ''}`,
-          logprobs: request.logprobs === undefined ? null : completionLogprobs(tokens, tokenizer, 0),
+          logprobs: request.logprobs === undefined ? null : completionLogprobs([...prompt, ...tokens], tokenizer, 0),
           finish_reason: reason,
         })),
         usage,

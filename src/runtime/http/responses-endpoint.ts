@@ -65,7 +65,7 @@ function createWriter(
       let said = '';
       for (const piece of reading.read(event)) {
         if (piece.kind === 'finish') said += writer.finish(piece.reason, reading.end());
-        else {
+        else if (piece.kind === 'parts') {
           let reports = logprobs(piece.tokens);
           for (const part of piece.parts) {
             said += writer.part(part, reports);

@@ -32,14 +32,18 @@ export function completionLogprobs(
   let at = offset;
   const text_offset = tokens.map(({ token }) => {
     const begins = at;
-    at += tokenizer.tokenText(token).length;
+    // What a tokenizer puts around a text is not in it.
+    if (!tokenizer.specialIds.has(token)) at += tokenizer.tokenText(token).length;
     return begins;
   });
   return {
     tokens: tokens.map(({ token }) => tokenName(token, tokenizer)),
-    token_logprobs: tokens.map(({ logprob = 0 }) => logprob),
-    top_logprobs: tokens.map(({ top = [] }) =>
-      Object.fromEntries(top.map((other) => [tokenName(other.token, tokenizer), other.logprob])),
+    // Before the first token of a prompt there is nothing that it could follow.
+    token_logprobs: tokens.map(({ logprob = null }) => logprob),
+    top_logprobs: tokens.map(({ top }) =>
+      top === undefined
+        ? null
+        : Object.fromEntries(top.map((other) => [tokenName(other.token, tokenizer), other.logprob])),
     ),
     text_offset,
   };

@@ -94,7 +94,7 @@ export function createScheduler<S extends Sequence>(options: SchedulerOptions): 
       for (const sequence of running.items) {
         if (budget === 0) break;
         if (scheduled.has(sequence)) continue;
-        const tokens = Math.min(tokensLeft(sequence), budget);
+        const tokens = Math.min(tokensLeft(sequence), budget, sequence.mostStepTokens ?? budget);
         items.push({ sequence, tokens });
         budget -= tokens;
       }

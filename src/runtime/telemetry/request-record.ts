@@ -103,7 +103,7 @@ export function openRecord(
     },
     heard(event) {
       if (event.kind === 'tokens') heard += event.tokens.length;
-      else answers.push(event);
+      else if (event.kind === 'finish') answers.push(event);
     },
     end(how) {
       if (ended) return undefined;
