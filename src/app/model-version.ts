@@ -44,7 +44,7 @@ export interface ModelSettings {
   readonly draft?: string;
   readonly draftTokens?: number;
   /** Id in `spec/wafer` of the simulated wafer. */
-  readonly wafer: string;
+  readonly wafer?: string | undefined;
   /** Cached tokens over all sequences of a model, on the wafer and in the executor alike. */
   readonly kvTokens: number;
   /** Kernel threads of each executor; executors take turns. */
@@ -150,7 +150,7 @@ export async function openModelVersion(
           tokenizer,
           eos,
           ...(embedding && { embedding }),
-          hardware: createHardwareModel(placed.program, placed.wafer, stepModel, heatFacts, silicon[wafer]),
+          hardware: createHardwareModel(placed.program, placed.wafer, stepModel, heatFacts, silicon[placed.wafer.id]),
           ...(prompts && { prompts }),
         },
         warmUp: () => rehearse(executor, stepModel, emulate === undefined ? ASKED : REHEARSED),

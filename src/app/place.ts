@@ -65,7 +65,7 @@ function openShape(id: string): OpenModel {
     name,
     graph: graphOf(shape),
     parameters: parameterCount(shape),
-    numerics: { weights: 'f16', activations: 'fp16', kv: 'fp16' },
+    numerics: SHAPE_NUMERICS,
   };
 }
 
@@ -81,6 +81,18 @@ export function openCompiled(file: string): OpenModel & Required<Pick<OpenModel,
     compiled: { program, manifest },
     ...(checkpoint === undefined ? {} : { checkpoint }),
   };
+}
+
+/** What a model by name is computed in where nobody says otherwise. */
+const SHAPE_NUMERICS: Numerics = { weights: 'f16', activations: 'fp16', kv: 'fp16' };
+
+/** What an artifact was made from, to be placed anew: its checkpoint as it is stored, or its shape. Other models are that already. */
+export function uncompiled(model: OpenModel): OpenModel {
+  const { compiled, checkpoint, ...rest } = model;
+  if (compiled === undefined) return model;
+  if (checkpoint === undefined) return { ...rest, numerics: SHAPE_NUMERICS };
+  const { graph, shape, weights } = checkpoint;
+  return { ...rest, graph, parameters: parameterCount(shape), numerics: storedNumerics(weights, graph), checkpoint };
 }
 
 /**
@@ -106,11 +118,17 @@ export function openFolder(dir: string): OpenModel & { readonly checkpoint: Chec
     name: id,
     graph,
     parameters: parameterCount(shape),
-    // What the executor computes: weights as they are stored, all else in fp32.
-    numerics: { weights: storedType(weights, graph), activations: 'fp32', kv: 'fp32' },
+    numerics: storedNumerics(weights, graph),
     checkpoint,
   };
 }
+
+/** What the executor computes: weights as they are stored, all else in fp32. */
+const storedNumerics = (weights: WeightSource, graph: Graph): Numerics => ({
+  weights: storedType(weights, graph),
+  activations: 'fp32',
+  kv: 'fp32',
+});
 
 /** The element type that most weights are stored in. */
 function storedType(weights: WeightSource, graph: Graph): DType {
@@ -123,9 +141,12 @@ function storedType(weights: WeightSource, graph: Graph): DType {
   return [...counts].reduce((most, next) => (next[1] > most[1] ? next : most))[0];
 }
 
+/** Where nobody names another. */
+export const DEFAULT_WAFER = 'wse3';
+
 export interface PlaceOptions {
-  /** Id in `spec/wafer`. */
-  readonly wafer: string;
+  /** Id in `spec/wafer`; by default that of an artifact, or `DEFAULT_WAFER`. */
+  readonly wafer?: string | undefined;
   /** Cached tokens, over all sequences, that must fit. */
   readonly kvTokens: number;
   /** What replaces the model's own. */
@@ -161,8 +182,8 @@ export interface PlacedModel {
 
 /**
  * Compile a model and give it a step model. Placements are compared at the longest context, by the closed form. Of an
- * artifact, the program is the one in it, on its own wafer: of the options, only the clock counts.
- * @throws IngotError WAFER_UNKNOWN; of compile
+ * artifact, the program is the one in it, on its own wafer: of the other options, only the clock counts.
+ * @throws IngotError WAFER_UNKNOWN, ARTIFACT_OTHER_WAFER; of compile
  */
 export function placeModel(
   model: Pick<OpenModel, 'id' | 'graph' | 'numerics' | 'compiled'>,
@@ -170,7 +191,17 @@ export function placeModel(
 ): PlacedModel {
   const { id, graph, compiled } = model;
   const { wafer: asked, numerics: changes, clockGHz, watch, ...wanted } = options;
-  const facts = findWafer(compiled?.program.target ?? asked);
+  const target = compiled?.program.target;
+  if (target !== undefined && asked !== undefined && asked !== target)
+    fail({
+      code: 'ARTIFACT_OTHER_WAFER',
+      message: 'the artifact is compiled for another wafer',
+      where: '--wafer',
+      expected: target,
+      found: asked,
+      suggestion: 'leave --wafer out, or compile the checkpoint for that wafer',
+    });
+  const facts = findWafer(target ?? asked ?? DEFAULT_WAFER);
   const wafer = resolveWafer(facts);
   const numerics = { ...model.numerics, ...changes };
   const clock = clockGHz === undefined ? wafer.clock : hertz(clockGHz * 1e9);

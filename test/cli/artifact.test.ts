@@ -62,11 +62,50 @@ describe('an artifact', () => {
     expect(report.context).toBeLessThanOrEqual(room.report.placement.kvTokensRoom);
   });
 
+  it('is evaluated in other formats from the checkpoint in it', async () => {
+    const { code, out } = await runIngot(
+      'evaluate',
+      path('tiny.ingot'),
+      '--tokens',
+      '64',
+      '--weights',
+      'int4',
+      '--json',
+    );
+    expect(code).toBe(0);
+    const { variants } = JSON.parse(out) as {
+      readonly variants: readonly { readonly numerics: { readonly weights: string }; readonly bytes: number }[];
+    };
+    expect(variants.map(({ numerics }) => numerics.weights)).toEqual(['bf16', 'int4-32']);
+    expect(variants[1].bytes).toBeLessThan(variants[0].bytes / 2);
+  });
+
+  it('is ported as what it was made from', async () => {
+    const [one, two] = [
+      await runIngot('port', path('tiny.ingot'), '--wafer', 'wse2', '--json'),
+      await runIngot('port', shipped, '--wafer', 'wse2', '--json'),
+    ];
+    expect(one.code).toBe(0);
+    expect(one.out).toBe(two.out);
+  });
+
+  it('shares its room for cached tokens between sequences', async () => {
+    const report = async (inFlight: number): Promise<{ context: number; inFlight: number }> =>
+      JSON.parse((await runIngot('energy', path('tiny.ingot'), '--in-flight', `${inFlight}`, '--json')).out) as never;
+    const room = JSON.parse((await runIngot('inspect', path('tiny.ingot'), '--json')).out) as {
+      readonly report: { readonly placement: { readonly kvTokensRoom: number } };
+    };
+    const { context } = await report(1000);
+    expect(context).toBe(Math.floor(room.report.placement.kvTokensRoom / 1000));
+  });
+
   it.each([
     ['inspect-a-folder', ['inspect', shipped]],
     ['inspect-damaged', ['inspect', path('damaged.ingot')]],
     ['run-newer', ['run', '--model', path('newer.ingot'), '--prompt', 'x']],
     ['run-without-weights', ['run', '--model', path('shape.ingot'), '--prompt', 'x']],
+    ['other-wafer', ['energy', path('tiny.ingot'), '--wafer', 'wse2']],
+    ['too-many-in-flight', ['energy', path('tiny.ingot'), '--in-flight', '900000']],
     ['compile-compiled', ['compile', path('tiny.ingot')]],
     ['out-unwritable', ['compile', 'qwen3-0.6b', '--json', '--out', path('nowhere/x.ingot')]],
   ])('error: %s', async (name, argv) => {

@@ -1,4 +1,4 @@
-import { Argument, Option } from 'commander';
+import { Option } from 'commander';
 
 import { fail } from '../../core/index.ts';
 import { passes } from '../../compiler/index.ts';
@@ -18,7 +18,14 @@ import {
 } from './command.ts';
 import { readDefectMap } from './defect-map-file.ts';
 import { pictureFile, writePicture } from './picture-file.ts';
-import { contextOption, kvOption, pruneOption, waferOption, weightsOption } from './placement-options.ts';
+import {
+  contextOption,
+  kvOption,
+  modelArgument,
+  pruneOption,
+  waferOption,
+  weightsOption,
+} from './placement-options.ts';
 import { drawPlacement } from './report/placement-picture.ts';
 import { renderPlacement } from './report/placement-text.ts';
 import { reportPlacement } from './report/placement.ts';
@@ -53,7 +60,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
           'figures rest on. Speed is stated at the longest context that the model and --context allow. A model by ' +
           'name needs no weights.',
       )
-      .addArgument(new Argument('<model>', 'a folder with a checkpoint (write ./NAME), or a name from "ingot models"'))
+      .addArgument(modelArgument('name'))
       .addOption(waferOption())
       .addOption(contextOption())
       .addOption(

@@ -1,17 +1,16 @@
-import { Argument } from 'commander';
-
+import { fail, formatCount } from '../../core/index.ts';
 import { heatFacts } from '../../spec/index.ts';
 import { kvTokensOf } from '../../wafer/index.ts';
-import { contextOf, openModel, placeModel } from '../place.ts';
+import { contextOf, openModel, placeModel, type PlacedModel } from '../place.ts';
 import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
-import { contextOption, waferOption } from './placement-options.ts';
+import { contextOption, modelArgument, servedWaferOption } from './placement-options.ts';
 import { pictureFile, writePicture } from './picture-file.ts';
 import { reportEnergy } from './report/energy.ts';
 import { drawHeat } from './report/energy-picture.ts';
 import { renderEnergy } from './report/energy-text.ts';
 
 interface EnergyOptions {
-  readonly wafer: string;
+  readonly wafer?: string;
   readonly context: number;
   readonly inFlight: number;
   readonly clock?: number;
@@ -32,10 +31,12 @@ export const energyCommand: CliCommand<EnergyOptions> = {
           'each die gets, and by how much the clock would have to fall above a temperature. Most of what this rests on ' +
           'is assumed, for nobody has published it: the options change it.',
       )
-      .addArgument(new Argument('<model>', 'a folder with a checkpoint (write ./NAME), or a name from "ingot models"'))
-      .addOption(waferOption())
+      .addArgument(modelArgument('artifact', 'name'))
+      .addOption(servedWaferOption())
       .addOption(contextOption())
-      .addOption(wholeOption('--in-flight <N>', 'sequences that decode at once', 1, 1e6).default(1))
+      .addOption(
+        wholeOption('--in-flight <N>', 'sequences that decode at once; they share the KV cache', 1, 1e6).default(1),
+      )
       .addOption(
         numberOption('--clock <GHz>', 'fabric clock in GHz (default: of the wafer)', {
           min: 0,
@@ -92,8 +93,7 @@ export const energyCommand: CliCommand<EnergyOptions> = {
           ? fact
           : { ...fact, value, basis: 'as asked for', source: 'an option', standing: 'assumed' };
       const report = reportEnergy(model, placed, {
-        // An artifact may have been compiled for less.
-        context: contextOf(model.graph, Math.min(options.context, kvTokensOf(placed.program))),
+        context: contextOf(model.graph, Math.min(options.context, cachedEach(placed, options.inFlight))),
         inFlight: options.inFlight,
         heat: {
           ...heatFacts,
@@ -113,3 +113,18 @@ export const energyCommand: CliCommand<EnergyOptions> = {
     }
   },
 };
+
+/** Tokens that each of the sequences may have in the KV cache at once. */
+function cachedEach({ program }: PlacedModel, inFlight: number): number {
+  const room = kvTokensOf(program);
+  return room >= inFlight
+    ? Math.floor(room / inFlight)
+    : fail({
+        code: 'ENERGY_TOO_MANY_IN_FLIGHT',
+        message: 'there is not room in the KV cache for a token of each sequence',
+        where: '--in-flight',
+        expected: `at most ${formatCount(room)}`,
+        found: formatCount(inFlight),
+        suggestion: 'fewer sequences, or a larger --context, which makes room in the placement',
+      });
+}

@@ -1,15 +1,22 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { Argument, Option } from 'commander';
+import { Option } from 'commander';
 
 import { fail, formatCount, IngotError } from '../../core/index.ts';
 import type { Pruning } from '../../model/index.ts';
 import { kvTypes, parseWeights, weightFormatNames, type KvType, type WeightChoice } from '../../wafer/index.ts';
 import { evaluateModel, type Variant } from '../evaluate.ts';
-import { openModel } from '../place.ts';
+import { openModel, uncompiled } from '../place.ts';
 import { addExamples, jsonOption, printJson, wholeOption, type CliCommand } from './command.ts';
-import { contextOption, eachOption, eachPruneOption, threadsOption, waferOption } from './placement-options.ts';
+import {
+  contextOption,
+  eachOption,
+  eachPruneOption,
+  modelArgument,
+  threadsOption,
+  waferOption,
+} from './placement-options.ts';
 import { createProgress } from './progress.ts';
 import { renderEvaluation } from './report/evaluation-text.ts';
 
@@ -48,7 +55,7 @@ export const evaluate: CliCommand<EvaluateOptions> = {
           'distributions (measured); wafers, bytes of a PE and tokens/s of one user (simulated). --weights, --kv ' +
           'and --prune may be given several times: every combination is a variant.',
       )
-      .addArgument(new Argument('<model>', 'a folder with a checkpoint (write ./NAME), a GGUF file or an artifact'))
+      .addArgument(modelArgument('artifact'))
       .addOption(
         new Option(
           '--text <file>',
@@ -89,7 +96,7 @@ export const evaluate: CliCommand<EvaluateOptions> = {
   async run(io, options, [reference]) {
     const { weights, kv, prune, text: file = shippedText, context, threads, wafer, tokens } = options;
     const text = readText(file);
-    const model = openModel(reference);
+    const model = uncompiled(openModel(reference));
     const { checkpoint } = model;
     if (checkpoint === undefined)
       return fail({

@@ -29,9 +29,9 @@ export const inspect: CliCommand<InspectOptions> = {
       .addArgument(new Argument('<file>', 'an artifact, made by "ingot compile MODEL --out FILE"'))
       .addOption(jsonOption());
     addExamples(command, [
-      ['make one, look at it, serve it', 'ingot compile ./checkpoint --out tiny.ingot'],
-      ['', 'ingot inspect tiny.ingot'],
-      ['', 'ingot serve --model tiny.ingot'],
+      ['make one', 'ingot compile ./checkpoint --out tiny.ingot'],
+      ['look at it', 'ingot inspect tiny.ingot'],
+      ['serve it', 'ingot serve --model tiny.ingot'],
     ]);
   },
 

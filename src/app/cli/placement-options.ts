@@ -1,15 +1,40 @@
 // Options that every command with a program takes.
 
-import { Option } from 'commander';
+import { Argument, Option } from 'commander';
 
 import { IngotError } from '../../core/index.ts';
 import { parsePruning } from '../../model/index.ts';
 import { wafers } from '../../spec/index.ts';
 import { kvTypes, parseWeights, weightFormatNames } from '../../wafer/index.ts';
+import { DEFAULT_WAFER } from '../place.ts';
 import { choiceOption, UsageError, wholeOption } from './command.ts';
 
+const CHECKPOINTS = 'a folder with a checkpoint (safetensors or ONNX; write ./NAME), a GGUF file';
+
+/** @param takes whatever else than a checkpoint the command takes */
+export const modelArgument = (...takes: ('artifact' | 'name')[]): Argument =>
+  new Argument(
+    '<model>',
+    [
+      CHECKPOINTS,
+      ...(takes.includes('artifact') ? ['an artifact'] : []),
+      ...(takes.includes('name') ? ['a name from "ingot models"'] : []),
+    ]
+      .join(', ')
+      .replace(/, (?=[^,]*$)/, ', or '),
+  );
+
 export const waferOption = (): Option =>
-  choiceOption('--wafer <id>', 'wafer to compile for', Object.keys(wafers)).default('wse3', 'wse3');
+  choiceOption('--wafer <id>', 'wafer to compile for', Object.keys(wafers)).default(DEFAULT_WAFER, DEFAULT_WAFER);
+
+/** Of commands that take artifacts as they were compiled. */
+export const servedWaferOption = (): Option =>
+  choiceOption(
+    '--wafer <id>',
+    'wafer to compile for',
+    Object.keys(wafers),
+    `(default: ${DEFAULT_WAFER}; of an artifact, its own)`,
+  );
 
 /** Cached tokens to make room for where nobody says how many. */
 const KV_TOKENS = 8192;
@@ -74,4 +99,7 @@ export const threadsOption = (): Option =>
   wholeOption('--threads <count>', 'threads of the executor on this machine, 1 or 2', 1, 2).default(2);
 
 export const modelOption = (): Option =>
-  new Option('--model <path>', 'checkpoint: a folder or a GGUF file (default: the one that ships with Ingot)');
+  new Option(
+    '--model <path>',
+    'checkpoint: a folder, a GGUF file or an artifact (default: the one that ships with Ingot)',
+  );

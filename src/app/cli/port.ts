@@ -1,8 +1,6 @@
-import { Argument } from 'commander';
-
-import { openModel } from '../place.ts';
+import { openModel, uncompiled } from '../place.ts';
 import { addExamples, choiceOption, jsonOption, printJson, wholeOption, type CliCommand } from './command.ts';
-import { contextOption, kvOption, waferOption, weightsOption } from './placement-options.ts';
+import { contextOption, kvOption, modelArgument, waferOption, weightsOption } from './placement-options.ts';
 import { createProgress } from './progress.ts';
 import { renderPort } from './report/port-text.ts';
 import { reportPort } from './report/port.ts';
@@ -30,12 +28,7 @@ export const portCommand: CliCommand<PortOptions> = {
           'closed form, where each class of tensors is held and in which precision, where the cycles of decode and ' +
           'prefill go, what does not fit, what a change would give, and what is not checked.',
       )
-      .addArgument(
-        new Argument(
-          '<model>',
-          'a folder with a checkpoint (safetensors or ONNX), a GGUF file, or a name from "ingot models"',
-        ),
-      )
+      .addArgument(modelArgument('artifact', 'name'))
       .addOption(waferOption())
       .addOption(contextOption())
       .addOption(wholeOption('--wafers <count>', 'use at most this many wafers (default: as many as needed)', 1, 1024))
@@ -66,7 +59,7 @@ export const portCommand: CliCommand<PortOptions> = {
   },
 
   async run(io, options, [reference]) {
-    const model = openModel(reference);
+    const model = uncompiled(openModel(reference));
     try {
       const { wafer, context: kvTokens, wafers, weights, activations, kv, objective } = options;
       let placing = '';

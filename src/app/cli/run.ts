@@ -2,7 +2,7 @@ import { fail } from '../../core/index.ts';
 import { complete, type CompletionAnswer, type CompletionBody, type Post } from '../completion.ts';
 import { openServing, type Serving } from '../serving.ts';
 import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
-import { contextOption, modelOption, threadsOption, waferOption } from './placement-options.ts';
+import { contextOption, modelOption, threadsOption, servedWaferOption } from './placement-options.ts';
 import { createProgress } from './progress.ts';
 import { causes } from './report/layout.ts';
 import { timingTable } from './report/timing-text.ts';
@@ -17,7 +17,7 @@ interface RunOptions {
   readonly topK?: number;
   readonly seed: number;
   readonly stop?: readonly string[];
-  readonly wafer: string;
+  readonly wafer?: string;
   readonly context: number;
   readonly threads: 1 | 2;
   readonly json?: boolean;
@@ -53,7 +53,7 @@ export const run: CliCommand<RunOptions> = {
       .addOption(wholeOption('--top-k <count>', 'sample among this many tokens (default: all)', 1, 1e6))
       .addOption(wholeOption('--seed <number>', 'seed of the sampler', 0, Number.MAX_SAFE_INTEGER).default(0))
       .option('--stop <text...>', 'end the answer before this text; several may be given (default: none)')
-      .addOption(waferOption())
+      .addOption(servedWaferOption())
       .addOption(contextOption())
       .addOption(threadsOption())
       .addOption(jsonOption());

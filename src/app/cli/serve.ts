@@ -17,7 +17,7 @@ import {
 import { logFormats } from '../telemetry/reports.ts';
 import { DEFAULT_SCHEDULER, type ModelChoice } from '../model-version.ts';
 import type { Serving } from '../serving.ts';
-import { contextOption, threadsOption, waferOption } from './placement-options.ts';
+import { contextOption, threadsOption, servedWaferOption } from './placement-options.ts';
 import { servingSummary } from './report/serving-text.ts';
 import { serveUntilInterrupted, untilAborted, type ServeOptions } from './serving-loop.ts';
 
@@ -47,7 +47,7 @@ export const serve: CliCommand<ServeCommandOptions> = {
       .addOption(
         new Option(
           '--model <path>',
-          'checkpoint: a folder or a GGUF file; several may be given (default: the one that ships with Ingot)',
+          'checkpoint: a folder, a GGUF file or an artifact; several may be given (default: the one that ships with Ingot)',
         ).argParser(collect),
       )
       .addOption(
@@ -121,7 +121,7 @@ export const serve: CliCommand<ServeCommandOptions> = {
       )
       .addOption(new Option('--tls-cert <path>', 'certificate chain in PEM, for HTTPS; read again at SIGHUP'))
       .addOption(new Option('--tls-key <path>', 'its private key in PEM'))
-      .addOption(waferOption())
+      .addOption(servedWaferOption())
       .addOption(contextOption())
       .addOption(threadsOption())
       .addOption(

@@ -1,11 +1,9 @@
-import { Argument } from 'commander';
-
 import { fail, formatCount, formatSi, type Diagnostic } from '../../core/index.ts';
 import { gemmSide, overOf, streamedDecode, streamingMemory, trainingStep } from '../../sim/index.ts';
 import { cluster, findWafer, resolveWafer } from '../../spec/index.ts';
 import { openModel } from '../place.ts';
 import { addExamples, choiceOption, jsonOption, printJson, wholeOption, type CliCommand } from './command.ts';
-import { waferOption } from './placement-options.ts';
+import { modelArgument, waferOption } from './placement-options.ts';
 import { renderStreaming } from './report/streaming-text.ts';
 
 interface StreamOptions {
@@ -28,7 +26,7 @@ export const stream: CliCommand<StreamOptions> = {
           'training and for models that fit no allowed number of wafers. It says what the wafers wait for, and how slow ' +
           'one user would be served that way.',
       )
-      .addArgument(new Argument('<model>', 'a folder with a checkpoint (write ./NAME), or a name from "ingot models"'))
+      .addArgument(modelArgument('artifact', 'name'))
       .addOption(waferOption())
       .addOption(
         wholeOption('--systems <N>', 'systems, each with its own sequences', 1, cluster.systems.value).default(1),

@@ -2,7 +2,7 @@ import { complete, postTo, type CompletionAnswer } from '../completion.ts';
 import type { PlacementReport } from './report/placement.ts';
 import { addExamples, jsonOption, printJson, wholeOption, type CliCommand } from './command.ts';
 import type { Io } from './io.ts';
-import { contextOption, modelOption, threadsOption, waferOption } from './placement-options.ts';
+import { contextOption, modelOption, threadsOption, servedWaferOption } from './placement-options.ts';
 import { renderPlacementShort } from './report/placement-text.ts';
 import { reportPlacement } from './report/placement.ts';
 import { timingTable } from './report/timing-text.ts';
@@ -38,7 +38,7 @@ export const up: CliCommand<UpOptions> = {
       .addOption(
         wholeOption('--port <number>', 'port to listen on; 0 is any free one', 0, 65_535).default(DEFAULT_PORT),
       )
-      .addOption(waferOption())
+      .addOption(servedWaferOption())
       .addOption(contextOption())
       .addOption(threadsOption())
       .addOption(jsonOption());

@@ -19,7 +19,14 @@ import {
   type Numerics,
   type WeightFormat,
 } from '../../../wafer/index.ts';
-import { contextOf, placeModel, type OpenModel, type PlacedModel, type PlaceOptions } from '../../place.ts';
+import {
+  contextOf,
+  DEFAULT_WAFER,
+  placeModel,
+  type OpenModel,
+  type PlacedModel,
+  type PlaceOptions,
+} from '../../place.ts';
 import { reportPlacement, type PeMemory, type StageReport } from './placement.ts';
 
 export type Lowering = 'native' | 'closed form' | 'decomposed' | 'unsupported';
@@ -137,7 +144,7 @@ export function reportPort(
   return {
     standing: 'simulated',
     model: { id: model.id, name: model.name, arch, parameters: model.parameters, layers },
-    target: placed?.wafer.name ?? findWafer(options.wafer).name,
+    target: placed?.wafer.name ?? findWafer(options.wafer ?? DEFAULT_WAFER).name,
     numerics,
     kvTokens: options.kvTokens,
     ops: portedOps(model, numerics),
@@ -150,7 +157,7 @@ export function reportPort(
           decode: hotSpots(placed, 1, context - 1),
           prefill: hotSpots(placed, Math.min(placed.program.prefillChunk, context), 0),
         }),
-    alternatives: model.compiled === undefined ? alternatives(model, options, numerics, placed, onTry) : [],
+    alternatives: alternatives(model, options, numerics, placed, onTry),
     notChecked: notChecked(model, numerics),
   };
 }
