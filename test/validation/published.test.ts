@@ -116,6 +116,29 @@ describe('rows from elsewhere', () => {
     expect(lines.map(({ standing }) => standing)).toEqual(['not yet', 'not yet', 'predicted', 'not yet']);
     expect(lines[0].reason).toMatch(/^LLM_UNKNOWN/);
     expect(lines[1].reason).toMatch(/^ROW_CONDITION_INVALID.*promptTokens/);
+    expect(lines[3].reason).toMatch(/cycles of a layer/);
+    expect(answer(row('E', 'decoed', 'cycles', {})).reason).toMatch(/did you mean "decode"/);
+  });
+
+  it('about products are answered by the algorithm that they name', () => {
+    const sizes = { mesh: [720, 720], N: 8192, K: 8192, M: 8192, dtype: 'fp16' };
+    const cycles = (algorithm: string): number =>
+      answer(row('A', 'gemm', 'cycles', { ...sizes, algorithm })).predicted ?? NaN;
+    // P steps, in each of which every PE multiplies tiles of 12 x 12 x 12, four elements a cycle.
+    expect(cycles('MeshGEMM')).toBeGreaterThan(720 * 12 * 12 * (12 / 4));
+    expect(new Set(['tiled', 'MeshGEMM', 'SUMMA'].map(cycles)).size).toBe(3);
+    expect(answer(row('A', 'gemm', 'cycles', { ...sizes, algorithm: 'Strassen' })).reason).toMatch(/SUMMA/);
+  });
+
+  it('about collectives are answered for what they do, over lines and meshes', () => {
+    const asked = (quantity: string, shape: number[], words: number, by: object = { algorithm: 'chain' }): number =>
+      answer({ ...row('A', 'collective', 'cycles', { shape, words, dtype: 'fp32', ...by }), quantity }).predicted ??
+      NaN;
+    const reduce = asked('reduce cycles', [512, 1], 256);
+    // B + (2 T_R + 2)(P - 1) on each axis, HPDC'24.
+    expect(asked('reduce cycles', [512, 512], 256)).toBeGreaterThan(1.99 * (256 + 6 * 511));
+    expect(asked('all-reduce cycles', [512, 1], 256)).toBeGreaterThan(reduce + 511);
+    expect(asked('broadcast cycles', [512, 1], 256, {})).toBeLessThan(reduce);
   });
 
   it('in a unit, form or model that nothing here stands for are not answered', () => {

@@ -104,6 +104,7 @@ function largestModel(row: PublishedRow, target: Wafer, kvTokens: number): Answe
 export const capacity: Predictor = {
   group: 'capacity',
   reads: ['machine', 'model', 'mesh', 'dtype', 'hidden', 'ffn', 'context', 'kv', 'wafers'],
+  answers: 'tokens of cache, wafers that hold a model, or parameters of the largest dense model on so many wafers',
   predict(row) {
     const target = wafer(row);
     if (row.unit === 'tokens') return is(row, 'dtype', /^fp16$/) ? decodeLength(row, target) : undefined;

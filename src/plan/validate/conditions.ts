@@ -76,6 +76,8 @@ const precisions: Readonly<Record<string, Numerics>> = {
   bf16: { weights: 'bf16', activations: 'fp16', kv: 'fp16' },
   fp32: { weights: 'f32', activations: 'fp32', kv: 'fp32' },
   int8: { weights: 'int8', activations: 'fp16', kv: 'fp16' },
+  fp8: { weights: 'fp8', activations: 'fp16', kv: 'fp16' },
+  int4: { weights: 'int4-32', activations: 'fp16', kv: 'fp16' },
 };
 
 /** The precision that a row states; fp16 where it states none. */

@@ -59,6 +59,7 @@ export const decode: Predictor = {
     'context',
     'ffn',
   ],
+  answers: 'cycles of a layer, or tokens/s, with full-width attention and two-level all-reduces',
   predict(row) {
     const target = wafer(row);
     if (!is(row, 'allreduce', /^two-level$/) || !is(row, 'attention', /full-width/)) return undefined;

@@ -17,6 +17,7 @@ export const endToEnd: Predictor = {
     'groups',
     'clockGHz',
   ],
+  answers: 'output tokens/s of a request with prefillMesh and decodeMesh',
   predict(row) {
     const target = wafer(row);
     if (!row.unit.startsWith('tokens/s')) return undefined;

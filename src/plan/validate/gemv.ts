@@ -41,6 +41,7 @@ const vendorReduce = 'chain';
 export const gemv: Predictor = {
   group: 'gemv',
   reads: ['machine', 'N', 'K', 'mesh', 'dtype', 'clockGHz'],
+  answers: "us or cycles of y = W x, or x times the speed of the vendor's pipeline",
   predict(row) {
     const target = wafer(row);
     // A mesh that the row states; a range of them, or none, means those of the figures.

@@ -51,6 +51,7 @@ export const prefill: Predictor = {
     'context',
     'ffn',
   ],
+  answers: 'tokens/s of a prompt on a square mesh',
   predict(row) {
     const target = wafer(row);
     if (!row.unit.startsWith('tokens/s') || !is(row, 'attention', /full-width/)) return undefined;

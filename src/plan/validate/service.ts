@@ -12,6 +12,7 @@ import type { Predictor } from './predictor.ts';
 export const service: Predictor = {
   group: 'service',
   reads: ['machine', 'model', 'dtype', 'wafers', 'context', 'clockGHz'],
+  answers: 'tokens/s of one user of a model that the wafers hold',
   predict(row) {
     const target = wafer(row);
     if (!row.unit.startsWith('tokens/s')) return undefined;

@@ -1,7 +1,7 @@
 // Published against predicted, row by row. Nothing here is fitted: constants live in `spec`, and the rows that
 // were used to choose one are named below.
 
-import { IngotError } from '../../core/index.ts';
+import { IngotError, nearest } from '../../core/index.ts';
 import type { PublishedRow } from '../../spec/index.ts';
 import { capacity } from './capacity.ts';
 import { collective } from './collective.ts';
@@ -13,6 +13,9 @@ import { prefill } from './prefill.ts';
 import type { Answer, Predictor } from './predictor.ts';
 import { service } from './service.ts';
 import { vector } from './vector.ts';
+
+/** Characters of a group's name that a reason repeats. */
+const MOST_SHOWN = 40;
 
 const predictors: readonly Predictor[] = [collective, vector, gemv, gemm, decode, prefill, capacity, endToEnd, service];
 
@@ -32,7 +35,7 @@ export interface ValidationLine {
   readonly unit: string;
   readonly kind: string;
   readonly published: number;
-  /** Absent when the model cannot answer the row yet; `reason` says why where the row itself is the reason. */
+  /** Absent when the model cannot answer the row; `reason` says why. */
   readonly predicted?: number;
   /** predicted / published − 1. */
   readonly error?: number;
@@ -45,20 +48,29 @@ export interface ValidationLine {
   readonly source: string;
 }
 
+const groupNames = predictors.map(({ group }) => group);
+
 /** An answer, or why there is none. A row that lacks a condition or names what nobody knows does not stop the others. */
-function answerTo(row: PublishedRow): Answer | { readonly reason?: string } {
+function answerTo(row: PublishedRow): Answer | { readonly reason: string } {
   const predictor = predictors.find(({ group }) => group === row.group);
-  if (predictor === undefined) return {};
+  if (predictor === undefined) {
+    const near = nearest(row.group, groupNames);
+    return {
+      reason: `nothing here predicts the group "${row.group.slice(0, MOST_SHOWN)}"${near === undefined ? `; groups: ${groupNames.join(', ')}` : `: did you mean "${near}"?`}`,
+    };
+  }
   try {
     const answer = predictor.predict(row);
-    if (answer === undefined || !(Number.isFinite(answer.value) && answer.value > 0)) return {};
+    if (answer === undefined || !(Number.isFinite(answer.value) && answer.value > 0))
+      return { reason: `not what "${row.group}" answers: ${predictor.answers}` };
     const unread = Object.keys(row.conditions).filter((key) => !predictor.reads.includes(key));
     if (unread.length === 0) return answer;
     return { ...answer, presumes: `${answer.presumes}; not considered: ${unread.join(', ')}` };
   } catch (error) {
     if (!(error instanceof IngotError)) throw error;
-    const [{ code, message, expected }] = error.diagnostics;
-    return { reason: `${code}: ${message}${expected === undefined ? '' : `, expected ${expected}`}` };
+    const [{ code, message, expected, suggestion }] = error.diagnostics;
+    const rest = suggestion?.startsWith('Did you mean') ? suggestion : expected && `expected ${expected}`;
+    return { reason: `${code}: ${message.replace(/\.$/, '')}${rest === undefined ? '' : `; ${rest}`}` };
   }
 }
 

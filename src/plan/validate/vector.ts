@@ -7,6 +7,7 @@ import type { Predictor } from './predictor.ts';
 export const vector: Predictor = {
   group: 'vector',
   reads: ['machine', 'n', 'dtype', 'bankConflict'],
+  answers: 'cycles of one vector instruction',
   predict(row) {
     if (row.unit !== 'cycles') return undefined;
     const sameBank = row.conditions['bankConflict'] === true;

@@ -37,7 +37,7 @@ export function renderValidation(
     wrap(
       'published: as others measured or claim it. predicted: by the closed form, simulated. error: predicted / ' +
         'published - 1. chosen: a constant of the model was chosen from this row, so its error is no evidence. ' +
-        'predicted: none was. not yet: the model cannot answer the row.',
+        'predicted: none was. not yet: the model cannot answer the row; its note says why.',
       '',
     ),
     '',
@@ -86,12 +86,22 @@ function rowText(line: ValidationLine, note: string, conditions: string, paint: 
   const head =
     `  ${shorten(clean(id), 6).padEnd(6)}${amount(published).padStart(NUMBER)}` +
     (predicted === undefined ? '-' : amount(predicted)).padStart(NUMBER);
-  // What rounds to nothing has no direction.
-  const offBy = error === undefined ? '-' : `${error < -5e-4 ? '-' : '+'}${percent(Math.abs(error))}`;
+  const offBy = error === undefined ? '-' : offText(error);
   const rest = `  ${standing.padEnd(10)}${note.padStart(3)}   `;
   const painted = error === undefined ? offBy.padStart(10) : paint(colorOf(error), offBy.padStart(10));
   return `${head}${painted}${rest}${shorten(conditions, LINE_WIDTH - HEAD.length)}`.trimEnd();
 }
+
+/** From ten times on, a percentage says less than a factor. */
+const FACTOR = 9;
+
+/** What rounds to nothing has no direction. */
+const offText = (error: number): string =>
+  error >= FACTOR
+    ? `x${formatCount(Math.round(error + 1))}`
+    : `${error < -5e-4 ? '-' : '+'}${percent(Math.abs(error))}`;
+
+const sizeText = (error: number): string => (error >= FACTOR ? offText(error) : percent(error));
 
 /** Within the scatter of repeated measurements, off, and wrong. */
 const colorOf = (error: number): 'green' | 'yellow' | 'red' =>
@@ -111,8 +121,8 @@ function groupTable(lines: readonly ValidationLine[], groups: readonly GroupErro
     return [
       shorten(clean(group), 16),
       String(errors?.rows ?? 0),
-      errors === undefined ? '-' : percent(errors.mean),
-      errors === undefined ? '-' : percent(errors.worst),
+      errors === undefined ? '-' : sizeText(errors.mean),
+      errors === undefined ? '-' : sizeText(errors.worst),
       String(count(group, 'chosen')),
       String(count(group, 'not yet')),
     ];
