@@ -69,6 +69,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
           registry: serving.registry,
           access,
           records,
+          metrics: serving.api.metrics,
           open: async (choice, name) => (await serving.open(choice, name)).version,
           idOf,
           flush: () => ledger?.flush() ?? Promise.resolve(),

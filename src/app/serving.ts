@@ -8,9 +8,10 @@ import {
   createRegistry,
   createTurns,
   type Access,
-  type Api,
   type ApiOptions,
   type ModelRegistry,
+  type Promises,
+  type ServingApi,
   type Usage,
 } from '../runtime/index.ts';
 import { wallClock } from './http/wall-clock.ts';
@@ -23,6 +24,11 @@ export interface ServingOptions extends ModelSettings {
   readonly aliases?: Readonly<Record<string, string>>;
   /** Longest that a streamed token waits to travel with others, in milliseconds; default 0, each travels at once. */
   readonly coalesceMs?: number;
+  /** What requests that name no targets are promised, in milliseconds. */
+  readonly sloTtftMs?: number;
+  readonly sloTpotMs?: number;
+  /** Longest that a request may take, in milliseconds. */
+  readonly deadlineMs?: number;
   /** Who may ask; default everybody. */
   readonly access?: Access;
   readonly onUsage?: (usage: Usage) => void;
@@ -38,7 +44,7 @@ export interface Serving {
   /** The one that a person is shown. */
   readonly first: OpenedModel;
   readonly registry: ModelRegistry;
-  readonly api: Api;
+  readonly api: ServingApi;
   /** Opens another model with the same settings. @throws IngotError of openModelVersion */
   open(choice: ModelChoice, name?: string): Promise<OpenedModel>;
   /** End requests and threads. */
@@ -51,6 +57,9 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     models = [{}],
     aliases = {},
     coalesceMs = 0,
+    sloTtftMs,
+    sloTpotMs,
+    deadlineMs,
     access,
     onUsage,
     onFailure,
@@ -79,6 +88,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
         registry,
         clock: wallClock,
         rng: createRng(randomInt(2 ** 32)),
+        promises: promisesOf({ sloTtftMs, sloTpotMs, deadlineMs }),
         ...(access === undefined ? {} : { access }),
         ...(onUsage === undefined ? {} : { onUsage }),
         ...(coalesceMs === 0 ? {} : { coalescing: { bound: seconds(coalesceMs / 1000), wait } }),
@@ -97,6 +107,23 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     await registry.close();
     throw error;
   }
+}
+
+const milliseconds = (value: number): Seconds => seconds(value / 1000);
+
+function promisesOf({
+  sloTtftMs: ttft,
+  sloTpotMs: tpot,
+  deadlineMs: deadline,
+}: Readonly<Record<'sloTtftMs' | 'sloTpotMs' | 'deadlineMs', number | undefined>>): Promises {
+  const targets = {
+    ...(ttft === undefined ? {} : { ttft: milliseconds(ttft) }),
+    ...(tpot === undefined ? {} : { tpot: milliseconds(tpot) }),
+  };
+  return {
+    ...(ttft === undefined && tpot === undefined ? {} : { targets }),
+    ...(deadline === undefined ? {} : { deadline: milliseconds(deadline) }),
+  };
 }
 
 async function loadOpened(registry: ModelRegistry, { id, version }: OpenedModel): Promise<void> {

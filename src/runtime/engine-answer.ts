@@ -94,11 +94,12 @@ export function createAnswer(
     readonly now: Moment;
   },
 ): Answer {
-  const { priority = 0, tenant = '', cacheSalt: salt = '', targets } = request;
+  const { priority = 0, tenant = '', weight = 1, cacheSalt: salt = '', targets } = request;
   const standing = {
     arrived: now.server,
     priority,
     tenant,
+    weight,
     salt,
     ...(targets === undefined ? {} : { targets }),
     isComputedWhole: request.embed === 'mean' || request.promptLogprobs !== undefined,

@@ -40,6 +40,8 @@ export interface EngineRequest {
   readonly priority?: number;
   /** Who is accounted; '' where nobody is. For schedulers that share between tenants. */
   readonly tenant?: string;
+  /** Share of its tenant in relation to others, for the same; default 1. The newest word of a tenant's holds. */
+  readonly weight?: number;
   /** What was promised. For schedulers that go by deadlines. */
   readonly targets?: LatencyTargets;
   /** Ends with DEADLINE_EXCEEDED where it has not ended by then, on the engine's clock. */
@@ -122,7 +124,18 @@ export function checkRequest(
   { vocab, hiddenWidth }: Pick<Executor, 'vocab' | 'hiddenWidth'>,
   context: number,
 ): number[] {
-  const { prompts, choices = 1, maxTokens, stop = [], decoder, priority = 0, deadline = 0, targets, embed } = request;
+  const {
+    prompts,
+    choices = 1,
+    maxTokens,
+    stop = [],
+    decoder,
+    priority = 0,
+    deadline = 0,
+    weight = 1,
+    targets,
+    embed,
+  } = request;
   if (embed !== undefined && hiddenWidth === undefined) {
     return fail({
       code: 'EMBEDDINGS_UNSUPPORTED',
@@ -140,12 +153,14 @@ export function checkRequest(
     stop.every((text) => text !== '') &&
     Number.isFinite(priority) &&
     Number.isFinite(deadline) &&
+    weight > 0 &&
+    Number.isFinite(weight) &&
     (targets === undefined || (targets.ttft >= 0 && targets.tpot >= 0));
   if (!valid) {
     return fail({
       code: 'REQUEST_INVALID',
       message:
-        'a request has at least one prompt, choice and token, a finite priority and deadline, and stop strings need a decoder',
+        'a request has at least one prompt, choice and token, a finite priority and deadline, a weight above 0, and stop strings need a decoder',
     });
   }
   return prompts.map((prompt) => {

@@ -47,8 +47,6 @@ export interface EngineOptions {
   /** Simulates each step on the wafer; without it there are no wafer times. */
   readonly stepModel?: StepModel;
   readonly scheduler?: SchedulerName;
-  /** Share of each tenant in relation to others, for the fair scheduler; 1 where it is not named. */
-  readonly weights?: Readonly<Record<string, number>>;
   /** Reuse KV blocks with equal token history; default true. */
   readonly prefixCache?: boolean;
   /** Guesses tokens, which a step verifies together. */
@@ -160,7 +158,6 @@ export function createEngine(options: EngineOptions): Engine {
     context: {
       now: () => clock.now(),
       ...(stepModel === undefined ? {} : { stepModel }),
-      ...(options.weights === undefined ? {} : { weights: options.weights }),
     },
     prefixCache,
   });

@@ -20,6 +20,8 @@ export interface Standing {
   readonly priority: number;
   /** Who is accounted. */
   readonly tenant: string;
+  /** Its tenant's share in relation to others. */
+  readonly weight: number;
   readonly targets?: LatencyTargets;
   /** Only sequences of equal salt find each other's blocks. */
   readonly salt: string;
@@ -53,7 +55,7 @@ export interface Sequence extends Standing {
 
 export const NO_BLOCKS = new Int32Array(0);
 
-const USUAL: Standing = { arrived: seconds(0), priority: 0, tenant: '', salt: '' };
+const USUAL: Standing = { arrived: seconds(0), priority: 0, tenant: '', weight: 1, salt: '' };
 
 export function createSequence(
   id: number,

@@ -18,11 +18,12 @@ async function setUp() {
   let made = 0;
   const tools: KeyTools = { ...keyTools, newName: () => `name${++made}`, newSecret: () => 'secret'.repeat(7) };
   const access = await openAccess({ records, clock, tools });
-  const { registry } = createTestApi();
+  const { registry, api: served } = createTestApi();
   const api = createAdminApi({
     registry,
     access,
     records,
+    metrics: served.metrics,
     async open({ model }, id = 'other') {
       if (model === './broken') {
         throw new IngotError({
@@ -97,6 +98,7 @@ describe('admin API', () => {
       id: 'acme',
       limits: { requests_per_minute: 600, tokens_per_minute: 60_000, concurrent_requests: 8 },
       models: [TEST_MODEL],
+      weight: 2,
     });
     await say('POST /admin/tenants', { id: 'acme', limits: { requests_per_hour: 1 } });
     await say('POST /admin/tenants', { id: 'a b' });
@@ -129,6 +131,14 @@ describe('admin API', () => {
     ]);
     expect(JSON.stringify(audit)).not.toContain(key);
     expect(audit[1].detail).toContain('ingot-name1');
+  });
+
+  it('has the metrics of all tenants, for operators only', async () => {
+    const { api } = await setUp();
+    const { status, headers, text } = await send(api, 'GET /metrics');
+    expect([status, headers['content-type']]).toEqual([200, expect.stringContaining('text/plain')]);
+    expect(text).toContain('# TYPE ingot_tenant_requests_total counter');
+    expect((await send(api, 'GET /metrics', undefined, 'a-guess')).status).toBe(401);
   });
 
   it('says so where an action could not be written to the audit log', async () => {

@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest';
 import { wallClock } from '../../src/app/http/wall-clock.ts';
 import type { TlsPair } from '../../src/app/http/server.ts';
 import { keyTools } from '../../src/runtime/index.node.ts';
-import { createMemoryRecords, openAccess, type TenantLimits } from '../../src/runtime/index.ts';
+import { createMemoryRecords, openAccess, type EngineRequest, type TenantLimits } from '../../src/runtime/index.ts';
 import { createTestApi, TEST_MODEL } from '../../src/runtime/testing/test-api.ts';
 import { listen, serveTest, soon } from './served.ts';
 
@@ -27,14 +27,51 @@ async function serveWithKeys(limits: TenantLimits, steps = 0) {
   const clientOf = async (tenant: string, of: TenantLimits, models?: readonly string[]) => {
     await access.saveTenant({ id: tenant, limits: of, priority: 0, suspended: false, ...(models && { models }) });
     const { secret } = await access.createKey({ tenant, name: 'test' });
+    secrets.set(tenant, secret);
     return new OpenAI({ apiKey: secret, baseURL: `${server.url}/v1`, maxRetries: 0 });
   };
-  const test = createTestApi(steps === 0 ? {} : { onStep: () => soon(steps) }, {}, { access });
+  const secrets = new Map<string, string>();
+  const asked: EngineRequest[] = [];
+  const test = createTestApi(
+    steps === 0 ? {} : { onStep: () => soon(steps) },
+    {},
+    { access, onRequest: (record) => record.asked && asked.push(record.asked.request) },
+  );
   const server = await listen({ api: test.api });
-  return { ...test, access, server, clientOf, client: await clientOf('acme', limits) };
+  return { ...test, access, server, asked, secrets, clientOf, client: await clientOf('acme', limits) };
 }
 
+describe('metrics', () => {
+  it('show a tenant its own series, and operators those of all', async () => {
+    const { api, server, client, clientOf, secrets } = await serveWithKeys({});
+    const other = await clientOf('zeta', {});
+    for (const each of [client, client, other]) await each.chat.completions.create(base);
+    const linesOf = (text: string): string[] =>
+      text.split('\n').filter((line) => line.startsWith('ingot_tenant_requests_total{'));
+    const seen = async (tenant: string): Promise<string[]> => {
+      const authorization = `Bearer ${secrets.get(tenant)}`;
+      return linesOf(await (await fetch(`${server.url}/metrics`, { headers: { authorization } })).text());
+    };
+    const acme = `ingot_tenant_requests_total{model="${TEST_MODEL}",tenant="acme"} 2`;
+    const zeta = `ingot_tenant_requests_total{model="${TEST_MODEL}",tenant="zeta"} 1`;
+    expect(await seen('acme')).toEqual([acme]);
+    expect(await seen('zeta')).toEqual([zeta]);
+    expect(linesOf(await api.metrics.text())).toEqual([acme, zeta]);
+  });
+});
+
 describe('keys', () => {
+  it('give their tenant its share of the engine', async () => {
+    const { access, asked, client } = await serveWithKeys({});
+    await client.chat.completions.create(base);
+    await access.saveTenant({ id: 'acme', limits: {}, priority: 0, weight: 3, suspended: false });
+    await client.chat.completions.create(base);
+    expect(asked.map(({ tenant, weight }) => [tenant, weight])).toEqual([
+      ['acme', 1],
+      ['acme', 3],
+    ]);
+  });
+
   it('are needed for all but what says that the server is there', async () => {
     const { server, client, clientOf } = await serveWithKeys({});
     const stranger = new OpenAI({ apiKey: 'sk-none', baseURL: `${server.url}/v1`, maxRetries: 0 });

@@ -32,6 +32,9 @@ interface ServeCommandOptions extends Omit<ServeOptions, 'models' | 'aliases'> {
   readonly json?: boolean;
   readonly pace?: 'wafer' | 'asap';
   readonly scheduler?: SchedulerName;
+  readonly sloTtftMs?: number;
+  readonly sloTpotMs?: number;
+  readonly deadlineMs?: number;
   readonly draft?: string;
   readonly draftTokens?: number;
   readonly coalesceMs?: number;
@@ -82,6 +85,15 @@ export const serve: CliCommand<ServeCommandOptions> = {
           `(default: ${DEFAULT_SCHEDULER})`,
         ),
       )
+      .addOption(
+        milliseconds(
+          '--slo-ttft-ms <ms>',
+          'time to the first token that requests are promised which name none; --scheduler slo goes by it, and ' +
+            '/metrics tells how often it was kept',
+        ),
+      )
+      .addOption(milliseconds('--slo-tpot-ms <ms>', 'the same, for each further token'))
+      .addOption(milliseconds('--deadline-ms <ms>', 'longest that a request may take; it then ends with an error'))
       .addOption(
         new Option(
           '--draft <drafter>',
@@ -190,6 +202,10 @@ export const serve: CliCommand<ServeCommandOptions> = {
     );
   },
 };
+
+const DAY_MS = 86_400_000;
+const milliseconds = (flags: string, description: string): Option =>
+  numberOption(flags, `${description} (default: none)`, { min: 0, max: DAY_MS, aboveMin: true });
 
 /** Every value of an option that may be given several times. */
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];

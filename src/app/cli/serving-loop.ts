@@ -21,7 +21,18 @@ import { causes } from './report/layout.ts';
 /** What of a serving a command's user may choose. */
 type ServingChoices = Pick<
   ServingOptions,
-  'models' | 'aliases' | 'pace' | 'scheduler' | 'draft' | 'draftTokens' | 'coalesceMs' | 'wafer' | 'threads'
+  | 'models'
+  | 'aliases'
+  | 'pace'
+  | 'scheduler'
+  | 'sloTtftMs'
+  | 'sloTpotMs'
+  | 'deadlineMs'
+  | 'draft'
+  | 'draftTokens'
+  | 'coalesceMs'
+  | 'wafer'
+  | 'threads'
 >;
 
 export interface ServeOptions extends ServingChoices {

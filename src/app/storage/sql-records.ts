@@ -16,10 +16,11 @@ export function createSqlRecords(db: Kysely<Tables>): Records {
       const keys = await db.selectFrom('api_keys').selectAll().orderBy('created').orderBy('prefix').execute();
       return {
         tenants: tenants.map(
-          ({ limits, models, ...tenant }): Tenant => ({
+          ({ limits, models, weight, ...tenant }): Tenant => ({
             ...tenant,
             limits: JSON.parse(limits) as Tenant['limits'],
             ...(models === null ? {} : { models: JSON.parse(models) as string[] }),
+            ...(weight === null ? {} : { weight }),
           }),
         ),
         keys: keys.map(
@@ -31,11 +32,12 @@ export function createSqlRecords(db: Kysely<Tables>): Records {
         ),
       };
     },
-    async saveTenant({ id, limits, models, priority, suspended, created }) {
+    async saveTenant({ id, limits, models, priority, weight, suspended, created }) {
       const row = {
         limits: JSON.stringify(limits),
         models: models === undefined ? null : JSON.stringify(models),
         priority,
+        weight: weight ?? null,
         suspended,
         created,
       };

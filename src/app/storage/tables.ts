@@ -10,6 +10,7 @@ export interface Tables {
     limits: string;
     models: string | null;
     priority: number;
+    weight: number | null;
     suspended: boolean;
     created: number;
   };
@@ -76,6 +77,11 @@ export const migrations: Readonly<Record<string, Migration>> = {
         sql`create index usage_by_tenant_and_time on usage (tenant, time)`,
       ];
       for (const statement of statements) await statement.execute(db);
+    },
+  },
+  '0002-weights': {
+    async up(db: Kysely<never>) {
+      await sql`alter table tenants add column weight double precision`.execute(db);
     },
   },
 };

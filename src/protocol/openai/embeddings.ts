@@ -1,6 +1,7 @@
 import { Type, type Static, type TObject } from 'typebox';
 import { badValue, createBodyParser } from './body.ts';
 import { sharedFields, sharedIgnored } from './fields.ts';
+import { schedulingFields } from './scheduling.ts';
 import type { TimeInfo } from './usage.ts';
 
 /** OpenAI's bound on the texts of one request. */
@@ -11,6 +12,8 @@ const tokens = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });
 
 const fields = {
   model: sharedFields.model,
+  ...schedulingFields,
+  service_tier: sharedFields.service_tier,
   input: Type.Union(
     [
       text,

@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox';
 import { badValue, type Restriction } from './body.ts';
+import { schedulingFields } from './scheduling.ts';
 
 /** Bounds on untrusted input. */
 export const limits = {
@@ -61,6 +62,7 @@ export const serviceTiers = ['priority', 'default', 'auto', 'flex'] as const;
 export type ServiceTier = (typeof serviceTiers)[number];
 
 export const sharedFields = {
+  ...schedulingFields,
   model: Type.String({ minLength: 1, description: 'the name of a model' }),
   stream: Type.Optional(Type.Boolean({ description: 'a boolean' })),
   stream_options: Type.Optional(StreamOptionsSchema),

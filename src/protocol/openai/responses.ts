@@ -19,7 +19,7 @@ import { parseResponseFormat } from './response-format.ts';
 import { MAX_TOOLS, parseToolChoice, parseTools } from './tools.ts';
 
 const boolean = Type.Boolean({ description: 'a boolean' });
-const { model, stream, temperature, top_p, service_tier, seed } = sharedFields;
+const { model, stream, temperature, top_p, service_tier, seed, priority, deadline_ms, slo } = sharedFields;
 
 const responseFields = {
   model,
@@ -27,6 +27,9 @@ const responseFields = {
   temperature,
   top_p,
   service_tier,
+  priority,
+  deadline_ms,
+  slo,
   /** Not OpenAI's here, but useful to repeat an answer. */
   seed,
   stream_options: Type.Optional(StreamOptionsSchema),
@@ -123,6 +126,9 @@ export function parseResponseRequest(body: unknown): ResponseRequest {
       ...(mass === undefined ? {} : { top_p: mass }),
       ...(raw.seed === undefined ? {} : { seed: raw.seed }),
       ...(raw.service_tier === undefined ? {} : { service_tier: raw.service_tier }),
+      ...(raw.priority === undefined ? {} : { priority: raw.priority }),
+      ...(raw.deadline_ms === undefined ? {} : { deadline_ms: raw.deadline_ms }),
+      ...(raw.slo === undefined ? {} : { slo: raw.slo }),
       ...(max_output_tokens === undefined ? {} : { max_tokens: max_output_tokens }),
       ...(wantsLogprobs ? { logprobs: true, top_logprobs: raw.top_logprobs ?? 0 } : {}),
     },

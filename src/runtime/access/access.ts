@@ -26,6 +26,7 @@ export interface Visitor {
   /** Prefix of the key. */
   readonly key: string;
   readonly priority: number;
+  readonly weight: number;
   /** @throws ApiError 403 */
   requireModel(id: string): void;
   /** A request begins. @throws ApiError 429 where it is one too many */
@@ -199,11 +200,12 @@ export async function openAccess({ records, clock, tools }: AccessOptions): Prom
 }
 
 function visitorOf(tenant: Tenant, key: string, use: Use): Visitor {
-  const { id, limits, models, priority } = tenant;
+  const { id, limits, models, priority, weight = 1 } = tenant;
   return {
     tenant: id,
     key,
     priority,
+    weight,
     requireModel(model) {
       if (models === undefined || models.includes(model)) return;
       throw new ApiError({

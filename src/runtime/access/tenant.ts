@@ -15,6 +15,8 @@ export interface Tenant {
   readonly models?: readonly string[];
   /** Level of urgency of its requests, as in the engine: the smaller goes first, 0 is usual. */
   readonly priority: number;
+  /** Its share in relation to other tenants, for the fair scheduler; absent: 1. */
+  readonly weight?: number;
   readonly suspended: boolean;
   /** Unix seconds. */
   readonly created: number;

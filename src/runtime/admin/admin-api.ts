@@ -4,7 +4,7 @@
 import { seconds, type Clock, type Rng, type Seconds } from '../../core/index.ts';
 import { ApiError, badValue, errorBody } from '../../protocol/index.ts';
 import type { Access, ApiKey, KeyTools } from '../access/index.ts';
-import type { Api, ApiRequest, ApiResponse } from '../http/api.ts';
+import type { Api, ApiRequest, ApiResponse, ServingApi } from '../http/api.ts';
 import { apiErrorOf } from '../http/failure.ts';
 import { createRouter, handlerOf, parseJson, type Routes } from '../http/routing.ts';
 import { USAGE_GRAIN_SECONDS, type Records, type UsageFilter } from '../ledger/index.ts';
@@ -23,6 +23,8 @@ export interface AdminOptions {
   readonly registry: ModelRegistry;
   readonly access: Access;
   readonly records: Records;
+  /** With the series of every tenant. */
+  readonly metrics: ServingApi['metrics'];
   /** Opens a model under a name, or under its own. @throws IngotError */
   readonly open: (choice: AdminChoice, name?: string) => Promise<ModelVersion>;
   /** The name that `open` would give. @throws IngotError */
@@ -40,6 +42,8 @@ export interface AdminOptions {
 
 interface Answer {
   readonly status?: number;
+  /** Of a body that is text; others are JSON. */
+  readonly type?: string;
   readonly body: unknown;
   /** What the audit log says of it, where that is not the body that came. */
   readonly detail?: string;
@@ -57,7 +61,7 @@ const AUDIT_MOST = 1000;
 const DETAIL_LENGTH = 2000;
 
 export function createAdminApi(options: AdminOptions): Api {
-  const { registry, access, records, open, idOf, flush, tools, adminHash, clock, rng, onFailure } = options;
+  const { registry, access, records, metrics, open, idOf, flush, tools, adminHash, clock, rng, onFailure } = options;
   const body = (request: ApiRequest): unknown => parseJson(request.body === '' ? '{}' : request.body);
   const keepWarm = (given: number | undefined): Seconds => (given === undefined ? KEEP_WARM : seconds(given));
   const chosen = ({ model, emulate, tokenizer }: AdminChoice): AdminChoice => {
@@ -73,6 +77,7 @@ export function createAdminApi(options: AdminOptions): Api {
 
   const routes: Routes<Handler> = {
     '/health': { GET: () => ({ body: { status: 'ok' } }) },
+    '/metrics': { GET: async () => ({ type: metrics.contentType, body: await metrics.text() }) },
     '/admin/models': {
       GET: () => ({ body: { data: registry.list() } }),
       async POST(request) {
@@ -114,13 +119,14 @@ export function createAdminApi(options: AdminOptions): Api {
     '/admin/tenants': {
       GET: () => ({ body: { data: access.tenants } }),
       async POST(request) {
-        const { id, limits = {}, models, priority = 0, suspended = false } = parseTenant(body(request));
+        const { id, limits = {}, models, priority = 0, weight, suspended = false } = parseTenant(body(request));
         return {
           body: await access.saveTenant({
             id,
             limits,
             ...(models === undefined ? {} : { models }),
             priority,
+            ...(weight === undefined ? {} : { weight }),
             suspended,
           }),
         };
@@ -165,11 +171,11 @@ export function createAdminApi(options: AdminOptions): Api {
     });
   };
 
-  const respond = (status: number, value: unknown, requestId: string): ApiResponse => ({
+  const respond = (status: number, value: unknown, requestId: string, type?: string): ApiResponse => ({
     status,
     // Secrets pass here.
-    headers: { 'content-type': 'application/json', 'x-request-id': requestId, 'cache-control': 'no-store' },
-    body: JSON.stringify(value),
+    headers: { 'content-type': type ?? 'application/json', 'x-request-id': requestId, 'cache-control': 'no-store' },
+    body: type === undefined ? JSON.stringify(value) : String(value),
   });
   const newRequestId = (): string =>
     `req_${Array.from({ length: 4 }, () => rng.u32().toString(16).padStart(8, '0')).join('')}`;
@@ -194,7 +200,7 @@ export function createAdminApi(options: AdminOptions): Api {
         const answer = await handler(request, parts);
         outcome = answer.status ?? 200;
         detail = answer.detail ?? detail;
-        response = respond(outcome, answer.body, requestId);
+        response = respond(outcome, answer.body, requestId, answer.type);
       } catch (cause) {
         const error = adminErrorOf(cause);
         outcome = error.status;

@@ -54,6 +54,7 @@ export const parseTenant = createBodyParser({
     priority: Type.Optional(
       Type.Integer({ minimum: -100, maximum: 100, description: 'a whole number from -100 to 100' }),
     ),
+    weight: Type.Optional(Type.Number({ minimum: 0.01, maximum: 1000, description: 'a number from 0.01 to 1,000' })),
     suspended: Type.Optional(Type.Boolean({ description: 'true or false' })),
   },
 });

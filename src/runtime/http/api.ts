@@ -7,7 +7,7 @@ import { chatCompletion } from './chat-endpoint.ts';
 import type { Coalescing } from './coalesce.ts';
 import { completion } from './completion-endpoint.ts';
 import { embeddings } from './embeddings-endpoint.ts';
-import type { EndpointBody, EndpointContext } from './endpoint.ts';
+import type { EndpointBody, EndpointContext, Promises } from './endpoint.ts';
 import { createRouter, handlerOf, parseJson, type Route, type Routes } from './routing.ts';
 import { limitHeaders } from './limit-headers.ts';
 import { modelFormat } from './model-formats.ts';
@@ -58,6 +58,8 @@ export interface ApiOptions {
   readonly rng: Rng;
   /** How streamed tokens travel together; absent where each travels at once. */
   readonly coalescing?: Coalescing;
+  /** What is promised to requests that say nothing, and the longest that any may take. */
+  readonly promises?: Promises;
   /** Hears of every failure that is not the client's, with the request's id. */
   readonly onFailure?: (error: unknown, requestId: string) => void;
   /** Hears of every request when its response is over. It must not throw. */
@@ -71,6 +73,11 @@ export interface Api {
   handle(request: ApiRequest): Promise<ApiResponse>;
   /** The response to a request that never became one, such as a body over the limit. */
   refuse(error: ApiError): ApiResponse;
+}
+
+export interface ServingApi extends Api {
+  /** For operators: the series of every tenant. */
+  readonly metrics: Pick<Exposition, 'contentType' | 'text'>;
 }
 
 /** A route's answer: status 200 unless said. */
@@ -91,8 +98,8 @@ const BASE_URL_HINT = 'The base URL of a client ends in /v1.';
 const JSON_TYPE = 'application/json';
 const SSE_TYPE = 'text/event-stream; charset=utf-8';
 
-export function createApi(options: ApiOptions): Api {
-  const { clock, rng, coalescing, onFailure, onRequest, registry, access } = options;
+export function createApi(options: ApiOptions): ServingApi {
+  const { clock, rng, coalescing, onFailure, onRequest, registry, access, promises = {} } = options;
   const { metrics, vllm, hardware, open } = createTelemetry({
     models: () => registry.models,
     measured: () => registry.measured,
@@ -112,7 +119,7 @@ export function createApi(options: ApiOptions): Api {
     },
   });
   const exposing = ({ contentType, text }: Exposition): Route<Handler> => ({
-    GET: async () => ({ type: contentType, body: await text() }),
+    GET: async ({ tenant }) => ({ type: contentType, body: await text(tenant()) }),
   });
   const routes: Routes<Handler> = {
     '/v1/chat/completions': completing(chatCompletion),
@@ -186,6 +193,7 @@ export function createApi(options: ApiOptions): Api {
   }
 
   return {
+    metrics,
     async handle(request) {
       const received = clock.now();
       const requestId = givenId(request) ?? `req_${hex(4)}`;
@@ -214,6 +222,7 @@ export function createApi(options: ApiOptions): Api {
         newSeed: () => rng.u32(),
         track: record,
         coalescing,
+        promises,
       };
       let result: ApiResponse;
       let isStream = false;
@@ -288,6 +297,8 @@ function givenId({ headers }: ApiRequest): string | undefined {
 
 /** When to try again; a second where nobody knows better. */
 function retryHeaders({ status, retryAfter }: ApiError): Readonly<Record<string, string>> {
+  // What the client gave up by its own deadline is not worth another try.
+  if (status === 504) return { 'x-should-retry': 'false' };
   if (status !== 503 && status !== 429) return {};
   if (retryAfter === undefined) return { 'retry-after': '1' };
   if (!Number.isFinite(retryAfter)) return { 'x-should-retry': 'false' };

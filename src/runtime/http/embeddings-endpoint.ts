@@ -11,7 +11,7 @@ import {
 } from '../../protocol/index.ts';
 import type { EngineRequest, FinishEvent } from '../engine-request.ts';
 import { shapedEmbedding } from '../pooling.ts';
-import { encodeTexts, promptTokensOf, type EndpointContext } from './endpoint.ts';
+import { encodeTexts, promptTokensOf, schedulingOf, type EndpointContext } from './endpoint.ts';
 import { apiErrorOf } from './failure.ts';
 import type { PreparedModel } from './served-model.ts';
 import { timeInfoOf } from './time-info.ts';
@@ -29,7 +29,7 @@ export async function embeddings(given: unknown, context: EndpointContext): Prom
       // Nothing is drawn.
       sampling: { temperature: 0 },
       seed: 0,
-      sent: context.received,
+      ...schedulingOf(body, context),
     };
     const finished: FinishEvent[] = [];
     for await (const event of context.submit(model, { operation: 'embeddings', stream: false, request })) {

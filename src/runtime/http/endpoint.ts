@@ -4,15 +4,19 @@ import { seconds, type Seconds } from '../../core/index.ts';
 import {
   ApiError,
   badValue,
+  parseScheduling,
   type ChatRequest,
   type ChunkWriter,
   type CompletionRequest,
+  type SchedulingBody,
   type ServiceTier,
 } from '../../protocol/index.ts';
 import type { EventStream } from '../engine-channel.ts';
 import type { EngineRequest, TokenEvent } from '../engine-request.ts';
 import type { LogitsProcessor } from '../logits-processor.ts';
 import { createBias, createLeastLength, createPenalties, inOrder } from '../logits-rules.ts';
+import { USUAL_TARGETS } from '../scheduler/index.ts';
+import type { LatencyTargets } from '../sequence.ts';
 import type { AskedOfModel, RequestTrack, SentToModel } from '../telemetry/index.ts';
 import { createChunkedWriter, streamAnswer, wholeAnswer, type AnswerPlan, type WholeAnswer } from './answer.ts';
 import type { Coalescing } from './coalesce.ts';
@@ -41,6 +45,15 @@ export interface EndpointContext {
   /** Keeps what telemetry tells of the request. */
   readonly track: RequestTrack;
   readonly coalescing: Coalescing | undefined;
+  /** What is promised to requests that say nothing, and the longest that any may take. */
+  readonly promises: Promises;
+}
+
+export interface Promises {
+  /** Absent: nothing. */
+  readonly targets?: Partial<LatencyTargets>;
+  /** After a request's arrival; absent: no bound. */
+  readonly deadline?: Seconds;
 }
 
 /** Serialised JSON, or server-sent events. */
@@ -90,6 +103,33 @@ type SharedBody = Omit<CompletionRequest, 'prompts' | 'max_tokens' | 'logprobs' 
 };
 
 /**
+ * How urgent it is: its tier and level, what it was promised, when it must be over.
+ * @throws ApiError 400
+ */
+export function schedulingOf(
+  body: SchedulingBody & { readonly service_tier?: ServiceTier },
+  context: EndpointContext,
+): Pick<EngineRequest, 'sent' | 'priority' | 'targets' | 'deadline' | 'maxQueueTime'> {
+  const { received, promises, headers } = context;
+  const { priority, deadline = Infinity, ttft, tpot } = parseScheduling(body, headers);
+  const latest = Math.min(deadline, promises.deadline ?? Infinity);
+  const isPromised = promises.targets !== undefined || ttft !== undefined || tpot !== undefined;
+  const targets = {
+    ...USUAL_TARGETS,
+    ...promises.targets,
+    ...(ttft === undefined ? {} : { ttft }),
+    ...(tpot === undefined ? {} : { tpot }),
+  };
+  return {
+    sent: received,
+    priority: PRIORITIES[body.service_tier ?? 'default'] + priority,
+    ...(isPromised ? { targets } : {}),
+    ...(Number.isFinite(latest) ? { deadline: seconds(received + latest) } : {}),
+    ...queueThreshold(context, body.service_tier),
+  };
+}
+
+/**
  * Sampling as the body states it.
  * @param grammar goes after all other rules
  * @throws ApiError 400
@@ -100,7 +140,7 @@ export function engineRequest(
   context: EndpointContext,
   grammar?: () => LogitsProcessor,
 ): Omit<EngineRequest, 'prompts'> {
-  const { temperature = 1, top_k, top_p, min_p, n, seed, stop, max_tokens, ignore_eos, service_tier } = body;
+  const { temperature = 1, top_k, top_p, min_p, n, seed, stop, max_tokens, ignore_eos } = body;
   const processor = processorOf(body, model, grammar);
   return {
     sampling: {
@@ -115,9 +155,7 @@ export function engineRequest(
     choices: n ?? 1,
     ...(max_tokens === undefined ? {} : { maxTokens: max_tokens }),
     ...(processor === undefined ? {} : { processor }),
-    sent: context.received,
-    ...(service_tier === undefined ? {} : { priority: PRIORITIES[service_tier] }),
-    ...queueThreshold(context, service_tier),
+    ...schedulingOf(body, context),
   };
 }
 

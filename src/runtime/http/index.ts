@@ -1,4 +1,5 @@
-export { createApi, type Api, type ApiOptions, type ApiRequest, type ApiResponse } from './api.ts';
+export { createApi, type Api, type ServingApi, type ApiOptions, type ApiRequest, type ApiResponse } from './api.ts';
 export type { ServedModel } from './served-model.ts';
 export { apiErrorOf } from './failure.ts';
+export type { Promises } from './endpoint.ts';
 export type { Coalescing } from './coalesce.ts';

@@ -76,7 +76,7 @@ export function beginRequest({ registry, request, requestId, track, options }: B
       const { tenant, key } = visitor ?? ANYBODY;
       const sent: EngineRequest = {
         ...given,
-        ...(visitor === undefined ? {} : { tenant }),
+        ...(visitor === undefined ? {} : { tenant, weight: visitor.weight }),
         // A tenant's level and a request's tier add up.
         priority: (given.priority ?? 0) + (visitor?.priority ?? 0),
         onEnd(account) {

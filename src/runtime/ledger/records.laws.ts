@@ -22,6 +22,7 @@ export function recordsLaws(name: string, open: () => Promise<Records>): void {
         limits: { requests_per_minute: 60 },
         models: ['m'],
         priority: -1,
+        weight: 2.5,
         suspended: false,
         created: 1,
       };

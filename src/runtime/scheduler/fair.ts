@@ -3,7 +3,7 @@
 // time when it comes. A tenant that was away starts at the time of those that were served, and so saves nothing up.
 
 import { generated, type Sequence } from '../sequence.ts';
-import type { PolicyContext, PolicyFactory } from './scheduler.ts';
+import type { PolicyFactory } from './scheduler.ts';
 
 interface Tenant {
   /** Virtual time at which its next request starts. */
@@ -12,6 +12,8 @@ interface Tenant {
   answer: number;
   /** Requests that wait or run. */
   present: number;
+  /** As its newest request has it. */
+  weight: number;
 }
 
 /** Tokens of an answer where none has been seen. */
@@ -21,22 +23,22 @@ const NEWEST = 0.1;
 /** Tenants remembered while they are away; beyond that, the longest away are strangers again. */
 const MAX_AWAY = 1024;
 
-export const fair: PolicyFactory = <S extends Sequence>({ weights = {} }: PolicyContext) => {
+export const fair: PolicyFactory = <S extends Sequence>() => {
   const tenants = new Map<string, Tenant>();
   let virtualTime = 0;
   let presentWeight = 0;
   let away = 0;
-  const weightOf = (name: string): number => (Object.hasOwn(weights, name) ? weights[name] : 1);
   const costOf = (sequence: S, answer: number): number =>
     sequence.promptTokens + Math.min(sequence.maxTokens, Math.ceil(answer));
 
-  const enter = (name: string): Tenant => {
-    const tenant = tenants.get(name) ?? { next: 0, answer: FIRST_GUESS, present: 0 };
+  const enter = ({ tenant: name, weight }: S): Tenant => {
+    const tenant = tenants.get(name) ?? { next: 0, answer: FIRST_GUESS, present: 0, weight };
     if (tenant.present === 0) {
-      presentWeight += weightOf(name);
       if (tenants.delete(name)) away--;
       tenants.set(name, tenant);
-    }
+    } else presentWeight -= tenant.weight;
+    presentWeight += weight;
+    tenant.weight = weight;
     tenant.present++;
     return tenant;
   };
@@ -48,9 +50,9 @@ export const fair: PolicyFactory = <S extends Sequence>({ weights = {} }: Policy
 
   return {
     rank(sequence: S): number {
-      const tenant = enter(sequence.tenant);
+      const tenant = enter(sequence);
       const start = Math.max(virtualTime, tenant.next);
-      tenant.next = start + costOf(sequence, tenant.answer) / weightOf(sequence.tenant);
+      tenant.next = start + costOf(sequence, tenant.answer) / sequence.weight;
       return start;
     },
     admitted(sequence: S): void {
@@ -65,7 +67,7 @@ export const fair: PolicyFactory = <S extends Sequence>({ weights = {} }: Policy
       if (sequence.maxTokens > 0) tenant.answer += NEWEST * (generated(sequence) - tenant.answer);
       tenant.present--;
       if (tenant.present > 0) return;
-      presentWeight -= weightOf(name);
+      presentWeight -= tenant.weight;
       away++;
       // Again in order of leaving.
       tenants.delete(name);

@@ -10,5 +10,6 @@ export const schedulers = { fcfs, priority, slo, fair } satisfies Record<string,
 
 export type SchedulerName = keyof typeof schedulers;
 
+export { USUAL_TARGETS } from './slo.ts';
 export * from './scheduler.ts';
 export { createScheduler } from './continuous.ts';

@@ -72,14 +72,33 @@ describe('priority', () => {
 
 describe('fair', () => {
   it('serves tenants by weight, however many requests each sends', () => {
-    const { add, step } = createBench('fair', {}, { weights: { large: 3 } });
-    for (let i = 0; i < 400; i++) add({ tenant: 'large' }, 10, 4);
+    const { add, step } = createBench('fair');
+    for (let i = 0; i < 400; i++) add({ tenant: 'large', weight: 3 }, 10, 4);
     for (let i = 0; i < 100; i++) add({ tenant: 'small' }, 10, 4);
     const served = { large: 0, small: 0 };
     // Five requests of four steps each time round.
     for (let i = 0; i < 4 * 200; i++) for (const { tenant } of step()) served[tenant as 'large' | 'small']++;
     expect(served.large / served.small).toBeGreaterThan(2.8);
     expect(served.large / served.small).toBeLessThan(3.2);
+  });
+
+  it('goes by a weight that was changed, from the next request on', () => {
+    const { add, step } = createBench('fair');
+    const served = { a: 0, b: 0 };
+    const serve = (weight: number): number => {
+      for (let i = 0; i < 100; i++) {
+        add({ tenant: 'a', weight }, 10, 4);
+        add({ tenant: 'b' }, 10, 4);
+      }
+      Object.assign(served, { a: 0, b: 0 });
+      for (let i = 0; i < 4 * 100; i++) for (const { tenant } of step()) served[tenant as 'a' | 'b']++;
+      const share = served.a / served.b;
+      while (step().length > 0 || served.a + served.b < 200)
+        for (const { tenant } of step()) served[tenant as 'a' | 'b']++;
+      return share;
+    };
+    expect(serve(1)).toBeCloseTo(1, 1);
+    expect(serve(4)).toBeGreaterThan(3.5);
   });
 
   it('lets a newcomer in at once, and nobody save up', () => {

@@ -25,6 +25,7 @@ interface Arrival {
   readonly endsAfter: number;
   readonly priority: number;
   readonly tenant: string;
+  readonly weight: number;
   readonly ttft: number;
   /** The client leaves this many steps after it came. */
   readonly leavesAfter?: number;
@@ -55,10 +56,11 @@ const arrivals = fc.array(
       endsAfter: fc.integer({ min: 1, max: 12 }),
       priority: fc.integer({ min: -2, max: 2 }),
       tenant: fc.constantFrom('a', 'b', 'c'),
+      weight: fc.constantFrom(0.01, 1, 1, 3, 100),
       ttft: fc.constantFrom(0, 0.05, 1),
       leavesAfter: fc.integer({ min: 0, max: 20 }),
     },
-    { requiredKeys: ['step', 'prompt', 'maxTokens', 'endsAfter', 'priority', 'tenant', 'ttft'] },
+    { requiredKeys: ['step', 'prompt', 'maxTokens', 'endsAfter', 'priority', 'tenant', 'weight', 'ttft'] },
   ),
   { maxLength: 30 },
 );
@@ -74,7 +76,7 @@ function createBench<S extends Sequence>(policy: PolicyFactory, machine: Machine
     kv,
     limits: machine,
     policy,
-    context: { now: () => seconds(clock.now), weights: { a: 3 } },
+    context: { now: () => seconds(clock.now) },
     prefixCache,
   });
   return { kv, clock, scheduler };
@@ -130,9 +132,9 @@ export function schedulerLaws(name: string, policy: PolicyFactory): void {
           type Arriving = Sequence & { readonly arrival: Arrival };
           const { kv, clock, scheduler } = createBench<Arriving>(policy, machine, prefixCache);
           const pending = list.map((arrival, id): Arriving => {
-            const { step, priority, tenant, ttft, prompt, maxTokens } = arrival;
+            const { step, priority, tenant, weight, ttft, prompt, maxTokens } = arrival;
             const targets = { ttft: seconds(ttft), tpot: seconds(STEP) };
-            const standing = { arrived: seconds(step * STEP), priority, tenant, targets };
+            const standing = { arrived: seconds(step * STEP), priority, tenant, weight, targets };
             return { ...createSequence(id, Int32Array.from(prompt), maxTokens, standing), arrival };
           });
           const live = new Set<Arriving>();

@@ -24,8 +24,6 @@ export interface PolicyContext {
   readonly now: () => Seconds;
   /** Prices a step; absent where nothing is simulated. */
   readonly stepModel?: StepModel;
-  /** Share of each tenant in relation to others; 1 where it is not named. */
-  readonly weights?: Readonly<Record<string, number>>;
 }
 
 /**

@@ -55,7 +55,8 @@ const gauges: EngineSeries = {
 
 export interface Exposition {
   readonly contentType: string;
-  text(): Promise<string>;
+  /** @param tenant whose own series are shown; of all tenants where absent */
+  text(tenant?: string): Promise<string>;
   /** A step of a model's engine. */
   stepped(model: string, step: StepRecord): void;
   /** A request that is over. */
@@ -73,9 +74,15 @@ export interface ApiMetrics extends Exposition {
 export function createApiMetrics(models: () => readonly MeasuredModel[], coalescing: Seconds = seconds(0)): ApiMetrics {
   const registry = new Registry();
   const registers = [registry];
+  /** Apart, because not everybody sees all of them. */
+  const tenantRegistry = new Registry();
   registerEngineSeries(registry, models, { counters, gauges }, ['model'], (id) => ({ model: id }));
-  const counter = <Label extends string>(name: string, help: string, labels: readonly Label[]): Counter<Label> =>
-    new Counter({ name, help, registers, labelNames: labels });
+  const counter = <Label extends string>(
+    name: string,
+    help: string,
+    labels: readonly Label[],
+    into = registers,
+  ): Counter<Label> => new Counter({ name, help, registers: into, labelNames: labels });
   const responses = counter(
     'ingot_http_responses_total',
     'HTTP responses by route and status; a stream counts when it begins.',
@@ -89,14 +96,18 @@ export function createApiMetrics(models: () => readonly MeasuredModel[], coalesc
     'model',
     'outcome',
   ]);
+  const promised = counter(
+    'ingot_slo_answers_total',
+    'Answers that were promised a latency, by target (ttft, tpot) and whether it was kept.',
+    ['model', 'target', 'kept'],
+  );
   const tenants = boundedLabel(MAX_TENANT_LABELS);
+  const ofTenant = (name: string, help: string): Counter<'model' | 'tenant'> =>
+    counter(name, `${help}, by tenant.`, ['model', 'tenant'], [tenantRegistry]);
   const byTenant = {
-    requests: counter('ingot_tenant_requests_total', 'Requests to a model that are over, by tenant.', [
-      'model',
-      'tenant',
-    ]),
-    prompt: counter('ingot_tenant_prompt_tokens_total', 'Tokens of prompts, by tenant.', ['model', 'tenant']),
-    generated: counter('ingot_tenant_generated_tokens_total', 'Tokens generated, by tenant.', ['model', 'tenant']),
+    requests: ofTenant('ingot_tenant_requests_total', 'Requests to a model that are over'),
+    prompt: ofTenant('ingot_tenant_prompt_tokens_total', 'Tokens of prompts'),
+    generated: ofTenant('ingot_tenant_generated_tokens_total', 'Tokens generated'),
   };
   registry.registerMetric(
     new Gauge({
@@ -139,7 +150,7 @@ export function createApiMetrics(models: () => readonly MeasuredModel[], coalesc
   return {
     registry,
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    text: async (tenant) => `${await registry.metrics()}\n${seenBy(await tenantRegistry.metrics(), tenant)}`,
     responded: (route, status) => responses.inc({ route, status }),
     stepped(model, { server: { from, to }, wafer: simulated }) {
       server.step.observe({ model }, to - from);
@@ -150,8 +161,13 @@ export function createApiMetrics(models: () => readonly MeasuredModel[], coalesc
       const { model } = asked;
       const labels = { model };
       requests.inc({ model, outcome });
+      const { targets } = asked.request;
       for (const { reason, timeline, wafer: simulated } of ends) {
         answers.inc({ model, reason });
+        for (const [target, value] of Object.entries({ ttft: ttft(timeline), tpot: tpot(timeline) })) {
+          const most = targets?.[target as 'ttft' | 'tpot'];
+          if (value !== undefined && most !== undefined) promised.inc({ model, target, kept: String(value <= most) });
+        }
         observe(server, labels, timeline);
         if (simulated !== undefined) observe(wafer, labels, simulated);
       }
@@ -162,4 +178,12 @@ export function createApiMetrics(models: () => readonly MeasuredModel[], coalesc
       byTenant.generated.inc(of, generated);
     },
   };
+}
+
+/** Lines of one tenant's series, with what explains them; all of them where nobody in particular looks. */
+function seenBy(text: string, tenant: string | undefined): string {
+  if (tenant === undefined) return text;
+  const own = `tenant="${tenant}"`;
+  const isSeen = (line: string): boolean => line.startsWith('#') || line === '' || line.includes(own);
+  return text.split('\n').filter(isSeen).join('\n');
 }

@@ -4,8 +4,9 @@ import { createRng, joules, seconds, type Clock } from '../../core/index.ts';
 import type { Embedding, Tokenizer } from '../../model/index.ts';
 import { createEngine, type Engine, type EngineOptions } from '../engine.ts';
 import type { Access } from '../access/index.ts';
-import { createApi, type Api, type ApiResponse } from '../http/api.ts';
+import { createApi, type Api, type ApiResponse, type ServingApi } from '../http/api.ts';
 import type { Coalescing } from '../http/coalesce.ts';
+import type { Promises } from '../http/endpoint.ts';
 import type { HardwareModel, RequestRecord } from '../telemetry/index.ts';
 import type { Usage } from '../ledger/index.ts';
 import { createRegistry, type ModelRegistry } from '../registry/index.ts';
@@ -52,7 +53,7 @@ export const testHardware: HardwareModel = {
 };
 
 export interface TestApi {
-  readonly api: Api;
+  readonly api: ServingApi;
   readonly engine: Engine;
   readonly registry: ModelRegistry;
   readonly usage: Usage[];
@@ -74,6 +75,7 @@ export function createTestApi(
     access,
     onRequest,
     keepBodies = false,
+    promises = {},
     embedding = { pooling: 'last', normalize: true, dimensions: [] },
   }: {
     readonly chat?: boolean | string;
@@ -83,6 +85,7 @@ export function createTestApi(
     readonly access?: Access;
     readonly onRequest?: (record: RequestRecord) => void;
     readonly keepBodies?: boolean;
+    readonly promises?: Promises;
     readonly embedding?: Embedding;
   } = {},
 ): TestApi {
@@ -137,6 +140,7 @@ export function createTestApi(
     ...(coalescing === undefined ? {} : { coalescing }),
     ...(onRequest === undefined ? {} : { onRequest }),
     keepBodies,
+    promises,
     onFailure: (error) => failures.push(error),
   });
   return { api, engine, registry, usage, tokenizer, executor, failures, clock };
