@@ -170,6 +170,8 @@ export function stepCycles(
   timing: Timing,
 ): number {
   if (v.memoryReads === 0 || (v.memoryReads === 1 && (count === 1 || (v.sideBySide && count === 2)))) return 1;
+  if (v.memoryReads === 2 && v.sideBySide && count <= 2 && timing.banks > 1)
+    return pairCycles(m, pe, v, from, count, timing);
   bankUse.fill(0, 0, timing.banks);
   let most = 1;
   let words = 0;
@@ -187,5 +189,20 @@ export function stepCycles(
       if (++bankUse[bank] > most) most = bankUse[bank];
     }
   }
+  return Math.max(most, Math.ceil((words * bankWidth) / timing.readBytes));
+}
+
+/** The same for two sources of at most two elements, side by side: nearly all steps on the fabric that read two vectors. */
+function pairCycles(m: MachineState, pe: number, v: VectorCode, from: number, count: number, timing: Timing): number {
+  const first = m.memoryFirst[pe];
+  const x = addressOf(m, pe, v.held, from) - first;
+  const y = addressOf(m, pe, v.beside, from) - first;
+  const x0 = Math.floor(x / bankWidth);
+  const y0 = Math.floor(y / bankWidth);
+  const x1 = Math.floor((x + (count - 1) * v.held.stride) / bankWidth);
+  const y1 = Math.floor((y + (count - 1) * v.beside.stride) / bankWidth);
+  const meets = (a: number, b: number): boolean => a % timing.banks === b % timing.banks;
+  const most = meets(x0, y0) || meets(x0, y1) || meets(x1, y0) || meets(x1, y1) ? 2 : 1;
+  const words = (x0 === x1 ? 1 : 2) + (y0 === y1 ? 1 : 2);
   return Math.max(most, Math.ceil((words * bankWidth) / timing.readBytes));
 }

@@ -1,6 +1,6 @@
 // A role with its names turned into numbers: what the interpreter and the timed engine execute.
 
-import { dtypeCode, isPacked, opCode } from './arithmetic.ts';
+import { FloatSixteen, dtypeCode, isPacked, opCode } from './arithmetic.ts';
 import { dtypeBytes } from './pe-program.ts';
 import type { Dtype, Instruction, MemoryObject, Role, ScalarSource, VectorSource } from './pe-program.ts';
 import { argumentsOf, denseStrides, dsdLength, reach, registersOf } from './verify-role.ts';
@@ -68,6 +68,12 @@ export interface VectorCode {
   readonly copies: boolean;
   /** One that `runPlain` knows: floats, from plain memory or registers to plain memory, all of one type. */
   readonly plain: boolean;
+  /** One that `flow` knows: floats of one type are moved, added or compared; from one queue or none, from and to vectors in memory. */
+  readonly flows: boolean;
+  /** Its first and its second source in memory, where it has them; the local queue of its first one on the fabric, or -1. */
+  readonly held: Operand;
+  readonly beside: Operand;
+  readonly takes: number;
 }
 
 export type Code =
@@ -156,6 +162,9 @@ const operandOf = (o: Partial<Operand>): Operand => ({
   source: o.source ?? { register: -1, value: 0 },
 });
 const none = operandOf({});
+
+/** Of one extent, so that elements lie `stride` apart. */
+const isVector = ({ kind, extents }: Operand): boolean => kind === operandMemory && extents.length === 0;
 
 const scalar = (source: ScalarSource): Source =>
   typeof source === 'number' ? { register: -1, value: source } : { register: source.register, value: 0 };
@@ -263,6 +272,8 @@ export function resolveRole(name: string, role: Role): RoleCode {
         const sources = instruction.src.map((source) => operand(source, from));
         const all = [dst, ...sources];
         const fabric = all.some((o) => o.kind === operandFabricIn || o.kind === operandFabricOut);
+        const inMemory = sources.filter((o) => o.kind === operandMemory);
+        const taken = sources.filter((o) => o.kind === operandFabricIn);
         return {
           kind: 'vector',
           op: opCode[op],
@@ -276,8 +287,8 @@ export function resolveRole(name: string, role: Role): RoleCode {
           unblock: async?.unblock === undefined ? 0 : bitOf(async.unblock),
           perWavelet: fabric ? 4 / dtypeBytes(dtype) : 0,
           hasFifo: all.some((o) => o.kind === operandFifo),
-          memoryReads: sources.filter((o) => o.kind === operandMemory).length,
-          sideBySide: sources.every((o) => o.kind !== operandMemory || (o.plain && Math.abs(o.stride) === o.size)),
+          memoryReads: inMemory.length,
+          sideBySide: inMemory.every((o) => isVector(o) && Math.abs(o.stride) === o.size),
           copies:
             op === 'mov' &&
             isPacked(dtypeCode[dtype]) &&
@@ -287,6 +298,18 @@ export function resolveRole(name: string, role: Role): RoleCode {
             (dtype === 'fp16' || dtype === 'fp32') &&
             dst.plain &&
             sources.every((o) => o.kind === operandScalar || (o.plain && o.dtype === dtypeCode[dtype])),
+          flows:
+            (op === 'mov' || op === 'add' || op === 'max') &&
+            (dtype === 'fp32' || (dtype === 'fp16' && FloatSixteen !== undefined)) &&
+            from === dtype &&
+            fabric &&
+            taken.length <= 1 &&
+            inMemory.length + taken.length === sources.length &&
+            inMemory.every(isVector) &&
+            (isVector(dst) || (dst.kind === operandFabricOut && !dst.control)),
+          held: inMemory[0] ?? none,
+          beside: inMemory[1] ?? none,
+          takes: taken[0]?.queue ?? -1,
         };
       }
       case 'scalar':

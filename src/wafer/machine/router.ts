@@ -4,19 +4,22 @@ import { commandAdvance, commandReset, commandTeardown, controlTask, firstComman
 import { ramp } from './layout.ts';
 import { popAlways, popOnAdvance } from './resolve.ts';
 import {
+  besideAt,
   depthAt,
+  downAt,
   entriesAt,
   filteredBit,
   hasRoom,
+  hasRoomAt,
   isControl,
   occupancy,
-  onlyDownAt,
   outputsAt,
   payload,
   pop,
   popStampAt,
   poppedAt,
   push,
+  pushAt,
   pushedAt,
   routeAt,
   setPosition,
@@ -56,20 +59,18 @@ export function forward(m: MachineState, channel: number, used: number, hopReady
   const entry = r + entriesAt + 2 * (popped & slotMask);
   const word = fifo[entry + 1];
   if (word >> 1 > now) return cannotMove;
-  const only = fifo[r + onlyDownAt];
-  if (only < 0 || (word & 1) !== 0 || outputs >= filteredBit)
+  const down = fifo[r + downAt] * record;
+  if (down < 0 || (word & 1) !== 0 || outputs >= filteredBit)
     return forwardAny(m, channel, entry, used, hopReady, rampReady);
-  // A data wavelet for one output: nearly all traffic, hence written out.
-  const d = only * record;
-  const pushed = fifo[d + pushedAt];
-  if (pushed - fifo[d + poppedAt] + (fifo[d + popStampAt] === now ? 1 : 0) >= fifo[d + depthAt]) return cannotMove;
+  // A data wavelet for one output or two: nearly all traffic, hence written out.
+  const beside = fifo[r + besideAt] * record;
+  if (!hasRoomAt(fifo, down, now) || (beside >= 0 && !hasRoomAt(fifo, beside, now))) return cannotMove;
   if ((outputs & used) !== 0) return contended;
   fifo[r + poppedAt] = popped + 1;
   fifo[r + popStampAt] = now;
-  const to = d + entriesAt + 2 * (pushed & slotMask);
-  fifo[to] = fifo[entry];
-  fifo[to + 1] = 2 * (outputs === rampBit ? rampReady : hopReady);
-  fifo[d + pushedAt] = pushed + 1;
+  // The ramp is the last port.
+  pushAt(fifo, down, slotMask, fifo[entry], 2 * (outputs === rampBit ? rampReady : hopReady));
+  if (beside >= 0) pushAt(fifo, beside, slotMask, fifo[entry], 2 * (outputs >= rampBit ? rampReady : hopReady));
   return outputs | moved | (held >= fifo[r + depthAt] ? madeRoom : 0) | (held > 1 ? holdsMore : 0);
 }
 

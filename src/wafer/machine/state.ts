@@ -34,12 +34,12 @@ export const pushedAt = 0;
 export const poppedAt = 1;
 export const popStampAt = 2;
 export const depthAt = 3;
-/** Of a channel: its route, its port, and the outputs that the switch in force gives it (see `outputsOf`). */
+/** Of a channel: its route, the outputs that the switch in force gives it, */
 export const routeAt = 4;
-const portAt = 5;
-export const outputsAt = 6;
-/** Its only output's FIFO, or -1 when it has none or several. */
-export const onlyDownAt = 7;
+export const outputsAt = 5;
+/** the FIFO behind the first of them, and behind the second; both -1 when it has more, or none. */
+export const downAt = 6;
+export const besideAt = 7;
 /** Beside the port bits in `outputsAt`: a filter stands before the ramp. */
 export const filteredBit = 64;
 /** Entries of two words: payload, then ready cycle * 2 + control bit. */
@@ -137,10 +137,7 @@ function createFifos({ fifos, channels, channelPort, channelRoute }: ResolvedPro
     fifo[f * record + popStampAt] = -1;
     fifo[f * record + depthAt] =
       f >= channels ? depths.deliver : channelPort[f] === rampPort ? depths.inject : depths.link;
-    if (f < channels) {
-      fifo[f * record + routeAt] = channelRoute[f];
-      fifo[f * record + portAt] = channelPort[f];
-    }
+    if (f < channels) fifo[f * record + routeAt] = channelRoute[f];
   }
   return { fifo, record, slotMask: slots - 1 };
 }
@@ -149,12 +146,11 @@ function createFifos({ fifos, channels, channelPort, channelRoute }: ResolvedPro
 export const occupancy = (m: MachineState, f: number): number =>
   m.fifo[f * m.record + pushedAt] - m.fifo[f * m.record + poppedAt];
 
-export function hasRoom(m: MachineState, f: number): boolean {
-  const { fifo } = m;
-  const r = f * m.record;
-  const occupied = fifo[r + pushedAt] - fifo[r + poppedAt] + (fifo[r + popStampAt] === m.now ? 1 : 0);
-  return occupied < fifo[r + depthAt];
-}
+export const hasRoom = (m: MachineState, f: number): boolean => hasRoomAt(m.fifo, f * m.record, m.now);
+
+/** The same for the FIFO whose record begins at `r`. */
+export const hasRoomAt = (fifo: Int32Array, r: number, now: number): boolean =>
+  fifo[r + pushedAt] - fifo[r + poppedAt] + (fifo[r + popStampAt] === now ? 1 : 0) < fifo[r + depthAt];
 
 /** Was this FIFO full before the one pop of this cycle? Then its writer may have been waiting. */
 export const hasMadeRoom = (m: MachineState, f: number): boolean =>
@@ -193,13 +189,15 @@ export function headSlot(m: MachineState, f: number): { readonly slot: number; r
 export const payload = (m: MachineState, entry: number): number => m.fifo[entry];
 export const isControl = (m: MachineState, entry: number): boolean => (m.fifo[entry + 1] & 1) !== 0;
 
-export function push(m: MachineState, f: number, bits: number, control: number, ready: number): void {
-  const { fifo } = m;
-  const r = f * m.record;
+export const push = (m: MachineState, f: number, bits: number, control: number, ready: number): void =>
+  pushAt(m.fifo, f * m.record, m.slotMask, bits, ready * 2 + control);
+
+/** The same for the FIFO whose record begins at `r`, and a ready cycle * 2 + control bit. */
+export function pushAt(fifo: Int32Array, r: number, slotMask: number, bits: number, stamp: number): void {
   const pushed = fifo[r + pushedAt];
-  const entry = r + entriesAt + 2 * (pushed & m.slotMask);
+  const entry = r + entriesAt + 2 * (pushed & slotMask);
   fifo[entry] = bits;
-  fifo[entry + 1] = ready * 2 + control;
+  fifo[entry + 1] = stamp;
   fifo[r + pushedAt] = pushed + 1;
 }
 
@@ -224,15 +222,19 @@ export function turnSwitches(m: MachineState): void {
 
 /** Give each channel of a route the outputs of the route's switch position: none where it is not the input. */
 function putInForce(m: Pick<MachineState, 'fifo' | 'record' | 'position' | 'resolved'>, route: number): void {
-  const { rules, routeRule, routeChannel, channelRoute, channels, down } = m.resolved;
+  const { rules, routeRule, routeChannel, channelRoute, channelPort, channels, down } = m.resolved;
   const rule = rules[routeRule[route]];
   const position = m.position[route];
   for (let c = routeChannel[route]; c < channels && channelRoute[c] === route; c++) {
     const r = c * m.record;
-    const isInput = position !== tornDown && ((rule.rx[position] >>> m.fifo[r + portAt]) & 1) === 1;
+    const isInput = position !== tornDown && ((rule.rx[position] >>> channelPort[c]) & 1) === 1;
     const tx = isInput ? rule.tx[position] : 0;
     m.fifo[r + outputsAt] = tx === 0 || rule.filter === undefined ? tx : tx | filteredBit;
-    m.fifo[r + onlyDownAt] = tx !== 0 && (tx & (tx - 1)) === 0 ? down[route * 5 + 31 - Math.clz32(tx)] : -1;
+    const others = tx & (tx - 1);
+    const behind = (port: number): number => (port === 0 ? -1 : down[route * 5 + 31 - Math.clz32(port & -port)]);
+    const isFew = (others & (others - 1)) === 0;
+    m.fifo[r + downAt] = isFew ? behind(tx) : -1;
+    m.fifo[r + besideAt] = isFew ? behind(others) : -1;
   }
 }
 

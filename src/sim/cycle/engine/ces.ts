@@ -10,6 +10,7 @@ import {
   canIssue,
   canRunAlone,
   canStep,
+  flow,
   isAlone,
   isMainIdle,
   issue,
@@ -58,6 +59,8 @@ export function createCes(
   fabric: FabricSide,
 ): Ces {
   const goesAhead = stepByStep !== true && (observer === undefined || observer.anyOrder === true);
+  /** `flow` does a wavelet at once. */
+  const flows = stepByStep !== true && observer === undefined && timing.fp16Lanes >= 2;
   const { pes, roleOf, queueFirst, outputFirst, outputChannel } = m.resolved;
   const { ramp: rampCycles, vectorStartup, taskStart } = timing;
   const threads = m.threads;
@@ -83,6 +86,10 @@ export function createCes(
       return 0;
     }
     if (failures.size > 0 && failures.has(pe)) throw failures.get(pe);
+    if (threads === 1) {
+      const v = m.vector[pe];
+      if (v !== undefined && flows && v.flows) return goOn(pe, v);
+    }
     let started = 0;
     if (isMainIdle(m, pe) && mainReady[pe] <= now) {
       const how = startTask(m, pe);
@@ -123,6 +130,35 @@ export function createCes(
       if (m.vector[t] !== undefined && threadReady[t] > now) wake(pe, threadReady[t]);
     if (mainReady[pe] > now) wake(pe, mainReady[pe]);
     return started;
+  }
+
+  /** A CE without microthreads, in the middle of an instruction that flows: nothing else can happen there. */
+  function goOn(pe: number, v: VectorCode): number {
+    const now = m.now;
+    if (threadReady[pe] > now) {
+      wake(pe, threadReady[pe]);
+      return 0;
+    }
+    const cycles = flowOnce(pe, 0, v);
+    if (cycles === 0) return 0;
+    freeAt[pe] = now + cycles;
+    busy[pe] += cycles;
+    if (now + cycles > end) end = now + cycles;
+    wake(pe, now + cycles);
+    return 1;
+  }
+
+  /** A step of an instruction that flows; its cycles, 0 when it has to wait. */
+  function flowOnce(pe: number, thread: number, v: VectorCode): number {
+    const t = pe * threads + thread;
+    const left = m.total[t] - m.done[t];
+    const cycles = stepCycles(m, pe, v, m.done[t], left < v.perWavelet ? left : v.perWavelet, timing);
+    const outReady = m.now + cycles + rampCycles;
+    if (flow(m, pe, thread, v, outReady) === 0) return 0;
+    counts.vectorSteps++;
+    if (v.takes >= 0) fabric.taken(pe, queueFirst[pe] + v.takes);
+    if (v.dst.kind === operandFabricOut) fabric.sent(pe, outputChannel[outputFirst[pe] + v.dst.queue], outReady);
+    return cycles;
   }
 
   /** Do what the main thread of an undisturbed CE does next on its own; false when it has to wait now. */
@@ -191,6 +227,7 @@ export function createCes(
       return cycles;
     }
     if (threadReady[t] > now) return 0;
+    if (flows && v.flows) return flowOnce(pe, thread, v);
     const count = canStep(m, pe, thread, v, lanesOf(timing, v));
     if (count === 0) return 0;
     const cycles = stepCycles(m, pe, v, m.done[t], count, timing);

@@ -7,14 +7,20 @@
 // Given wires, channels that belong to one are left to it; see wires.ts.
 
 import {
+  besideAt,
   cannotMove,
   contended,
+  downAt,
   forward,
   hasMadeRoom,
   headReadyAt,
   holdsMore,
   madeRoom,
+  neighbour,
+  opposite,
   ports,
+  pushedAt,
+  ramp,
   turnSwitches,
   wasControl,
 } from '../../../wafer/machine/index.ts';
@@ -32,7 +38,8 @@ const sliver = 1e-6;
 
 export function createCyclewise(m: MachineState, timing: Timing, options: EngineOptions, map?: WireMap): Engine {
   const { order, observer } = options;
-  const { pes, width, channelFirst, channelPort, channelRoute, channels, down } = m.resolved;
+  const { pes, width, height, channelFirst, channelPort, channelRoute, channels, fifos, fifoPe, down } = m.resolved;
+  const { fifo, record } = m;
   const { hop, ramp: rampCycles, linkPeriod } = timing;
   const routers = createWakeRing(pes);
   const wakeRouter = routers.wake;
@@ -119,18 +126,16 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
       const left = out & ports;
       used |= left;
       observer?.moved?.(channel, left);
+      let target = fifo[channel * record + downAt];
+      const isMany = target < 0;
       for (let rest = left & 15; rest !== 0; rest &= rest - 1) {
         const port = 31 - Math.clz32(rest & -rest);
-        const target = down[channelRoute[channel] * 5 + port];
+        if (isMany) target = down[channelRoute[channel] * 5 + port];
         if (!wires?.sent(target)) arrive(pe + beyond[port], target, now + hop);
-        counts.hops++;
-        links[4 * pe + port]++;
+        target = fifo[channel * record + besideAt];
       }
       if (linkFree !== undefined) occupy(linkFree, pe, left, now);
-      if (left >= 16) {
-        wakeCe(pe, now + rampCycles);
-        counts.delivered++;
-      }
+      if (left >= 16) wakeCe(pe, now + rampCycles);
       if (!wires?.taken(channel) && (out & madeRoom) !== 0) mayWrite(channel, pe);
       if ((out & holdsMore) === 0 && inputs <= 32) holding[pe] &= ~(1 << self);
       // More to send, or a switch that may open for another input of the color.
@@ -181,6 +186,16 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
       return 0;
     },
     finish() {
+      // Every wavelet that passed a link was put into a FIFO behind it; a router's own are the CE's.
+      for (let f = 0; f < fifos; f++) {
+        const passed = fifo[f * record + pushedAt];
+        const port = f < channels ? channelPort[f] : ramp;
+        if (f >= channels) counts.delivered += passed;
+        else if (port !== ramp) {
+          counts.hops += passed;
+          links[4 * neighbour(fifoPe[f], port, width, height) + opposite(port)] += passed;
+        }
+      }
       wires?.finish(counts, links);
     },
   };

@@ -5,6 +5,9 @@ import { createCyclewise } from './cyclewise.ts';
 import type { EngineKind } from './engine.ts';
 import { mapWires } from './wire-map.ts';
 
+/** Wires that hold less than this share of all channels cost everybody more than they save. */
+const worthwhile = 1 / 4;
+
 export const routes: EngineKind = {
   id: 'routes',
   about: 'cycle by cycle, but a wavelet passes straight parts of its route in one step',
@@ -15,5 +18,13 @@ export const routes: EngineKind = {
     if (timing.linkPeriod > 1) return 'links of this wafer carry less than one wavelet a cycle';
     return undefined;
   },
-  create: (m, timing, options) => createCyclewise(m, timing, options, mapWires(m)),
+  create(m, timing, options) {
+    const map = mapWires(m);
+    return createCyclewise(
+      m,
+      timing,
+      options,
+      map.channels.length < worthwhile * m.resolved.channels ? undefined : map,
+    );
+  },
 };

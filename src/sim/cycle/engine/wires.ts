@@ -227,10 +227,9 @@ export function createWires(m: MachineState, timing: Timing, map: WireMap, ends:
         const at = recordOf[w];
         retire(at, Infinity);
         const left = wire[at + leftAt];
-        const isQueue = (wire[at + readerAt] & 1) !== 0;
-        const links = wire[at + lengthAt] - (isQueue ? 1 : 0);
+        // The last link or the ramp leads to the exit, which has counted.
+        const links = wire[at + lengthAt] - 1;
         counts.hops += links * left;
-        if (isQueue) counts.delivered += left;
         for (let i = first[w]; i < first[w] + links; i++) carried[linkBehind(map.channels[i])] += left;
         // Only after a deadlock: each FIFO is full before the one behind it begins to fill.
         let n = left;
