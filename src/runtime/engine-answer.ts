@@ -152,7 +152,8 @@ export interface Accepted {
 export function acceptLogits(answer: Answer, logits: Logits, vocab: number, now: Moment): Accepted {
   const { gate, times, maxTokens } = answer;
   const { logprobs, eos } = answer.request;
-  const { token, complete } = draw(answer, logits, vocab);
+  const token = draw(answer, logits, vocab);
+  const complete = answer.processor?.accept(token) ?? false;
   appendToken(answer, token);
   times.server.tokens.push(now.server);
   times.wafer.tokens.push(now.wafer);
@@ -161,27 +162,23 @@ export function acceptLogits(answer: Answer, logits: Logits, vocab: number, now:
   const last = complete || generated(answer) === maxTokens;
   const report: TokenReport =
     logprobs === undefined ? { token } : { token, ...logprobsOf(denseLogits(logits, vocab), token, logprobs) };
-  const shown = [gate?.push(token, report) ?? { text: '', tokens: [report], stopped: false }];
-  if (!shown[0].stopped && last && gate !== undefined) shown.push(gate.flush());
-  if (complete || shown.some(({ stopped }) => stopped)) return { token, shown, ends: 'stop' };
-  return last ? { token, shown, ends: 'length' } : { token, shown };
+  const first = gate?.push(token, report) ?? { text: '', tokens: [report], stopped: false };
+  if (!last) return first.stopped ? { token, shown: [first], ends: 'stop' } : { token, shown: [first] };
+  const shown = first.stopped || gate === undefined ? [first] : [first, gate.flush()];
+  return { token, shown, ends: complete || shown.some(({ stopped }) => stopped) ? 'stop' : 'length' };
 }
 
-function draw(
-  { processor, history, draws, request: { sampling } }: Answer,
-  logits: Logits,
-  vocab: number,
-): { readonly token: number; readonly complete: boolean } {
+function draw({ processor, history, draws, request: { sampling } }: Answer, logits: Logits, vocab: number): number {
   if (processor === undefined) {
-    if (logits instanceof Float32Array) return { token: sample(logits, sampling, draws), complete: false };
-    return { token: logits.tokens[sample(logits.values, sampling, draws)], complete: false };
+    if (logits instanceof Float32Array) return sample(logits, sampling, draws);
+    return logits.tokens[sample(logits.values, sampling, draws)];
   }
   // The executor's array is reported from below, so it stays as it is.
   const adjusted = denseLogits(logits, vocab).slice();
   processor.adjust(adjusted, history);
   const token = sample(adjusted, sampling, draws);
   history.push(token);
-  return { token, complete: processor.accept(token) };
+  return token;
 }
 
 /** The last event of an answer. */

@@ -31,7 +31,8 @@ const always = (): boolean => true;
  * @param abandoned called when the reader leaves before the end
  */
 export function createChannel<T>(abandoned: () => void): Channel<T> {
-  let queue: T[] = [];
+  /** Undefined where it is empty: most readers take each value as it comes, and an array of one is small. */
+  let queue: T[] | undefined;
   let closed = false;
   let reason: Error | undefined;
   let waiting: { readonly isAwaited: (value: T) => boolean; readonly resolve: () => void } | undefined;
@@ -44,7 +45,8 @@ export function createChannel<T>(abandoned: () => void): Channel<T> {
   const channel: Channel<T> = {
     push(value) {
       if (closed) return;
-      queue.push(value);
+      if (queue === undefined) queue = [value];
+      else queue.push(value);
       if (waiting?.isAwaited(value) === true) wake();
     },
     close(error) {
@@ -54,18 +56,16 @@ export function createChannel<T>(abandoned: () => void): Channel<T> {
       wake();
     },
     ready(isAwaited = always) {
-      if (closed || queue.some(isAwaited)) return undefined;
+      if (closed || queue?.some(isAwaited) === true) return undefined;
       return new Promise((resolve) => {
         waiting = { isAwaited, resolve };
       });
     },
     take() {
-      if (queue.length > 0) {
-        const taken = queue;
-        queue = [];
-        return taken;
-      }
-      if (!closed) return queue;
+      const taken = queue;
+      queue = undefined;
+      if (taken !== undefined) return taken;
+      if (!closed) return [];
       if (reason !== undefined) throw reason;
       return undefined;
     },

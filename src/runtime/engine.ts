@@ -31,15 +31,15 @@ import {
 } from './engine-answer.ts';
 import { createChannel, type Channel, type EventStream } from './engine-channel.ts';
 import { checkRequest, contextLimit, type EngineRequest, type TokenEvent } from './engine-request.ts';
-import type { Batch, Executor, Logits } from './executor/executor.ts';
+import type { Batch, BatchItem, Executor, Logits } from './executor/executor.ts';
 import { createKvBlocks } from './kv.ts';
 import type { PaceCounts, Pacer } from './pace.ts';
 import { createQueueEstimate } from './queue-estimate.ts';
 import { createScheduler, schedulers, type SchedulerName } from './scheduler/index.ts';
 import { advance, generated, tokensLeft } from './sequence.ts';
 import type { Drafter, Proposal } from './speculation/index.ts';
-import { addDrafts, NO_DRAFTS, type PlannedItem } from './speculation/speculate.ts';
-import type { StepCost, StepModel, StepRecord } from './step-model.ts';
+import { addDrafts, withoutDrafts, type PlannedItem } from './speculation/speculate.ts';
+import type { StepCost, StepModel, StepRecord, StepShare } from './step-model.ts';
 
 export interface EngineOptions {
   readonly executor: Executor;
@@ -201,8 +201,9 @@ export function createEngine(options: EngineOptions): Engine {
     const { items, drafting } = await schedule();
     if (items.length === 0) return; // Everybody left while drafts were made.
     const batch = begin(items);
-    const cost = price(batch, drafting);
-    charge(items, batch, cost);
+    const shares = batch.items.map(shareOf);
+    const cost = price(shares, drafting);
+    charge(items, shares, cost);
     const began = moment();
     let logits: readonly (readonly Logits[])[];
     try {
@@ -212,8 +213,8 @@ export function createEngine(options: EngineOptions): Engine {
       return;
     }
     const executed = clock.now();
-    count(batch, cost);
-    if (listeners.size > 0) tell(batch, began, { server: executed, wafer: seconds(totals.waferSeconds) }, cost.busy);
+    count(shares, cost);
+    if (listeners.size > 0) tell(shares, began, { server: executed, wafer: seconds(totals.waferSeconds) }, cost.busy);
     if (pacer !== undefined) await pacer.release(cost.time, items.length);
     commit(items, logits);
   }
@@ -223,7 +224,7 @@ export function createEngine(options: EngineOptions): Engine {
     assert(items.length > 0, 'a scheduler with sequences schedules some');
     leftWaiting = scheduler.waiting;
     if (drafter !== undefined) return addDrafts(items, { kv, drafter, draftTokens, maxStepTokens });
-    return { items: items.map(({ sequence, tokens }) => ({ sequence, tokens, drafts: NO_DRAFTS })) };
+    return { items: withoutDrafts(items) };
   }
 
   function begin(items: readonly PlannedItem[]): Batch {
@@ -250,13 +251,9 @@ export function createEngine(options: EngineOptions): Engine {
     };
   }
 
-  function tell(batch: Batch, from: Moment, to: Moment, busy: StepRecord['busy']): void {
+  function tell(items: readonly StepShare[], from: Moment, to: Moment, busy: StepRecord['busy']): void {
     const record: StepRecord = {
-      items: batch.items.map(({ tokens, start, wantLogits, hidden }) => ({
-        tokens: tokens.length,
-        cached: start,
-        logits: hidden === true ? 0 : wantLogits,
-      })),
+      items,
       server: { from: from.server, to: to.server },
       wafer: { from: from.wafer, to: to.wafer },
       ...(busy === undefined ? {} : { busy }),
@@ -265,10 +262,8 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   /** What a step takes on the wafer, the guessing before it included. */
-  function price(batch: Batch, drafting: Proposal | undefined): StepCost {
-    const cost = stepModel?.step({
-      items: batch.items.map(({ tokens, start }) => ({ tokens: tokens.length, cached: start })),
-    });
+  function price(items: readonly StepShare[], drafting: Proposal | undefined): StepCost {
+    const cost = stepModel?.step({ items });
     return {
       time: seconds((cost?.time ?? 0) + (drafting?.time ?? 0)),
       energy: joules((cost?.energy ?? 0) + (drafting?.energy ?? 0)),
@@ -277,25 +272,28 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   /** Before the step, while everybody in it is still there. */
-  function charge(items: readonly PlannedItem[], batch: Batch, { time, energy }: StepCost): void {
-    const all = batch.items.reduce((sum, { tokens }) => sum + tokens.length, 0);
-    for (const [i, { sequence }] of items.entries()) {
-      const share = batch.items[i].tokens.length / all;
+  function charge(items: readonly PlannedItem[], shares: readonly StepShare[], { time, energy }: StepCost): void {
+    let all = 0;
+    for (const { tokens } of shares) all += tokens;
+    for (let i = 0; i < items.length; i++) {
+      const { sequence } = items[i];
+      const share = shares[i].tokens / all;
       sequence.waferSeconds += share * time;
       sequence.waferJoules += share * energy;
     }
   }
 
-  function count(batch: Batch, { time, energy }: StepCost): void {
+  function count(shares: readonly StepShare[], { time, energy }: StepCost): void {
     totals.steps++;
-    for (const { tokens } of batch.items) totals.computedTokens += tokens.length;
+    for (const { tokens } of shares) totals.computedTokens += tokens;
     totals.waferSeconds += time;
     totals.waferJoules += energy;
   }
 
   function commit(items: readonly PlannedItem[], logits: readonly (readonly Logits[])[]): void {
     const now = moment();
-    for (const [i, { sequence, tokens, drafts }] of items.entries()) {
+    for (let i = 0; i < items.length; i++) {
+      const { sequence, tokens, drafts } = items[i];
       if (sequence.ended) continue; // Cancelled during the step.
       const { pool } = sequence;
       advance(kv, sequence, tokens, prefixCache);
@@ -321,8 +319,8 @@ export function createEngine(options: EngineOptions): Engine {
     assert(logits.length === drafts.length + 1, 'the executor returns the logits that were wanted');
     answer.drafted += drafts.length;
     totals.draftedTokens += drafts.length;
-    for (const [i, after] of logits.entries()) {
-      const isDraft = accept(answer, after, now, drafts[i]);
+    for (let i = 0; i < logits.length; i++) {
+      const isDraft = accept(answer, logits[i], now, drafts[i]);
       if (answer.ended || !isDraft) return;
       advance(kv, answer, 1, prefixCache);
     }
@@ -491,6 +489,13 @@ export function createEngine(options: EngineOptions): Engine {
     },
   };
 }
+
+/** Pooling takes the place of logits. */
+const shareOf = ({ tokens, start, wantLogits, hidden }: BatchItem): StepShare => ({
+  tokens: tokens.length,
+  cached: start,
+  logits: hidden === true ? 0 : wantLogits,
+});
 
 const overdue = {
   code: 'DEADLINE_EXCEEDED',

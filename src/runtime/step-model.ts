@@ -27,10 +27,18 @@ interface Span {
   readonly to: Seconds;
 }
 
+/** One sequence's part of a step. */
+export interface StepShare {
+  /** Processed now, and cached before. */
+  readonly tokens: number;
+  readonly cached: number;
+  /** Tokens of which logits are wanted. */
+  readonly logits: number;
+}
+
 /** A step that was executed, for those who watch. */
 export interface StepRecord {
-  /** Per sequence: tokens processed, tokens cached before, and tokens of which logits were wanted. */
-  readonly items: readonly { readonly tokens: number; readonly cached: number; readonly logits: number }[];
+  readonly items: readonly StepShare[];
   /** How long the executor took on this machine. */
   readonly server: Span;
   /** On the simulated wafer's clock, which stands still between steps. */

@@ -74,18 +74,16 @@ function validateItem(item: BatchItem, index: number, limits: BatchLimits, write
   const firstWritten = Math.floor(start / blockTokens);
   for (let i = 0; i < needed; i++) {
     const block = blockTable[i];
-    if (block < 0 || block >= limits.blocks) {
+    // As an unsigned number, one below 0 is beyond all.
+    if (block >>> 0 >= limits.blocks) {
       refuseItem(item, index, 'names a block that does not exist', `0 to ${limits.blocks - 1}`, `${block}`);
     }
-    if (i < firstWritten) continue;
+  }
+  for (let i = firstWritten; i < needed; i++) {
+    const block = blockTable[i];
     if (writers[block] >= first) {
-      refuseItem(
-        item,
-        index,
-        `writes block ${block}, as item ${writers[block] - first} does`,
-        'blocks of its own',
-        `block ${block}`,
-      );
+      const other = writers[block] - first;
+      refuseItem(item, index, `writes block ${block}, as item ${other} does`, 'blocks of its own', `block ${block}`);
     }
     writers[block] = first + index;
   }

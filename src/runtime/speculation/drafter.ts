@@ -27,6 +27,8 @@ export interface Proposal {
 
 export interface Drafter {
   readonly name: string;
+  /** It has guesses only for sequences with a prediction; others are not asked about. */
+  readonly ofPredictions?: boolean;
   propose(wants: readonly DraftWant[]): Promise<Proposal>;
   /** The sequence ended. */
   forget(sequence: number): void;

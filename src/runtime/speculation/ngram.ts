@@ -15,6 +15,7 @@ const REACH = 4096;
 export function createNgramDrafter({ ofPredictions = false }: { readonly ofPredictions?: boolean } = {}): Drafter {
   return {
     name: 'ngram',
+    ofPredictions,
     propose: (wants) =>
       Promise.resolve({
         drafts: wants.map(({ tokens, prediction, most }) => {

@@ -23,8 +23,11 @@ export interface SpeculationOptions {
   readonly maxStepTokens: number;
 }
 
-export const NO_DRAFTS: readonly number[] = [];
+const NO_DRAFTS: readonly number[] = [];
 const NOTHING: Proposal = { drafts: [], time: seconds(0), energy: joules(0) };
+
+export const withoutDrafts = (items: readonly StepItem<Answer>[]): readonly PlannedItem[] =>
+  items.map(({ sequence, tokens }) => ({ sequence, tokens, drafts: NO_DRAFTS }));
 
 /** @returns the same items with drafts, and what the guessing took */
 export async function addDrafts(
@@ -36,6 +39,7 @@ export async function addDrafts(
   const wants = [];
   for (const { sequence, tokens } of items) {
     // The first token of an answer has nothing to go by, and the last of the longest needs no successor.
+    if (drafter.ofPredictions === true && sequence.prediction === undefined) continue;
     const useful = sequence.maxTokens - generated(sequence) - 1;
     const most = Math.min(draftTokens, budget, useful);
     if (most < 1 || tokens !== tokensLeft(sequence) || generated(sequence) === 0) continue;
@@ -52,7 +56,8 @@ export async function addDrafts(
       ...(prediction === undefined ? {} : { prediction }),
     });
   }
-  const drafting = wants.length === 0 ? NOTHING : await drafter.propose(wants);
+  if (wants.length === 0) return { items: withoutDrafts(items), drafting: NOTHING };
+  const drafting = await drafter.propose(wants);
   const draftsOf = new Map(asking.map((sequence, i) => [sequence, drafting.drafts[i]]));
   return {
     // Who left while the drafts were made takes no part.

@@ -6,13 +6,32 @@ import type { Metric, Registry } from 'prom-client';
 /** Counts of one series. */
 interface Series<Label extends string> {
   readonly labels: Readonly<Record<Label, string>>;
+  readonly counts: Tally['counts'];
+  sum: number;
+}
+
+/** Values that somebody has counted. */
+export interface Tally {
   /** By bucket, not cumulative; the last is beyond all bounds. */
   readonly counts: Float64Array;
-  sum: number;
+  readonly sum: number;
 }
 
 export interface FastHistogram<Label extends string> {
   observe(labels: Readonly<Record<Label, string>>, value: number): void;
+  /** All values of a tally with the same buckets. */
+  add(labels: Readonly<Record<Label, string>>, tally: Tally): void;
+}
+
+/** The first bucket whose bound is not below the value; as many as there are bounds where none is. */
+export function bucketOf(bounds: Float64Array, value: number): number {
+  let [low, high] = [0, bounds.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (value <= bounds[middle]) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** @param key the one label that tells series apart; what else a series has is made from it */
@@ -28,14 +47,13 @@ export function registerHistogram<Label extends string>(
   const bounds = Float64Array.from(buckets);
   const all = new Map<string, Series<Label>>();
 
-  function indexOf(value: number): number {
-    let [low, high] = [0, bounds.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (value <= bounds[middle]) high = middle;
-      else low = middle + 1;
+  function seriesOf(labels: Readonly<Record<Label, string>>): Series<Label> {
+    let series = all.get(labels[key]);
+    if (series === undefined) {
+      series = { labels, counts: new Float64Array(bounds.length + 1), sum: 0 };
+      all.set(labels[key], series);
     }
-    return low;
+    return series;
   }
 
   function valuesOf({ labels, counts, sum }: Series<Label>): object[] {
@@ -68,13 +86,15 @@ export function registerHistogram<Label extends string>(
 
   return {
     observe(labels, value) {
-      let series = all.get(labels[key]);
-      if (series === undefined) {
-        series = { labels, counts: new Float64Array(bounds.length + 1), sum: 0 };
-        all.set(labels[key], series);
-      }
-      series.counts[indexOf(value)]++;
+      const series = seriesOf(labels);
+      series.counts[bucketOf(bounds, value)]++;
       series.sum += value;
+    },
+    add(labels, { counts, sum }) {
+      if (counts.every((count) => count === 0)) return;
+      const series = seriesOf(labels);
+      for (let i = 0; i < counts.length; i++) series.counts[i] += counts[i];
+      series.sum += sum;
     },
   };
 }

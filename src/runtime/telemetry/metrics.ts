@@ -3,12 +3,13 @@
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import { seconds, type Seconds } from '../../core/index.ts';
-import { e2e, itl, queueTime, tpot, ttft, type Timeline } from '../../protocol/index.ts';
+import { e2e, queueTime, tpot, ttft, type Timeline } from '../../protocol/index.ts';
 import type { StepRecord } from '../step-model.ts';
 import { boundedLabel } from './bounded-label.ts';
 import { LATENCY_BUCKETS } from './buckets.ts';
 import { registerEngineSeries, type EngineSeries, type MeasuredModel } from './engine-series.ts';
 import { registerHistogram, type FastHistogram } from './fast-histogram.ts';
+import { gapTally } from './gap-tally.ts';
 import type { RequestRecord } from './request-record.ts';
 
 /** Tenants that have series of their own; the rest is one more. */
@@ -144,7 +145,7 @@ export function createApiMetrics(models: () => readonly MeasuredModel[], coalesc
       const value = of(timeline);
       if (value !== undefined) histograms[name as keyof typeof histograms].observe(labels, value);
     }
-    for (const gap of itl(timeline)) histograms.itl.observe(labels, gap);
+    histograms.itl.add(labels, gapTally(timeline));
   };
 
   return {

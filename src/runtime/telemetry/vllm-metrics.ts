@@ -2,12 +2,13 @@
 // not what Prometheus recommends, and percentages are ratios; so they have an endpoint of their own. Times are those of this machine.
 
 import { Counter, Gauge, Registry } from 'prom-client';
-import { e2e, itl, queueTime, tpot, ttft, type Timeline } from '../../protocol/index.ts';
+import { e2e, queueTime, tpot, ttft, type Timeline } from '../../protocol/index.ts';
 import type { EngineCounts } from '../engine.ts';
 import type { FinishEvent } from '../engine-request.ts';
 import { LATENCY_BUCKETS, TOKEN_BUCKETS } from './buckets.ts';
 import { registerEngineSeries, type EngineSeries, type MeasuredModel } from './engine-series.ts';
 import { registerHistogram, type FastHistogram } from './fast-histogram.ts';
+import { gapTally } from './gap-tally.ts';
 import type { Exposition } from './metrics.ts';
 
 const kvUsage = (c: EngineCounts): number => c.blocksUsed / Math.max(1, c.blocks);
@@ -128,7 +129,7 @@ export function createVllmMetrics(models: () => readonly MeasuredModel[]): Expos
       const value = read(timeline);
       if (value !== undefined) of.observe(labels, value);
     }
-    for (const gap of itl(timeline)) for (const of of byGap) of.observe(labels, gap);
+    for (const of of byGap) of.add(labels, gapTally(timeline));
   };
 
   return {

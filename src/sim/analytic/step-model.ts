@@ -106,20 +106,17 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
     if (kind.head !== undefined && logits > 0) sum += kind.head.matrices(logits);
     return sum;
   };
-  const priced = ({ tokens, cached }: StepItem): PricedItem => ({
-    tokens,
-    cached,
-    attention: costs.map((cost) => cost.attention({ tokens, cached })),
+  const priced = (item: StepItem): PricedItem => ({
+    tokens: item.tokens,
+    cached: item.cached,
+    attention: costs.map((cost) => cost.attention(item)),
   });
   /** Seconds of a stage of each kind, handing on included. */
   const secondsOf = (batch: MicroBatch): number[] => {
     const handed = handingOf(batch.tokens);
-    const times: number[] = [];
-    for (let i = 0; i < kinds.length; i++) {
-      const link = crosses(kinds[i]) ? transfers.link(batch.tokens) : 0;
-      times.push((cyclesOf(kinds[i], batch) + handed[i]) / clock + link);
-    }
-    return times;
+    return kinds.map(
+      (kind, i) => (cyclesOf(kind, batch) + handed[i]) / clock + (crosses(kind) ? transfers.link(batch.tokens) : 0),
+    );
   };
   const sumOverStages = (byKind: readonly number[]): number =>
     byKind.reduce((sum, seconds, i) => sum + kinds[i].count * seconds, 0);
@@ -339,6 +336,13 @@ function microBatchSizes(chunk: number): number[] {
 /** Items cut into micro-batches of at most `size` tokens, in order; the last piece of an item makes its logits. */
 function cutBatches(items: readonly PricedItem[], size: number, priced: (item: StepItem) => PricedItem): MicroBatch[] {
   const batches: MicroBatch[] = [];
+  if (items.every((item) => item.tokens === 1)) {
+    for (let from = 0; from < items.length; from += size) {
+      const together = items.slice(from, from + size);
+      batches.push({ items: together, tokens: together.length, logits: together.length });
+    }
+    return batches;
+  }
   let pieces: PricedItem[] = [];
   let [tokens, logits] = [0, 0];
   const close = (): void => {
