@@ -41,26 +41,31 @@ export function createFiller(
   // The page is a ring, and an answer begins as a paragraph of it.
   note(page[page.length - 1], page[0]);
   const openings = new Map([[page[0], 1]]);
-  const chainOf = (counts: ReadonlyMap<number, number>) => ({
+  const chainOf = (token: number, counts: ReadonlyMap<number, number>) => ({
     tokens: Int32Array.from(counts.keys()),
     weights: Float32Array.from(counts.values(), (count) => Math.log(count)),
-    /** The same tokens, and then the one that ends the answer. */
-    ending: Int32Array.from([...counts.keys(), eos ?? 0]),
+    /** The same tokens and the one that ends the answer, where it may end here. */
+    ending: eos === undefined || !ends(token) ? undefined : Int32Array.from([...counts.keys(), eos]),
   });
   const chains = new Map<number, ReturnType<typeof chainOf>>();
   for (let i = 1; i < page.length; i++) if (breaks(page[i - 1])) openings.set(page[i], 1);
-  for (const [token, counts] of successors) chains.set(token, chainOf(counts));
-  const opening = chainOf(openings);
+  for (const [token, counts] of successors) chains.set(token, chainOf(token, counts));
+  const chainAfter = (token: number): ReturnType<typeof chainOf> => {
+    let chain = chains.get(token);
+    // A token that the page lacks is followed by an opening.
+    if (chain === undefined) chains.set(token, (chain = chainOf(token, openings)));
+    return chain;
+  };
 
   return {
     after(token, hash, valuesOf) {
-      const { tokens, weights, ending } = chains.get(token) ?? opening;
-      const isOver = eos !== undefined && ends(token) && hash % MEAN_SENTENCES === 0;
-      const values = valuesOf(tokens.length + Number(isOver));
+      const { tokens, weights, ending } = chainAfter(token);
+      const over = hash % MEAN_SENTENCES === 0 ? ending : undefined;
+      const values = valuesOf(over?.length ?? tokens.length);
       for (let i = 0; i < tokens.length; i++) values[i] = weights[i] + SWAY * fraction(hash, tokens[i]);
-      if (!isOver) return { tokens, values };
+      if (over === undefined) return { tokens, values };
       values[tokens.length] = CERTAIN;
-      return { tokens: ending, values };
+      return { tokens: over, values };
     },
   };
 }

@@ -25,8 +25,8 @@ export function takeFrom(events: EventStream<TokenEvent>, coalescing: Coalescing
   }
   const { bound, wait } = coalescing;
   /** Choices of which a token has been taken. */
-  const begun = new Set<number>();
-  const isUrgent = ({ kind, choice }: TokenEvent): boolean => kind !== 'tokens' || !begun.has(choice);
+  const begun: (true | undefined)[] = [];
+  const isUrgent = ({ kind, choice }: TokenEvent): boolean => kind !== 'tokens' || begun[choice] === undefined;
   return async () => {
     await events.ready();
     const urgent = events.ready(isUrgent);
@@ -38,14 +38,14 @@ export function takeFrom(events: EventStream<TokenEvent>, coalescing: Coalescing
 }
 
 /** Tokens of one choice in one event, up to its end; its very first stays alone. */
-function joined(events: readonly TokenEvent[], begun: Set<number>): TokenEvent[] {
+function joined(events: readonly TokenEvent[], begun: (true | undefined)[]): TokenEvent[] {
   const result: TokenEvent[] = [];
   const open = new Map<number, { text: string; readonly tokens: TokenReport[] }>();
   for (const event of events) {
     const { choice } = event;
     const before = open.get(choice);
-    if (event.kind !== 'tokens' || !begun.has(choice)) {
-      if (event.kind === 'tokens') begun.add(choice);
+    if (event.kind !== 'tokens' || begun[choice] === undefined) {
+      if (event.kind === 'tokens') begun[choice] = true;
       result.push(event);
     } else if (before === undefined) {
       const { kind, text, tokens } = event;

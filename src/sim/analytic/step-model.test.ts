@@ -163,6 +163,18 @@ describe('step model', () => {
   });
 });
 
+it('times a step that is like the one before as if there had been none', () => {
+  const [asked, interrupted] = [createStepModel(program, wafer), createStepModel(program, wafer)];
+  const contexts = [5, 90, 700, 1900];
+  for (let grown = 0; grown < 40; grown++) {
+    const step = { items: contexts.map((cached) => ({ tokens: 1, cached: cached + 25 * grown })) };
+    interrupted.step({ items: [...step.items, { tokens: 1, cached: 3 }] });
+    const [{ time, busy }, expected] = [asked.step(step), interrupted.step(step)];
+    expect(time).toBe(expected.time);
+    expect(busy()).toEqual(expected.busy());
+  }
+});
+
 describe('pipelineTime', () => {
   const times = fc.array(fc.array(fc.nat(100), { minLength: 3, maxLength: 3 }), { minLength: 1, maxLength: 6 });
   /** When the last batch leaves the last of three stages, each batch as early as it can. */

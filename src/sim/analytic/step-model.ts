@@ -47,6 +47,12 @@ interface PricedItem extends StepItem {
   readonly attention: readonly number[];
 }
 
+/** Time of a step, and what makes the seconds that a stage of each kind is busy in it. */
+interface Timed {
+  readonly time: Seconds;
+  readonly busy: () => readonly number[];
+}
+
 /** Tokens that pass a stage together. */
 interface MicroBatch {
   readonly items: readonly PricedItem[];
@@ -181,14 +187,31 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
   const busyAll = (batches: readonly (readonly number[])[]): readonly number[] =>
     kinds.map((_, kind) => batches.reduce((sum, times) => sum + times[kind], 0));
 
-  /** Time of a step, and what makes the busy seconds of a stage of each kind. */
-  const stepOf = (items: readonly StepItem[]): { readonly time: Seconds; readonly busy: () => readonly number[] } => {
+  /**
+   * The last step of several sequences that all decoded, by the attention of each. A context grows by as many tokens as a region
+   * has rows before a PE sees one position more, so that most steps are timed like the one before.
+   */
+  let last: { readonly attention: readonly number[]; readonly timed: Timed } | undefined;
+  const isLikeLast = (items: readonly StepItem[]): boolean => {
+    if (last?.attention.length !== items.length * costs.length) return false;
+    let at = 0;
+    for (const item of items) {
+      for (const cost of costs) if (last.attention[at++] !== cost.attention(item)) return false;
+    }
+    return true;
+  };
+  const stepOf = (items: readonly StepItem[]): Timed => {
     if (items.length === 0) return { time: seconds(0), busy: () => busyAll([]) };
     const [item] = items;
-    if (items.length === 1 && item.tokens === 1)
+    if (items.length === 1 && item.tokens === 1) {
       return { time: decode(item.cached).time, busy: () => busyDecoding(item) };
+    }
+    const decodes = items.every(({ tokens }) => tokens === 1);
+    if (decodes && last !== undefined && isLikeLast(items)) return last.timed;
     const { time, batches } = fastest(items);
-    return { time, busy: () => busyAll(batches) };
+    const timed = { time, busy: () => busyAll(batches) };
+    if (decodes) last = { attention: items.flatMap((each) => costs.map((cost) => cost.attention(each))), timed };
+    return timed;
   };
 
   return {
