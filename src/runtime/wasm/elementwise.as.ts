@@ -13,7 +13,7 @@ function element(format: i32, table: usize, index: usize): f32 {
 
 /** Place of row r of a block among the 16 elements that lie together for one element of k. */
 export function placeInBlock(format: i32, row: i32): i32 {
-  return format == formatF32 ? row : (row & 8) + ((row & 3) << 1) + ((row >> 2) & 1);
+  return format == formatF32 ? row : ((row & 7) << 1) + (row >> 3);
 }
 
 /** One row of an embedding, from the packed blocks of the head that shares its weights. */

@@ -113,7 +113,7 @@ function run(at: usize, rows: i32): void {
   const out = word(at, 1), stride = word(at, 2);
   switch (op) {
     case opLinear: {
-      const blocks = int(at, 9), grain = int(at, 11);
+      const blocks = int(at, 9), grain = grainOf(at, rows);
       for (let from = take(grain); from < blocks; from = take(grain))
         linear(
           int(at, 6), word(at, 5), word(at, 3), rows, word(at, 4), word(at, 7) + runListHeader, load<usize>(word(at, 7)), from,
@@ -123,7 +123,7 @@ function run(at: usize, rows: i32): void {
       break;
     }
     case opLinearInt8: {
-      const blocks = int(at, 9), grain = int(at, 11);
+      const blocks = int(at, 9), grain = grainOf(at, rows);
       for (let from = take(grain); from < blocks; from = take(grain))
         linearInt8(
           word(at, 5), word(at, 3), rows, word(at, 4), word(at, 6), word(at, 7), from, min(from + grain, blocks),
@@ -168,6 +168,13 @@ function run(at: usize, rows: i32): void {
     default:
       for (let row = take(1); row < rows; row = take(1)) runRow(op, at, row, out + <usize>row * stride);
   }
+}
+
+/** Blocks of a matrix that a thread takes at a time: for one token, which waits for memory, its whole share, as long streams are fast. */
+// @ts-ignore: decorator
+@inline
+function grainOf(at: usize, rows: i32): i32 {
+  return rows == 1 ? (int(at, 9) + threads - 1) / threads : int(at, 11);
 }
 
 /** Ops on every place of a grouping. */

@@ -31,29 +31,47 @@ export function linearInt8(
   else groups(weights, xs, (tokens + tokenGroup - 1) / tokenGroup, pairs, scales, tokenScales, from, to, out, stride, bias);
 }
 
+/** As two streams, each half of the blocks: see linear.as.ts. */
 function vector(
   weights: usize, xs: usize, pairs: usize, scales: usize, scale: f32, from: i32, to: i32, out: usize, bias: usize,
 ): void {
   const zero = i32x4.splat(0);
   const end = xs + (pairs << 2);
-  let w = weights + <usize>from * (pairs << 5);
-  for (let block = from; block < to; block++) {
-    let c0 = zero, c1 = zero, c2 = zero, c3 = zero;
+  const rounds = (to - from + 1) >> 1;
+  let v = weights + <usize>from * (pairs << 5);
+  let w = weights + <usize>(to - rounds) * (pairs << 5);
+  for (let round = 0; round < rounds; round++) {
+    let c0 = zero, c1 = zero, c2 = zero, c3 = zero, d0 = zero, d1 = zero, d2 = zero, d3 = zero;
     for (let x = xs; x < end; x += 4) {
       const s = v128.load32_splat(x);
-      c0 = i32x4.add(c0, dot(w, 0, s));
-      c1 = i32x4.add(c1, dot(w, 8, s));
-      c2 = i32x4.add(c2, dot(w, 16, s));
-      c3 = i32x4.add(c3, dot(w, 24, s));
+      c0 = i32x4.add(c0, dot(v, 0, s));
+      c1 = i32x4.add(c1, dot(v, 8, s));
+      c2 = i32x4.add(c2, dot(v, 16, s));
+      c3 = i32x4.add(c3, dot(v, 24, s));
+      d0 = i32x4.add(d0, dot(w, 0, s));
+      d1 = i32x4.add(d1, dot(w, 8, s));
+      d2 = i32x4.add(d2, dot(w, 16, s));
+      d3 = i32x4.add(d3, dot(w, 24, s));
+      v += 32;
       w += 32;
     }
-    const offset = <usize>block << 6;
-    const b = bias ? bias + offset : 0;
-    finish(c0, scale, scales + offset, b, out + offset);
-    finish(c1, scale, scales + offset + 16, b ? b + 16 : 0, out + offset + 16);
-    finish(c2, scale, scales + offset + 32, b ? b + 32 : 0, out + offset + 32);
-    finish(c3, scale, scales + offset + 48, b ? b + 48 : 0, out + offset + 48);
+    finishBlock(c0, c1, c2, c3, scale, from + round, scales, bias, out);
+    finishBlock(d0, d1, d2, d3, scale, to - rounds + round, scales, bias, out);
   }
+}
+
+/** `finish` for the rows of a block. */
+// @ts-ignore: decorator
+@inline
+function finishBlock(
+  c0: v128, c1: v128, c2: v128, c3: v128, scale: f32, block: i32, scales: usize, bias: usize, out: usize,
+): void {
+  const offset = <usize>block << 6;
+  const b = bias ? bias + offset : 0;
+  finish(c0, scale, scales + offset, b, out + offset);
+  finish(c1, scale, scales + offset + 16, b ? b + 16 : 0, out + offset + 16);
+  finish(c2, scale, scales + offset + 32, b ? b + 32 : 0, out + offset + 32);
+  finish(c3, scale, scales + offset + 48, b ? b + 48 : 0, out + offset + 48);
 }
 
 function groups(

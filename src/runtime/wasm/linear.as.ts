@@ -49,7 +49,7 @@ function lower<F>(w: v128, bits: v128, rebase: v128): v128 {
   return isBf16<F>() ? i32x4.shl(w, 16) : upper<F>(i32x4.shl(w, 16), bits, rebase);
 }
 // The four vectors of a block's element of k at `w`, from its first 32 bytes `a` and `b`, loaded once: that is all
-// of a 16-bit format.
+// of a 16-bit format: rows 0 to 7 are the lower elements of its lanes, so that neighbours are widened alike.
 // @ts-ignore: decorator
 @inline
 function rows0<F>(a: v128, bits: v128, rebase: v128): v128 {
@@ -57,13 +57,13 @@ function rows0<F>(a: v128, bits: v128, rebase: v128): v128 {
 }
 // @ts-ignore: decorator
 @inline
-function rows1<F>(a: v128, b: v128, bits: v128, rebase: v128): v128 {
-  return isFp32<F>() ? b : upper<F>(a, bits, rebase);
+function rows1<F>(b: v128, bits: v128, rebase: v128): v128 {
+  return isFp32<F>() ? b : lower<F>(b, bits, rebase);
 }
 // @ts-ignore: decorator
 @inline
-function rows2<F>(b: v128, w: usize, bits: v128, rebase: v128): v128 {
-  return isFp32<F>() ? v128.load(w, 32) : lower<F>(b, bits, rebase);
+function rows2<F>(a: v128, w: usize, bits: v128, rebase: v128): v128 {
+  return isFp32<F>() ? v128.load(w, 32) : upper<F>(a, bits, rebase);
 }
 // @ts-ignore: decorator
 @inline
@@ -75,10 +75,12 @@ function rows3<F>(b: v128, w: usize, bits: v128, rebase: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function fold(acc: usize, level: i32, c0: v128, c1: v128, c2: v128, c3: v128): void {
-  v128.store(acc, add(v128.load(acc), c0));
-  v128.store(acc, add(v128.load(acc, 16), c1), 16);
-  v128.store(acc, add(v128.load(acc, 32), c2), 32);
-  v128.store(acc, add(v128.load(acc, 48), c3), 48);
+  const y0 = add(v128.load(acc), c0), y1 = add(v128.load(acc, 16), c1);
+  const y2 = add(v128.load(acc, 32), c2), y3 = add(v128.load(acc, 48), c3);
+  v128.store(acc, y0);
+  v128.store(acc, y1, 16);
+  v128.store(acc, y2, 32);
+  v128.store(acc, y3, 48);
   if (level > 1) foldOn(acc, level);
 }
 
@@ -111,54 +113,90 @@ export function clear(acc: usize): void {
   }
 }
 
-/** One token times the row blocks [from, to). */
+/** Bytes of the three levels of a block's sums. */
+const blockSums: usize = 192;
+
+/**
+ * One token times the row blocks [from, to), as two streams, tile by tile in turn: the halves of the blocks. Two hide more of
+ * memory's latency than one, if they are long. Of an odd number of blocks the middle one is in both.
+ */
 function vectorTimesBlocks<F>(
   weights: usize, xs: usize, k: usize, runs: usize, runsEnd: usize,
   from: i32, to: i32, out: usize, bias: usize, acc: usize,
 ): void {
   const zero = f32x4.splat(0);
   const bits = upperBits<F>(xs), rebase = rebaseOf(xs);
-  let w = weights + <usize>from * k * step<F>();
-  for (let block = from; block < to; block++) {
+  const rounds = (to - from + 1) >> 1;
+  let v = weights + <usize>from * k * step<F>();
+  let w = weights + <usize>(to - rounds) * k * step<F>();
+  for (let round = 0; round < rounds; round++) {
     let x = xs;
-    let c0 = zero, c1 = zero, c2 = zero, c3 = zero;
+    let c0 = zero, c1 = zero, c2 = zero, c3 = zero, d0 = zero, d1 = zero, d2 = zero, d3 = zero;
     clear(acc);
+    clear(acc + blockSums);
     for (let run = runs; run < runsEnd; run += runBytes) {
       let tiles = load<i32>(run, 4);
       const tileBytes = load<usize>(run, 8) << 2;
       const level = load<i32>(run, 12) & runLevelMask;
       do {
         const end = x + tileBytes;
-        let s = v128.load32_splat(x), a = v128.load(w), b = v128.load(w, 16);
-        let p0 = mul(rows0<F>(a, bits, rebase), s), p1 = mul(rows1<F>(a, b, bits, rebase), s);
-        let p2 = mul(rows2<F>(b, w, bits, rebase), s), p3 = mul(rows3<F>(b, w, bits, rebase), s);
-        x += 4;
-        w += step<F>();
-        while (x < end) {
-          s = v128.load32_splat(x), a = v128.load(w), b = v128.load(w, 16);
+        let y = x;
+        let s: v128, a: v128, b: v128, p0: v128, p1: v128, p2: v128, p3: v128;
+        s = v128.load32_splat(y), a = v128.load(v), b = v128.load(v, 16);
+        p0 = mul(rows0<F>(a, bits, rebase), s), p1 = mul(rows1<F>(b, bits, rebase), s);
+        p2 = mul(rows2<F>(a, v, bits, rebase), s), p3 = mul(rows3<F>(b, v, bits, rebase), s);
+        y += 4;
+        v += step<F>();
+        while (y < end) {
+          s = v128.load32_splat(y), a = v128.load(v), b = v128.load(v, 16);
           p0 = add(p0, mul(rows0<F>(a, bits, rebase), s));
-          p1 = add(p1, mul(rows1<F>(a, b, bits, rebase), s));
-          p2 = add(p2, mul(rows2<F>(b, w, bits, rebase), s));
-          p3 = add(p3, mul(rows3<F>(b, w, bits, rebase), s));
-          x += 4;
-          w += step<F>();
+          p1 = add(p1, mul(rows1<F>(b, bits, rebase), s));
+          p2 = add(p2, mul(rows2<F>(a, v, bits, rebase), s));
+          p3 = add(p3, mul(rows3<F>(b, v, bits, rebase), s));
+          y += 4;
+          v += step<F>();
         }
         c0 = add(c0, p0);
         c1 = add(c1, p1);
         c2 = add(c2, p2);
         c3 = add(c3, p3);
+        s = v128.load32_splat(x), a = v128.load(w), b = v128.load(w, 16);
+        p0 = mul(rows0<F>(a, bits, rebase), s), p1 = mul(rows1<F>(b, bits, rebase), s);
+        p2 = mul(rows2<F>(a, w, bits, rebase), s), p3 = mul(rows3<F>(b, w, bits, rebase), s);
+        x += 4;
+        w += step<F>();
+        while (x < end) {
+          s = v128.load32_splat(x), a = v128.load(w), b = v128.load(w, 16);
+          p0 = add(p0, mul(rows0<F>(a, bits, rebase), s));
+          p1 = add(p1, mul(rows1<F>(b, bits, rebase), s));
+          p2 = add(p2, mul(rows2<F>(a, w, bits, rebase), s));
+          p3 = add(p3, mul(rows3<F>(b, w, bits, rebase), s));
+          x += 4;
+          w += step<F>();
+        }
+        d0 = add(d0, p0);
+        d1 = add(d1, p1);
+        d2 = add(d2, p2);
+        d3 = add(d3, p3);
       } while (--tiles);
       if (level) {
         fold(acc, level, c0, c1, c2, c3);
-        c0 = zero, c1 = zero, c2 = zero, c3 = zero;
+        fold(acc + blockSums, level, d0, d1, d2, d3);
+        c0 = zero, c1 = zero, c2 = zero, c3 = zero, d0 = zero, d1 = zero, d2 = zero, d3 = zero;
       }
     }
-    const offset = <usize>block * (blockRows * 4);
-    for (let i: usize = 0; i < 64; i += 16) {
-      let y = v128.load(acc + 128 + i);
-      if (bias) y = add(y, v128.load(bias + offset + i));
-      v128.store(out + offset + i, y);
-    }
+    finish(acc, from + round, out, bias);
+    finish(acc + blockSums, to - rounds + round, out, bias);
+  }
+}
+
+/** The sums of a block, plus its biases. */
+function finish(acc: usize, block: i32, out: usize, bias: usize): void {
+  const offset = <usize>block * (blockRows * 4);
+  for (let i: usize = 0; i < 64; i += 16) {
+    let y = v128.load(acc + 128 + i);
+    if (bias) y = add(y, v128.load(bias + offset + i));
+    v128.store(out + offset + i, y);
   }
 }
 
@@ -170,8 +208,8 @@ function unpackBlock<F>(w: usize, k: usize, panel: usize): void {
   for (let i: usize = 0; i < k; i++) {
     const a = v128.load(w), b = v128.load(w, 16);
     v128.store(low, rows0<F>(a, bits, rebase));
-    v128.store(low, rows1<F>(a, b, bits, rebase), 16);
-    v128.store(high, rows2<F>(b, w, bits, rebase));
+    v128.store(low, rows1<F>(b, bits, rebase), 16);
+    v128.store(high, rows2<F>(a, w, bits, rebase));
     v128.store(high, rows3<F>(b, w, bits, rebase), 16);
     w += step<F>();
     low += 32;
