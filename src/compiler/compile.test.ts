@@ -191,7 +191,7 @@ describe('compile', () => {
       message = `${d.code} ${d.found} ${d.suggestion}`;
     }
     const enough = wafersOf(compile(options('llama-3.1-70b')));
-    expect(message).toMatch(/^PROGRAM_DOES_NOT_FIT \d+ B per PE over/);
+    expect(message).toMatch(/^PROGRAM_DOES_NOT_FIT [\d,]+ B per PE over/);
     expect(message).toContain(`use ${enough} wafers`);
     expect(codeOf(() => compile(options('llama-3.1-70b', { maxWafers: enough - 1 })))).toBe('PROGRAM_DOES_NOT_FIT');
     expect(codeOf(() => compile(options('llama-3.1-70b', { maxWafers: enough })))).toBe('no error');

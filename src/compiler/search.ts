@@ -2,7 +2,7 @@
 // one that fits becomes a candidate with its figures; the objective picks one, and those that no other beats in
 // every figure are kept for people to see. Nothing here depends on chance or on time.
 
-import { assert, fail, formatSi } from '../core/index.ts';
+import { assert, fail, formatCount, formatSi } from '../core/index.ts';
 import type { Op } from '../model/index.ts';
 import { cellsOn, placeGrid, rowsLeft, wafersFor } from './grid.ts';
 import type { GridShape } from './grid.ts';
@@ -452,13 +452,16 @@ function doesNotFit(space: Space, meshes: readonly Mesh[], fitting: readonly Fit
     }),
   );
   const splits =
-    'a layer is not split over wafers, so more of them do not help: use smaller weights or fewer cached tokens';
+    options.mesh === undefined
+      ? 'a layer is not split over wafers, so more of them do not help: use smaller weights or fewer cached tokens; ' +
+        '"ingot port" tries both'
+      : 'no number of wafers holds a layer on each region of this mesh: a larger one, or none to let the compiler choose';
   fail({
     code: 'PROGRAM_DOES_NOT_FIT',
     message: `${model} does not fit on ${allowed} ${wafer.name} wafer${allowed === 1 ? '' : 's'}`,
     where: `the fullest PE of a ${mesh.width}x${mesh.height} region`,
-    expected: `at most ${wafer.sramPerPe} B, of which ${reserved} B are the system's and code`,
-    found: `${over} B per PE over, about ${formatSi(over * mesh.width * mesh.height, 'B')} a wafer, with room for ${kvTokens} cached tokens`,
+    expected: `at most ${formatCount(wafer.sramPerPe)} B, of which ${formatCount(reserved)} B are the system's and code`,
+    found: `${formatCount(over)} B per PE over, about ${formatSi(over * mesh.width * mesh.height, 'B')} on such a region, with room for ${formatCount(kvTokens)} cached tokens`,
     suggestion: enough === Infinity ? splits : `use ${enough} wafers, smaller weights, or fewer cached tokens`,
   });
 }

@@ -8,7 +8,7 @@ export type { AnalyticStepModel, StepCost, Throughput } from './analytic/step-mo
 export { powerAt, stageEnergies, tokenRate } from './analytic/energy.ts';
 export type { PowerAt, StageEnergy } from './analytic/energy.ts';
 export { gemmSide, overOf, streamedDecode, streamingMemory, trainingStep } from './analytic/weight-streaming.ts';
-export type { StreamedDecode, TrainingStep } from './analytic/weight-streaming.ts';
+export type { StreamedDecode, StreamingMemory, TrainingStep } from './analytic/weight-streaming.ts';
 export { createHardwareModel } from './analytic/hardware.ts';
 export { dieGrid, heatMap } from './analytic/heat.ts';
 export type { HeatMap } from './analytic/heat.ts';

@@ -1,7 +1,14 @@
-import { fail, formatCount, formatSi, type Diagnostic } from '../../core/index.ts';
-import { gemmSide, overOf, streamedDecode, streamingMemory, trainingStep } from '../../sim/index.ts';
+import { fail, formatCount, formatSi } from '../../core/index.ts';
+import {
+  gemmSide,
+  overOf,
+  streamedDecode,
+  streamingMemory,
+  trainingStep,
+  type StreamingMemory,
+} from '../../sim/index.ts';
 import { cluster, findWafer, resolveWafer } from '../../spec/index.ts';
-import { openModel } from '../place.ts';
+import { openModel, type OpenModel } from '../place.ts';
 import { addExamples, choiceOption, jsonOption, printJson, wholeOption, type CliCommand } from './command.ts';
 import { modelArgument, waferOption } from './placement-options.ts';
 import { renderStreaming } from './report/streaming-text.ts';
@@ -56,12 +63,7 @@ export const stream: CliCommand<StreamOptions> = {
         options.sequences ?? mostSequences((n) => overOf(streamingMemory({ ...run, sequences: n }, wafer)));
       const step = sequences === 0 ? undefined : trainingStep({ ...run, sequences }, wafer, cluster);
       if (step === undefined)
-        doesNotFit(
-          model.name,
-          length,
-          sequences,
-          overOf(streamingMemory({ ...run, sequences: Math.max(1, sequences) }, wafer)),
-        );
+        doesNotFit(model, length, sequences, streamingMemory({ ...run, sequences: Math.max(1, sequences) }, wafer));
       const report = {
         simulated: `closed form on ${systems} ${wafer.name}, ${(wafer.clock / 1e9).toFixed(3)} GHz, GEMMs on ${gemmSide(wafer)}x${gemmSide(wafer)} PEs`,
         ...(wafer.caution === undefined ? {} : { caution: wafer.caution }),
@@ -99,14 +101,23 @@ function mostSequences(overAt: (sequences: number) => number): number {
   return low;
 }
 
-function doesNotFit(name: string, length: number, sequences: number, over: number): never {
-  const diagnostic: Diagnostic = {
+function doesNotFit({ id, name }: OpenModel, length: number, sequences: number, memory: StreamingMemory): never {
+  const room = memory.capacity - memory.reserved;
+  if (memory.weights > room)
+    fail({
+      code: 'STREAMING_LAYER_TOO_LARGE',
+      message: `the layers of ${name} are too large to be streamed: one computes while the next one comes`,
+      where: 'the PEs of one system',
+      expected: `two layers within ${formatSi(room, 'B')}, the SRAM of the GEMM square less the reserve`,
+      found: formatSi(memory.weights, 'B'),
+      suggestion: `to serve it, "ingot port ${id}" says in which formats it stays on wafers`,
+    });
+  return fail({
     code: 'STREAMING_DOES_NOT_FIT',
     message: `two layers of ${name} and the activations of ${formatCount(Math.max(1, sequences))} x ${formatCount(length)} tokens do not fit on a wafer`,
     where: 'the PEs of one system',
     expected: 'weights of two layers, activations and the reserve within the SRAM of the GEMM square',
-    found: `${formatSi(over, 'B')} over`,
+    found: `${formatSi(overOf(memory), 'B')} over`,
     suggestion: sequences > 1 ? 'fewer sequences, or leave --sequences out' : 'a shorter --length',
-  };
-  return fail(diagnostic);
+  });
 }
