@@ -14,6 +14,8 @@ export interface HeadTiles {
   readonly channels: number;
   /** Whether scores are summed over parts of a line: the groups of the line's tree are then the PEs of a head. */
   readonly sumsByHead: boolean;
+  /** PEs over which a sum over a head's channels goes: a single head is summed over the whole line, padding included. */
+  readonly sumParts: number;
 }
 
 /**
@@ -32,6 +34,7 @@ export function headTiles(op: AttentionOp, parts: number): HeadTiles | undefined
     queries: Math.ceil(op.heads / kvHeads),
     channels: 2 * pairsOnPe,
     sumsByHead: headParts > 1 && kvHeads > 1,
+    sumParts: headParts > 1 && kvHeads === 1 ? parts : headParts,
   };
 }
 

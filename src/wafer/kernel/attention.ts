@@ -51,11 +51,12 @@ export const attention: Kernel<AttentionOp> = {
       ...(op.softcap === undefined ? [] : [softcapPhase(scores, context)]),
       phase('maximum', { steps: sums, vectors: [{ count: sums, length: positions, type }] }),
       ...overRows(sums),
-      // Of all scores at once; the maximum is taken off, and the sum made, query by query.
+      // Of all scores at once, and of sinks; the maximum is taken off, and the sum made, query by query. A sink is loaded
+      // twice, less the maximum stored, and loaded and stored for the sum.
       phase('exponential', {
-        steps: 2 * sums,
+        steps: (op.sinks === undefined ? 2 : 8) * sums,
         vectors: [
-          { count: context.expVectors, length: scores, type },
+          { count: context.expVectors, length: scores + (op.sinks === undefined ? 0 : sums), type },
           { count: 2 * sums, length: positions, type },
         ],
       }),
@@ -111,13 +112,12 @@ function tilesOf(op: AttentionOp, axis: Axis, context: KernelContext): Tiles {
   const parts = along(axis, context);
   const byHeads = context.lanes?.(op.q, parts);
   if (byHeads !== undefined) {
-    const { lanes, channels, headParts, sumsByHead } = byHeads;
+    const { lanes, channels, sumParts } = byHeads;
     return {
       cached: byHeads.heads * channels,
       key: channels,
       value: channels,
-      // One head is summed over the whole line, padding included.
-      headParts: sumsByHead || headParts === 1 ? headParts : parts,
+      headParts: sumParts,
       lanes,
     };
   }

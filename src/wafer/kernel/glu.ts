@@ -1,3 +1,4 @@
+import { clampedSilu } from '../../model/index.ts';
 import type { GluOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Instruction } from '../machine/index.ts';
@@ -38,36 +39,45 @@ export const glu: Kernel<GluOp> = {
   },
 };
 
-/** Those that are lowered. */
-export type LoweredActivation = Exclude<GluOp['activation'], 'clamped-silu'>;
-
 const geluOuter = 2 * Math.sqrt(2 / Math.PI);
 const geluCubic = 0.044715;
 
-/** y = activation(gate) · up on a PE, through the objects of `exponentialMemory`. */
+/** y = activation(gate) · up on a PE, through the objects of `exponentialMemory`; a clamped unit bounds gate and up in place. */
 export function gluStage(
   mesh: Mesh & Pick<Placement, 'type'>,
   length: number,
   { gate, up, y }: { readonly gate: Slice; readonly up: Slice; readonly y: string },
-  activation: LoweredActivation,
+  activation: GluOp['activation'],
 ): Stage {
   const { type } = mesh;
   const [x, denominator] = [{ register: 2 }, { register: 3 }];
-  const vector = (op: 'mul' | 'mac' | 'add', dst: string, ...src: (string | number)[]): Instruction => ({
+  const vector = (
+    op: 'mul' | 'mac' | 'add' | 'min' | 'max',
+    dst: string,
+    ...src: (string | number)[]
+  ): Instruction => ({
     kind: 'vector',
     op,
     dtype: type,
     dst,
     src: src.map((s) => (typeof s === 'number' ? held(s, type) : s)),
   });
-  const argument =
-    activation === 'silu'
-      ? []
-      : [
-          vector('mul', 'e', 'gate', 'gate'),
-          vector('mac', 'e', geluOuter, 'e', geluOuter * geluCubic),
-          vector('mul', 'r', 'gate', 'e'),
-        ];
+  const { slope, limit } = clampedSilu;
+  const argument = {
+    silu: [],
+    'gelu-tanh': [
+      vector('mul', 'e', 'gate', 'gate'),
+      vector('mac', 'e', geluOuter, 'e', geluOuter * geluCubic),
+      vector('mul', 'r', 'gate', 'e'),
+    ],
+    'clamped-silu': [
+      vector('min', 'gate', 'gate', limit),
+      vector('max', 'up', 'up', -limit),
+      vector('min', 'up', 'up', limit),
+      vector('add', 'up', 'up', 1),
+      vector('mul', 'r', 'gate', slope),
+    ],
+  }[activation];
   return everywhere(
     mesh,
     {
@@ -94,7 +104,7 @@ export function gluStage(
 export interface GluSpec extends Placement {
   readonly size: number;
   /** Default SiLU. */
-  readonly activation?: LoweredActivation;
+  readonly activation?: GluOp['activation'];
 }
 
 /** y = activation(gate) · up, all [size] and cut along the axis. */

@@ -1,14 +1,14 @@
 import type { RmsNormOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective } from '../collective/index.ts';
-import type { Instruction } from '../machine/index.ts';
+import type { Dsd, Instruction } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import { allReduceOf, along, tileAlong } from './kernel.ts';
 import type { Kernel } from './kernel.ts';
 import { lowerAllReduce } from './lower/all-reduce.ts';
 import { held } from './lower/exponential.ts';
 import { cutAlong, gatherAlong, loweredContext, single, whole } from './lower/lowering.ts';
-import type { LoweredKernel, Placement } from './lower/lowering.ts';
+import type { LoweredKernel, Placement, Slice } from './lower/lowering.ts';
 import { everywhere, sequence } from './lower/sequence.ts';
 import type { Mesh, Stage } from './lower/sequence.ts';
 
@@ -19,17 +19,26 @@ export const rmsnorm: Kernel<RmsNormOp> = {
     const parts = along(axis, context);
     const tile = tileAlong(op.input, op.width + (op.passed ?? 0), axis, context);
     const byHeads = context.lanes?.(op.input, parts);
-    const partsPerGroup = byHeads?.headParts ?? Math.max(1, Math.min(parts, Math.ceil(op.width / op.groups / tile)));
+    // The sum of a whole row goes over the whole line, PEs with padding included.
+    const isWhole = op.groups === 1 && op.passed === undefined;
+    const partsPerGroup =
+      byHeads?.sumParts ?? (isWhole ? parts : Math.max(1, Math.min(parts, Math.ceil(op.width / op.groups / tile))));
     const sumsPerPe = byHeads?.lanes ?? Math.max(1, Math.ceil((tile * op.groups) / op.width));
     const values = tokens * tile;
+    // Heads have instructions of their own.
+    const each =
+      byHeads === undefined ? { count: 1, length: values } : { count: tokens * sumsPerPe, length: tile / sumsPerPe };
     return [
-      phase('squares', { steps: tokens * sumsPerPe, vectors: [{ count: 1, length: values, type, sameBank: true }] }),
+      phase('squares', { steps: tokens * sumsPerPe, vectors: [{ ...each, type, sameBank: true }] }),
       ...allReduceOf(partsPerGroup, tokens * sumsPerPe, axis, context),
       // Per sum: load, times 1 / width, plus epsilon, root, inverse. Then by the inverse and by the weight.
       phase('scale', {
         steps: 3 * tokens * sumsPerPe,
         divisions: 2 * tokens * sumsPerPe,
-        vectors: [{ count: 2, length: values, type }],
+        vectors: [
+          { ...each, type },
+          { count: 1, length: values, type },
+        ],
       }),
     ];
   },
@@ -52,16 +61,8 @@ export function rmsNormStages(
   objects: NormObjects,
   summed: readonly Stage[],
 ): Stage[] {
-  const { length, size, eps, type } = norm;
+  const { length, type } = norm;
   const { x, w, sum, scaled, y } = objects;
-  const scale = { register: 2 };
-  const scalar = (op: 'mul' | 'add' | 'sqrt' | 'div', ...src: (number | typeof scale)[]): Instruction => ({
-    kind: 'scalar',
-    op,
-    dtype: type,
-    dst: scale,
-    src,
-  });
   return [
     everywhere(norm, { ...whole(length, x), [sum]: single(sum, length) }, [
       { kind: 'store', object: sum, index: 0, src: 0 },
@@ -69,12 +70,75 @@ export function rmsNormStages(
     ]),
     ...summed,
     everywhere(norm, whole(length, x, w, scaled, y), [
-      { kind: 'load', object: sum, index: 0, dst: scale },
-      scalar('mul', scale, held(1 / size, type)),
-      scalar('add', scale, held(eps, type)),
-      scalar('sqrt', scale),
-      scalar('div', 1, scale),
-      { kind: 'vector', op: 'mul', dtype: type, dst: scaled, src: [x, scale] },
+      ...inverseRoot(norm, sum, 0),
+      { kind: 'vector', op: 'mul', dtype: type, dst: scaled, src: [x, inverse] },
+      { kind: 'vector', op: 'mul', dtype: type, dst: y, src: [scaled, w] },
+    ]),
+  ];
+}
+
+const inverse = { register: 2 };
+
+/** inverse = 1 / sqrt(sum / size + eps) */
+function inverseRoot(
+  { size, eps, type }: Pick<RmsNormSpec, 'size' | 'eps' | 'type'>,
+  object: string,
+  index: number,
+): Instruction[] {
+  const scalar = (op: 'mul' | 'add' | 'sqrt' | 'div', ...src: (number | typeof inverse)[]): Instruction => ({
+    kind: 'scalar',
+    op,
+    dtype: type,
+    dst: inverse,
+    src,
+  });
+  return [
+    { kind: 'load', object, index, dst: inverse },
+    scalar('mul', inverse, held(1 / size, type)),
+    scalar('add', inverse, held(eps, type)),
+    scalar('sqrt', inverse),
+    scalar('div', 1, inverse),
+  ];
+}
+
+/**
+ * A norm of each head by itself. A PE holds of each of its `lanes` heads a run in the first half of x and one in the second;
+ * w lies alike, repeated for each.
+ * @param x where the vector begins; the other objects are whole. `sums` has one element a head
+ * @param summed the all-reduce of the sums of squares over the PEs of a head
+ */
+export function headNormStages(
+  norm: Mesh & Pick<RmsNormSpec, 'size' | 'eps' | 'type'> & { readonly lanes: number; readonly channels: number },
+  { x, ...objects }: Readonly<Record<'w' | 'sums' | 'scaled' | 'y', string>> & { readonly x: Slice },
+  summed: readonly Stage[],
+): Stage[] {
+  const { lanes, channels, type } = norm;
+  const { w, sums, scaled, y } = objects;
+  const half = channels / 2;
+  const runs = { extents: [2, half], strides: [lanes * half, 1] };
+  const each = (code: (lane: number) => Instruction[]): Instruction[] =>
+    Array.from({ length: lanes }, (_, lane) => code(lane)).flat();
+  const dsds: Record<string, Dsd> = {};
+  for (let lane = 0; lane < lanes; lane++) {
+    dsds[`x${lane}`] = { kind: 'memory', object: x.object, offset: x.offset + lane * half, ...runs };
+    dsds[`scaled${lane}`] = { kind: 'memory', object: scaled, offset: lane * half, ...runs };
+    dsds[`sum${lane}`] = { kind: 'memory', object: sums, offset: lane, extents: [2, half], strides: [0, 0] };
+  }
+  return [
+    everywhere(
+      norm,
+      dsds,
+      each((lane) => [
+        { kind: 'store', object: sums, index: lane, src: 0 },
+        { kind: 'vector', op: 'mac', dtype: type, dst: `sum${lane}`, src: [`sum${lane}`, `x${lane}`, `x${lane}`] },
+      ]),
+    ),
+    ...summed,
+    everywhere(norm, { ...dsds, ...whole(lanes * channels, w, scaled, y) }, [
+      ...each((lane) => [
+        ...inverseRoot(norm, sums, lane),
+        { kind: 'vector', op: 'mul', dtype: type, dst: `scaled${lane}`, src: [`x${lane}`, inverse] },
+      ]),
       { kind: 'vector', op: 'mul', dtype: type, dst: y, src: [scaled, w] },
     ]),
   ];

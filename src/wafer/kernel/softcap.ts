@@ -1,13 +1,19 @@
 import type { SoftcapOp } from '../../model/index.ts';
+import type { Instruction } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import type { Phase } from '../phase.ts';
 import { along } from './kernel.ts';
 import type { Kernel, KernelContext } from './kernel.ts';
+import { exponential, held } from './lower/exponential.ts';
+import { whole } from './lower/lowering.ts';
+import type { Placement } from './lower/lowering.ts';
+import { everywhere } from './lower/sequence.ts';
+import type { Mesh, Stage } from './lower/sequence.ts';
 
-/** Vector instructions beside the exponential: by 1 / cap, doubled, plus 1, from 1, sign, by the cap. */
-const vectorsBesideExp = 6;
+/** Vector instructions beside the exponential: by 2 / cap, plus 1, from the cap. */
+const vectorsBesideExp = 3;
 
-/** cap · tanh(x / cap) of `values` elements, tanh by one exponential and one scalar division an element. */
+/** cap · tanh(x / cap) of `values` elements, as cap − 2 cap / (1 + e^(2x / cap)): a scalar division an element. */
 export const softcapPhase = (values: number, { expVectors, type }: KernelContext): Phase =>
   phase('soft cap', {
     divisions: values,
@@ -17,3 +23,30 @@ export const softcapPhase = (values: number, { expVectors, type }: KernelContext
 export const softcap: Kernel<SoftcapOp> = {
   phases: (op, axis, context) => [softcapPhase(Math.ceil(op.width / along(axis, context)) * context.tokens, context)],
 };
+
+/** x = cap · tanh(x / cap) of a whole object on each PE, through the objects of `exponentialMemory`. */
+export function softcapStage(
+  mesh: Mesh & Pick<Placement, 'type'>,
+  { object, length, cap }: { readonly object: string; readonly length: number; readonly cap: number },
+): Stage {
+  const { type } = mesh;
+  const element = { register: 2 };
+  const vector = (op: 'mul' | 'add' | 'sub', dst: string, ...src: (string | number)[]): Instruction => ({
+    kind: 'vector',
+    op,
+    dtype: type,
+    dst,
+    src: src.map((s) => (typeof s === 'number' ? held(s, type) : s)),
+  });
+  return everywhere(mesh, whole(length, object, 'e', 'e bits', 'n', 'n bits', 'r'), [
+    vector('mul', 'r', object, 2 / cap),
+    ...exponential('r', 1, type),
+    vector('add', 'e', 'e', 1),
+    ...Array.from({ length }, (_, index): Instruction[] => [
+      { kind: 'load', object: 'e', index, dst: element },
+      { kind: 'scalar', op: 'div', dtype: type, dst: element, src: [held(2 * cap, type), element] },
+      { kind: 'store', object: 'e', index, src: element },
+    ]).flat(),
+    vector('sub', object, cap, 'e'),
+  ]);
+}

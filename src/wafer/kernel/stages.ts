@@ -2,5 +2,6 @@
 export { addStage } from './add.ts';
 export { gluStage } from './glu.ts';
 export { multiplyStage } from './linear.lower.ts';
-export { rmsNormStages } from './rmsnorm.ts';
+export { headNormStages, rmsNormStages } from './rmsnorm.ts';
 export { ropeMemory, ropeStage } from './rope.ts';
+export { softcapStage } from './softcap.ts';

@@ -38,6 +38,8 @@ export function plainLayout(axis: Axis, parts: number, size: number): Layout {
 export interface HeadLayouts extends HeadTiles {
   /** Half of a head's channels: pair `i` of those of a PE at `part`, or -1. */
   readonly pair: (part: number, i: number) => number;
+  /** The head whose query a lane of a PE at `part` is, or -1. */
+  readonly queryHead: (part: number, lane: number) => number;
   readonly q: Layout;
   readonly k: Layout;
   readonly v: Layout;
@@ -96,6 +98,10 @@ export function headLayouts(op: AttentionOp, axis: Axis, parts: number): HeadLay
   return {
     ...tiles,
     pair,
+    queryHead(part, lane) {
+      const head = headOf(part, Math.floor(lane / queries));
+      return head < 0 ? -1 : head * queries + (lane % queries);
+    },
     q: halves(queries),
     k: halves(1),
     v: lanes(1),

@@ -3,13 +3,22 @@
 
 import { assert, fail } from '../../core/index.ts';
 import { ropeInverseFrequencies, ropeMagnitude } from '../../model/index.ts';
-import type { AttentionOp, LinearOp, Op, RopeOp } from '../../model/index.ts';
+import type { AttentionOp, LinearOp, Op, RmsNormOp, RopeOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { addStage, gluStage, multiplyStage, rmsNormStages, ropeMemory, ropeStage } from '../kernel/stages.ts';
+import {
+  addStage,
+  gluStage,
+  headNormStages,
+  multiplyStage,
+  rmsNormStages,
+  ropeMemory,
+  ropeStage,
+  softcapStage,
+} from '../kernel/stages.ts';
 import { expVectors, exponentialMemory } from '../kernel/lower/exponential.ts';
 import { attentionStages } from '../kernel/lower/attention-stages.ts';
 import type { AttentionTile } from '../kernel/lower/attention-stages.ts';
-import { appendStage, cacheImages, keyPitch, rowsOf, valuePitch } from '../kernel/lower/cached-rows.ts';
+import { appendStage, cacheImages, keyPitch, rowsOf, sendingRows, valuePitch } from '../kernel/lower/cached-rows.ts';
 import { columnPitch, weightBank } from '../kernel/lower/columns.ts';
 import { gatherAlong, pesOfMesh, positionAlong } from '../kernel/lower/lowering.ts';
 import type { LoweredKernel, Slice, Tensors } from '../kernel/lower/lowering.ts';
@@ -65,22 +74,12 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
     if (expected !== undefined) return refuse(op, expected);
   }
   const heads = headLayouts(attention, 'x', width);
-  const rows = rowsOf(height, context, append);
-  if (context < height)
-    fail({
-      code: 'LAYER_SHAPE',
-      message: `${context} positions leave some of ${height} rows of PEs empty`,
-      expected: `a context of at least ${height}`,
-    });
+  const rows = rowsOf(height, context, append, attention.slidingWindow);
   const manyHeads = heads.sumsByHead;
   const groups = { x: spec.group(width), y: spec.group(height), ...sectionGroups(ops, inputAxis, spec) };
   const lines = {
     x: treeLine(spec, { axis: 'x', type, group: groups.x, groups: manyHeads }, wafer),
-    y: treeLine(
-      spec,
-      { axis: 'y', type, group: groups.y, ...(rows.grows === undefined ? {} : { shiftsFrom: rows.grows + 1 }) },
-      wafer,
-    ),
+    y: treeLine(spec, { axis: 'y', type, group: groups.y, shifting: sendingRows(rows) }, wafer),
   };
 
   const memory: MemoryRequest[] = [];
@@ -121,12 +120,15 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
   const mark = (name: string, layout: Layout): void => {
     byHeads.set(name, layout);
     const writer = ops.find((op) => op.out === name);
-    if (writer?.kind === 'rope') mark(writer.input, layout);
+    if (writer?.kind === 'rope' || writer?.kind === 'rmsnorm') mark(writer.input, layout);
   };
   mark(attention.q, heads.q);
   mark(attention.k, heads.k);
   mark(attention.v, heads.v);
-  const queries = new Set([...byHeads].flatMap(([name, layout]) => (layout === heads.q ? [name] : [])));
+  // The scores' scale is part of the weights of q, or of those of its norm.
+  const queries = ops.filter(({ out }) => byHeads.get(out) === heads.q);
+  const scaled = (queries.find(({ kind }) => kind === 'rmsnorm') ?? queries.find(({ kind }) => kind === 'linear'))?.out;
+  const scaleOf = (name: string): number => (name === scaled ? attention.scale : 1);
 
   const residual = plainLayout(inputAxis, height, first.width);
   write('x', residual, residualBank);
@@ -138,7 +140,11 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
     switch (op.kind) {
       case 'rmsnorm': {
         const { at, layout } = valueOf(op.input);
-        if (byHeads.has(op.input)) return refuse(op, 'a norm over the whole vector');
+        if (byHeads.has(op.input)) {
+          normHeads(op);
+          break;
+        }
+        if (op.groups !== 1) return refuse(op, 'a norm of whole vectors or whole heads');
         const w = `weight of ${op.out}`;
         object(w, layout.tile, 4);
         object('scaled', layout.tile, 0);
@@ -168,11 +174,9 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
         break;
       case 'glu': {
         const [gate, up] = [valueOf(op.gate), valueOf(op.up)];
-        const { activation } = op;
-        if (activation === 'clamped-silu') return refuse(op, 'SiLU or tanh-GELU');
         exponents = Math.max(exponents, gate.layout.tile);
         const y = write(op.out, gate.layout, 2);
-        stages.push(gluStage(spec, gate.layout.tile, { gate: gate.at, up: up.at, y }, activation));
+        stages.push(gluStage(spec, gate.layout.tile, { gate: gate.at, up: up.at, y }, op.activation));
         break;
       }
       case 'add': {
@@ -203,12 +207,11 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
     const members = together.map((o, i) => {
       values.set(o.out, { at: { object: y, offset }, layout: outs[i] });
       offset += outs[i].tile;
-      // The scores' scale is part of the weights of q.
       return {
         op: o,
         layout: outs[i],
         first: offset - outs[i].tile,
-        scale: queries.has(o.out) ? scaleOf(attention as AttentionOp) : 1,
+        scale: scaleOf(o.out),
       };
     });
     images.push(function* (tensors) {
@@ -247,6 +250,40 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
       }
     });
     stages.push(addStage(spec, nTile, { a: y, b: bias, y }));
+  }
+
+  /** Norms of the heads of q or of k. */
+  function normHeads(op: RmsNormOp): void {
+    const { at, layout } = valueOf(op.input);
+    const lanes = layout.tile / heads.channels;
+    const headDim = op.width / op.groups;
+    const w = `weight of ${op.out}`;
+    object(w, layout.tile, 4);
+    object('scaled', layout.tile, 0);
+    object('head squares', lanes, 7);
+    images.push(function* (tensors) {
+      const scale = scaleOf(op.out);
+      const pieces = layout.elements.map((elements) =>
+        Float64Array.from(elements, (element) =>
+          element < 0 ? 0 : (tensors[op.weight][element % headDim] + (op.offset ?? 0)) * scale,
+        ),
+      );
+      for (const [x, y] of pesOfMesh(spec)) yield { x, y, object: w, values: pieces[x] };
+    });
+    const y = write(op.out, layout, 0);
+    stages.push(
+      ...headNormStages(
+        { ...spec, lanes, channels: heads.channels, size: headDim, eps: op.eps },
+        { x: at, w, sums: 'head squares', scaled: 'scaled', y },
+        overHead('head squares', lanes),
+      ),
+    );
+  }
+
+  /** Sums over the PEs of a head. */
+  function overHead(name: string, length: number): Stage[] {
+    if (heads.headParts === 1) return [];
+    return manyHeads ? lines.x.allReduceGroups(name, length) : lines.x.allReduce(name, length);
   }
 
   function rotate(op: RopeOp): void {
@@ -306,7 +343,20 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
     object('most', lanes, 7);
     object('sum', lanes, 3);
     object('out', lanes * heads.channels, 0);
-    exponents = Math.max(exponents, lanes * most);
+    exponents = Math.max(exponents, lanes * most + (op.sinks === undefined ? 0 : lanes));
+    const { sinks, softcap } = op;
+    if (sinks !== undefined) {
+      object('sinks', lanes, 0);
+      images.push(function* (tensors) {
+        for (const [x, y] of pesOfMesh(spec)) {
+          const scores = Float64Array.from(
+            { length: lanes },
+            (_, lane) => tensors[sinks][heads.queryHead(x, lane)] ?? 0,
+          );
+          yield { x, y, object: 'sinks', values: scores };
+        }
+      });
+    }
     const kvWidth = op.kvHeads * op.headDim;
     images.push((tensors) => {
       const row =
@@ -320,17 +370,20 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
     if (append) stages.push(appendStage(tile, lines.y.shift, k.at, v.at, wafer));
     const scores = lanes * most;
     stages.push(
-      ...attentionStages(tile, q.at.object, {
-        scores:
-          heads.headParts === 1
-            ? []
-            : manyHeads
-              ? lines.x.allReduceGroups('s', scores)
-              : lines.x.allReduce('s', scores),
-        maximum: lines.y.allReduce('most', lanes, 'max'),
-        sum: lines.y.allReduce('sum', lanes),
-        out: lines.y.allReduce('out', lanes * heads.channels),
-      }),
+      ...attentionStages(
+        tile,
+        q.at.object,
+        {
+          scores: [
+            ...overHead('s', scores),
+            ...(softcap === undefined ? [] : [softcapStage(spec, { object: 's', length: scores, cap: softcap })]),
+          ],
+          maximum: lines.y.allReduce('most', lanes, 'max'),
+          sum: lines.y.allReduce('sum', lanes),
+          out: lines.y.allReduce('out', lanes * heads.channels),
+        },
+        sinks === undefined ? undefined : 'sinks',
+      ),
     );
     values.set(op.out, { at: { object: 'out', offset: 0 }, layout: heads.out });
   }
@@ -357,8 +410,6 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
 
 /** Residual sums meet vectors that start in bank 0. */
 const residualBank = 4;
-
-const scaleOf = ({ scale }: AttentionOp): number => scale;
 
 const refuse = (op: Op, expected: string): never =>
   fail({ code: 'OP_NOT_LOWERED', message: `the ${op.kind} that writes "${op.out}" is not lowered to PEs`, expected });

@@ -9,16 +9,12 @@ export function notLowered(op: Op): string | undefined {
     case 'embedding':
       return op.scale === undefined ? undefined : 'an embedding that is not scaled';
     case 'rmsnorm':
-      return op.groups === 1 && op.passed === undefined ? undefined : 'a norm over the whole vector';
+      return op.passed === undefined ? undefined : 'a norm of whole vectors or whole heads';
     case 'rope':
       return op.part === undefined && op.neighbours !== true ? undefined : 'a rotation of whole heads by halves';
-    case 'attention': {
-      const { latent, softcap, slidingWindow, sinks } = op;
-      const isPlain = [latent, softcap, slidingWindow, sinks].every((feature) => feature === undefined);
-      return isPlain ? undefined : 'attention over the whole cache, without a soft cap or sinks';
-    }
+    case 'attention':
+      return op.latent === undefined ? undefined : 'attention with keys and values of its heads';
     case 'glu':
-      return op.activation === 'clamped-silu' ? 'SiLU or tanh-GELU' : undefined;
     case 'linear':
     case 'add':
       return undefined;

@@ -40,17 +40,18 @@ const lowest: Readonly<Record<VectorType, number>> = { fp32: -3e38, fp16: -60_00
  * out = softmax(q · K) V over the cache, lane after lane, through the objects s [lanes, positions], most and sum
  * [lanes], out [lanes, channels] and those of `exponentialMemory`.
  * @param query the object that holds the queries, scaled
+ * @param sinks the object with a score of each lane that brings no value; the exponential is longer by the lanes then
  */
-export function attentionStages(tile: AttentionTile, query: string, sums: AttentionSums): Stage[] {
+export function attentionStages(tile: AttentionTile, query: string, sums: AttentionSums, sinks?: string): Stage[] {
   const { type, rows, heads, queries, channels } = tile;
   const other = tile.axis === 'x' ? 'y' : 'x';
   const most = rows.held(0);
   const lanes = Array.from({ length: heads * queries }, (_, lane) => lane);
   const headOf = (lane: number): number => Math.floor(lane / queries);
   const vector = (
-    op: 'mul' | 'mac' | 'max' | 'sub' | 'add',
+    op: 'mov' | 'mul' | 'mac' | 'max' | 'sub' | 'add',
     dst: string,
-    ...src: (string | typeof q)[]
+    ...src: (string | number | typeof q)[]
   ): Instruction => ({
     kind: 'vector',
     op,
@@ -59,14 +60,20 @@ export function attentionStages(tile: AttentionTile, query: string, sums: Attent
     src,
   });
   const load = (object: string, index: number, dst: typeof q): Instruction => ({ kind: 'load', object, index, dst });
-  const store = (object: string, index: number, src: number): Instruction => ({ kind: 'store', object, index, src });
+  const store = (object: string, index: number, src: number | typeof q): Instruction => ({
+    kind: 'store',
+    object,
+    index,
+    src,
+  });
   /** Rows with as many positions do the same. */
-  const byHeld = (workFor: (held: number) => Work): WorkStage => {
-    const known = new Map<number, Work>();
+  const byHeld = (workFor: (held: number, isFirst: boolean) => Work): WorkStage => {
+    const known = new Map<string, Work>();
     return byPosition(tile, other, (row) => {
-      const held = rows.held(row);
-      const work = known.get(held) ?? workFor(held);
-      known.set(held, work);
+      const [held, isFirst] = [rows.held(row), row === 0 && sinks !== undefined];
+      const key = `${held} ${isFirst}`;
+      const work = known.get(key) ?? workFor(held, isFirst);
+      known.set(key, work);
       return work;
     });
   };
@@ -76,7 +83,10 @@ export function attentionStages(tile: AttentionTile, query: string, sums: Attent
   const singles = (object: string, held: number): Record<string, Dsd> =>
     named(lanes.map((lane) => [`${object}${lane}`, { ...single(object, held), offset: lane } as Dsd]));
 
+  const nothing: Work = { dsds: {}, code: [] };
   const scores = byHeld((held) => {
+    // Rows without positions pass sums on, and bring nothing to them.
+    if (held === 0) return nothing;
     const keys = Array.from({ length: heads * channels }, (_, i): [string, Dsd] => [
       `k${i}`,
       sliceOf({ object: 'keys', offset: i * keyPitch(tile) }, held),
@@ -96,55 +106,80 @@ export function attentionStages(tile: AttentionTile, query: string, sums: Attent
     };
   });
   const localMaximum = byHeld((held) => ({
-    dsds: { ...lanesOf('s', held), ...singles('most', held) },
+    dsds: held === 0 ? {} : { ...lanesOf('s', held), ...singles('most', held) },
     code: lanes.flatMap((lane) => [
-      store('most', lane, lowest[type]),
-      vector('max', `most${lane}`, `most${lane}`, `s${lane}`),
+      ...(sinks === undefined ? [store('most', lane, lowest[type])] : [load(sinks, lane, q), store('most', lane, q)]),
+      ...(held === 0 ? [] : [vector('max', `most${lane}`, `most${lane}`, `s${lane}`)]),
     ]),
   }));
-  const exponentials = byHeld((held) => ({
-    // All lanes at once; what lies between them is of no account.
-    dsds: {
-      ...whole((lanes.length - 1) * most + held, 'e', 'e bits', 'n', 'n bits', 'r'),
-      ...lanesOf('s', held),
-      ...lanesOf('r', held),
-      ...lanesOf('e', held),
-      ...singles('sum', held),
-    },
-    code: [
-      ...lanes.flatMap((lane) => [
-        store('sum', lane, 0),
-        load('most', lane, q),
-        vector('sub', `r${lane}`, `s${lane}`, q),
-      ]),
-      ...exponential('r', 1, type),
-      ...lanes.map((lane) => vector('add', `sum${lane}`, `sum${lane}`, `e${lane}`)),
-    ],
-  }));
+  // The first row adds the sinks' shares: they lie behind all scores.
+  const tail = lanes.length * most;
+  const exponentials = byHeld((held, isFirst) =>
+    held === 0
+      ? { dsds: {}, code: lanes.map((lane) => store('sum', lane, 0)) }
+      : {
+          // All lanes at once; what lies between them is of no account.
+          dsds: {
+            ...whole(
+              isFirst ? tail + lanes.length : (lanes.length - 1) * most + held,
+              'e',
+              'e bits',
+              'n',
+              'n bits',
+              'r',
+            ),
+            ...lanesOf('s', held),
+            ...lanesOf('r', held),
+            ...lanesOf('e', held),
+            ...singles('sum', held),
+          },
+          code: [
+            ...lanes.flatMap((lane) => [
+              store('sum', lane, 0),
+              load('most', lane, q),
+              vector('sub', `r${lane}`, `s${lane}`, q),
+              ...(isFirst && sinks !== undefined
+                ? [
+                    load(sinks, lane, value),
+                    { kind: 'scalar', op: 'sub', dtype: type, dst: value, src: [value, q] } as const,
+                    store('r', tail + lane, value),
+                  ]
+                : []),
+            ]),
+            ...exponential('r', 1, type),
+            ...(isFirst ? lanes.flatMap((lane) => [load('e', tail + lane, value), store('sum', lane, value)]) : []),
+            ...lanes.map((lane) => vector('add', `sum${lane}`, `sum${lane}`, `e${lane}`)),
+          ],
+        },
+  );
   const outLanes = named(
     lanes.map((lane) => [`out${lane}`, sliceOf({ object: 'out', offset: lane * channels }, channels)]),
   );
-  const weighted = byHeld((held) => ({
-    dsds: {
-      ...outLanes,
-      ...named(
-        Array.from({ length: heads * held }, (_, i) => {
-          const [head, slot] = [i % heads, Math.floor(i / heads)];
-          const offset = slot * valuePitch(tile) + head * channels;
-          return [`v${head} ${slot}`, sliceOf({ object: 'values', offset }, channels)];
-        }),
-      ),
-    },
-    code: lanes.flatMap((lane) =>
-      Array.from({ length: held }, (_, slot): Instruction[] => {
-        const [out, v] = [`out${lane}`, `v${headOf(lane)} ${slot}`];
-        return [
-          load('e', lane * most + slot, value),
-          slot === 0 ? vector('mul', out, v, value) : vector('mac', out, out, v, value),
-        ];
-      }).flat(),
-    ),
-  }));
+  const weighted = byHeld((held) =>
+    held === 0
+      ? { dsds: outLanes, code: lanes.map((lane) => vector('mov', `out${lane}`, 0)) }
+      : {
+          dsds: {
+            ...outLanes,
+            ...named(
+              Array.from({ length: heads * held }, (_, i) => {
+                const [head, slot] = [i % heads, Math.floor(i / heads)];
+                const offset = slot * valuePitch(tile) + head * channels;
+                return [`v${head} ${slot}`, sliceOf({ object: 'values', offset }, channels)];
+              }),
+            ),
+          },
+          code: lanes.flatMap((lane) =>
+            Array.from({ length: held }, (_, slot): Instruction[] => {
+              const [out, v] = [`out${lane}`, `v${headOf(lane)} ${slot}`];
+              return [
+                load('e', lane * most + slot, value),
+                slot === 0 ? vector('mul', out, v, value) : vector('mac', out, out, v, value),
+              ];
+            }).flat(),
+          ),
+        },
+  );
   const normalize = everywhere(
     tile,
     outLanes,

@@ -1,7 +1,8 @@
 // Where the positions of a KV cache lie: runs of rows of PEs, the newest in the last row, balanced by the shift scheme
 // (WaferLLM, OSDI'25, section 4.3): a new position enters the last row, and each row down to the one that grows passes
-// its oldest to the row before it.
+// its oldest to the row before it. While there are fewer positions than rows each has a row of its own.
 
+import { assert } from '../../../core/index.ts';
 import type { Wafer } from '../../../spec/index.ts';
 import { createLineProgram } from '../../collective/line-program.ts';
 import type { Dsd, Instruction, MemoryImage, RouteRule } from '../../machine/index.ts';
@@ -18,17 +19,37 @@ export interface Rows {
   readonly count: number;
   /** Positions of a row in this step. */
   readonly held: (row: number) => number;
-  /** The row that grows by this step; none when the step appends nothing. */
-  readonly grows?: number;
+  /** The first position of the cache that any row holds: those before it are out of the window. */
+  readonly first: number;
+  /** What this step appends, where it does. */
+  readonly append?: {
+    /** The row that the new position enters: the last one that holds any. */
+    readonly enters: number;
+    /** The row that passes nothing on: it grows, or where a window is full drops its oldest position. */
+    readonly ends: number;
+    readonly drops: boolean;
+  };
 }
 
-/** Row counts differ by one at most. @param total positions that this step attends to, an appended one included */
-export function rowsOf(rows: number, total: number, appends: boolean): Rows {
+/**
+ * Row counts differ by one at most; rows behind the last position hold none.
+ * @param total positions of the sequence, an appended one included
+ * @param window at most as many of them are seen
+ */
+export function rowsOf(rows: number, total: number, appends: boolean, window = Infinity): Rows {
+  const seen = Math.min(total, window);
+  const drops = total > window;
   return {
     count: rows,
-    held: (row) => Math.floor(total / rows) + (row < total % rows ? 1 : 0),
-    ...(appends ? { grows: (total - 1) % rows } : {}),
+    held: (row) => Math.floor(seen / rows) + (row < seen % rows ? 1 : 0),
+    first: Math.max(0, total - (appends ? 1 : 0) - window),
+    ...(appends ? { append: { enters: Math.min(seen, rows) - 1, ends: drops ? 0 : (seen - 1) % rows, drops } } : {}),
   };
+}
+
+/** Rows that send a position to the row before them. */
+export function* sendingRows({ append }: Rows): Generator<number> {
+  if (append !== undefined) for (let row = append.ends + 1; row <= append.enters; row++) yield row;
 }
 
 /** The cache of one PE: for each of `tile` channels its keys, and for each position its values; newest first. */
@@ -56,11 +77,13 @@ export function* cacheImages(
 ): Generator<MemoryImage> {
   const { axis, rows, tile } = cache;
   const other: Axis = axis === 'x' ? 'y' : 'x';
-  const isPassed = (row: number): boolean => rows.grows !== undefined && row >= rows.grows;
+  const { append, first } = rows;
+  const isPassed = (row: number): boolean => append !== undefined && row >= append.ends;
+  const grows = append === undefined || append.drops ? undefined : append.ends;
   // First position behind each row's own.
   const ends: number[] = [];
   for (let row = 0; row < rows.count; row++)
-    ends.push((ends[row - 1] ?? 0) + rows.held(row) - (row === rows.grows ? 1 : 0));
+    ends.push((ends[row - 1] ?? first) + rows.held(row) - (row === grows ? 1 : 0));
   const [perKey, perValue] = [keyPitch(cache), valuePitch(cache)];
   const keys = new Float64Array(tile * perKey);
   const values = new Float64Array((rows.held(0) + 1) * perValue);
@@ -69,7 +92,7 @@ export function* cacheImages(
     const part = positionAlong(axis, x, y);
     keys.fill(0);
     values.fill(0);
-    for (let position = ends[row - 1] ?? 0; position < ends[row]; position++) {
+    for (let position = ends[row - 1] ?? first; position < ends[row]; position++) {
       const slot = ends[row] - position - (isPassed(row) ? 0 : 1);
       for (let i = 0; i < tile; i++) {
         keys[i * perKey + slot] = key(position, part, i);
@@ -94,13 +117,13 @@ export interface ShiftLine {
 export function ownShiftLine({ rows, type }: CacheTile, wafer: Wafer): ShiftLine {
   const line = createLineProgram({ parts: rows.count, values: 1, type, group: 1 }, 'posted', wafer);
   const color = (row: number): number => row & 1;
-  for (let row = (rows.grows ?? rows.count) + 1; row < rows.count; row++) line.message(color(row), row, row - 1);
+  for (const row of sendingRows(rows)) line.message(color(row), row, row - 1);
   return { routes: line.build([]).program.routes, color };
 }
 
 /**
- * The new position enters the last row, and rows after the one that grows send their oldest one hop on, beside
- * what they receive. k and v are the new position's, in the order of the cache's channels.
+ * The new position enters its row, and rows after the one that grows send their oldest one hop on, beside what they
+ * receive. k and v are the new position's, in the order of the cache's channels.
  */
 export function appendStage(
   cache: CacheTile,
@@ -110,8 +133,8 @@ export function appendStage(
   wafer: Wafer,
 ): WorkStage {
   const { axis, type, rows, tile } = cache;
-  const grows = rows.grows ?? rows.count;
-  const last = rows.count - 1;
+  assert(rows.append !== undefined, 'the step appends');
+  const { enters, ends } = rows.append;
   const slotDsds = (suffix: string, slot: number): Record<string, Dsd> => ({
     [`key${suffix}`]: { kind: 'memory', object: 'keys', offset: slot, extents: [tile], strides: [keyPitch(cache)] },
     [`value${suffix}`]: sliceOf({ object: 'values', offset: slot * valuePitch(cache) }, tile),
@@ -124,26 +147,26 @@ export function appendStage(
     src: [src],
     ...(thread === undefined ? {} : { async: { thread } }),
   });
-  const receiving = Array.from({ length: rows.count - grows }, (_, i) => grows + i);
+  const receiving = Array.from({ length: enters - ends + 1 }, (_, i) => ends + i);
   const roles = receiving.map((row) => {
-    const sends = row > grows;
+    const sends = row > ends;
     const code = [
       // Sent beside what comes in; the value follows the key on its thread.
       ...(sends ? [move('out', 'keyOld', 0)] : []),
-      move('keyNew', row < last ? 'in' : 'k'),
+      move('keyNew', row < enters ? 'in' : 'k'),
       ...(sends ? [move('out', 'valueOld', 0)] : []),
-      move('valueNew', row < last ? 'in' : 'v'),
+      move('valueNew', row < enters ? 'in' : 'v'),
     ];
     return {
       memory: [],
-      inputs: row < last ? [{ queue: 0, color: color(row + 1) }] : [],
+      inputs: row < enters ? [{ queue: 0, color: color(row + 1) }] : [],
       outputs: sends ? [{ queue: 0, color: color(row) }] : [],
       dsds: {
         ...slotDsds('New', 0),
         ...(sends
           ? { ...slotDsds('Old', rows.held(row)), out: { kind: 'fabricOut', color: color(row), length: tile } as const }
           : {}),
-        ...(row < last
+        ...(row < enters
           ? { in: { kind: 'fabricIn', color: color(row + 1), length: tile } as const }
           : { k: sliceOf(k, tile), v: sliceOf(v, tile) }),
       },

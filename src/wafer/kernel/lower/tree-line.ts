@@ -34,8 +34,8 @@ export interface TreeLineOptions {
   readonly group: number;
   /** Whether there are all-reduces inside groups, which take a color. */
   readonly groups?: boolean;
-  /** PEs from this one on send messages to the one before, which takes two colors. */
-  readonly shiftsFrom?: number;
+  /** PEs that send messages to the one before, which takes two colors. */
+  readonly shifting?: Iterable<number>;
 }
 
 export function treeLine(mesh: Mesh, options: TreeLineOptions, wafer: Wafer): TreeLine {
@@ -56,7 +56,7 @@ export function treeLine(mesh: Mesh, options: TreeLineOptions, wafer: Wafer): Tr
   const shifting = createLineProgram(line, 'posted', wafer);
   const backColor = twoLevel.colors;
   const shiftColor = (pe: number): number => sendsDown(pe, line) ?? backColor + 1 + (pe & 1);
-  for (let pe = options.shiftsFrom ?? parts; pe < parts; pe++)
+  for (const pe of options.shifting ?? [])
     if (sendsDown(pe, line) === undefined) shifting.message(shiftColor(pe), pe, pe - 1);
 
   const inColor = ({ program }: LoweredCollective, first: number): RouteRule[] =>
