@@ -127,7 +127,7 @@ describe('errors', () => {
     ['simulate-kernel-unknown', ['simulate', 'chian']],
     ['simulate-size-unused', ['simulate', 'chain', '--k', '4']],
     ['simulate-type', ['simulate', 'top-k', '--type', 'fp16']],
-    ['simulate-layer-context', ['simulate', 'decode-layer', '--mesh', '4x8', '--context', '7']],
+    ['simulate-layer-heads', ['simulate', 'decode-layer', '--mesh', '4x8', '--heads', '3', '--kv-heads', '2']],
     ['simulate-mesh-invalid', ['simulate', 'chain', '--mesh', '751x1']],
     ['simulate-sram-over', ['simulate', 'gemv', '--mesh', '1x1', '--k', '256', '--n', '256']],
     ['simulate-sweep-unknown', ['simulate', 'two-phase', '--sweep', 'groups=2,4']],

@@ -45,6 +45,10 @@ interface SimulateOptions {
   readonly context?: number;
   readonly append?: boolean;
   readonly gelu?: boolean;
+  readonly window?: number;
+  readonly headNorms?: boolean;
+  readonly softcap?: boolean;
+  readonly sinks?: boolean;
   readonly reduce?: string;
   readonly algorithm?: string;
   readonly type: VectorType;
@@ -89,9 +93,13 @@ export const simulate: CliCommand<SimulateOptions> = {
       .addOption(wholeOption('--cached <N>', 'attention: positions in the cache', 1, largest('cached')))
       .addOption(wholeOption('--hidden <N>', 'decode-layer: width of the model', 1, largest('hidden')))
       .addOption(wholeOption('--ffn <N>', 'decode-layer: width of the MLP', 1, largest('ffn')))
-      .addOption(wholeOption('--context <N>', 'decode-layer: positions attended to', 1, largest('context')))
+      .addOption(wholeOption('--context <N>', 'decode-layer: positions of the sequence', 1, largest('context')))
+      .addOption(wholeOption('--window <N>', 'decode-layer: positions seen at most', 1, largest('window')))
       .option('--append', 'decode-layer: the token enters the cache, balanced by shifts')
       .option('--gelu', 'glu, decode-layer: GELU (tanh form) instead of SiLU')
+      .option('--head-norms', 'decode-layer: queries and keys normed head by head, as in Qwen3')
+      .option('--softcap', 'decode-layer: scores have a soft cap, as in Gemma 2')
+      .option('--sinks', 'decode-layer: heads have sinks, as in gpt-oss')
       .option('--reduce <collective>', 'kernels: what sums over PEs, see --list')
       .option('--algorithm <name>', 'reduce, all-reduce: by which algorithm, or auto for the cheapest, see --list')
       .addOption(choiceOption('--type <type>', 'of all values', ['fp16', 'fp32']).default('fp32', 'fp32'))
@@ -203,15 +211,18 @@ const listDocument = () => ({
 
 /** Options that are sizes of a target, where they were given. */
 function givenSizes(options: SimulateOptions): Record<string, number> {
-  const { words, group, m, k, n, heads, headDim, kvHeads, cached, hidden, ffn, context } = options;
+  const { words, group, m, k, n, heads, headDim, kvHeads, cached, hidden, ffn, context, window } = options;
   const named = { 'head-dim': headDim, 'kv-heads': kvHeads };
-  const all = Object.entries({ words, group, m, k, n, heads, ...named, cached, hidden, ffn, context });
+  const all = Object.entries({ words, group, m, k, n, heads, ...named, cached, hidden, ffn, context, window });
   return Object.fromEntries(all.filter((size): size is [string, number] => size[1] !== undefined));
 }
 
-const givenSwitches = ({ append = false, gelu = false }: SimulateOptions): string[] => [
-  ...(append ? ['append'] : []),
-  ...(gelu ? ['gelu'] : []),
+const givenSwitches = (options: SimulateOptions): string[] => [
+  ...(options.append === true ? ['append'] : []),
+  ...(options.gelu === true ? ['gelu'] : []),
+  ...(options.headNorms === true ? ['head-norms'] : []),
+  ...(options.softcap === true ? ['softcap'] : []),
+  ...(options.sinks === true ? ['sinks'] : []),
 ];
 
 function wantedOf({ engine, breakdown, heatmap, trace, tracePes, traceLinks = false, mesh }: SimulateOptions): Wanted {

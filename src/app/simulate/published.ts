@@ -39,6 +39,7 @@ function isSameLayer({ conditions }: PublishedRow, { kernel, width, height, size
     conditions['ffn'] === ffn &&
     heads === 1 &&
     sizes['head-dim'] === hidden &&
+    sizes['window'] >= context &&
     Math.ceil(height / group) === conditions['groups']
   );
 }

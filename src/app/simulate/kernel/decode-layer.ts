@@ -10,13 +10,16 @@ import { tensor, unitRoundoff, type KernelEntry } from './kernel-case.ts';
 /** Roundings of some ten operations in a row, and of sums whose terms are larger than they: see the layer's own test. */
 const UNITS = 64;
 
+/** Of scores in Gemma 2 (arXiv 2408.00118, section 2). */
+const GEMMA_CAP = 50;
+
 const even = (n: number): number => 2 * Math.ceil(n / 2);
 
 export const decodeLayer: KernelEntry = {
   id: 'decode-layer',
   about:
     'one decode layer: norm, q k v, rotation, attention over a distributed cache, output, norm, gated MLP, residual sums; ' +
-    'one two-level tree along each axis does all ten all-reduces',
+    'one two-level tree along each axis does all sums',
   sizes: {
     hidden: {
       about: 'width of the model (default: 8 per PE of the longer side)',
@@ -29,7 +32,7 @@ export const decodeLayer: KernelEntry = {
       otherwise: (_, { hidden }) => Math.ceil(3.5 * hidden),
     },
     context: {
-      about: 'positions attended to, at least one per row (default: 8 per row)',
+      about: 'positions of the sequence (default: 8 per row)',
       max: 131_072,
       otherwise: ({ height }) => 8 * height,
     },
@@ -40,6 +43,11 @@ export const decodeLayer: KernelEntry = {
       max: 32_768,
       otherwise: (_, { hidden, heads }) => even(hidden / heads),
     },
+    window: {
+      about: 'positions that are seen at most (default: all)',
+      max: 131_072,
+      otherwise: (_, { context }) => context,
+    },
     group: {
       about: "PEs per group of the trees (default: as published for the mesh, else the square root of a column's)",
       max: 10_000,
@@ -49,6 +57,9 @@ export const decodeLayer: KernelEntry = {
   switches: {
     append: 'the token enters the cache, balanced by shifts',
     gelu: 'the tanh form of GELU instead of SiLU',
+    'head-norms': 'queries and keys are normed head by head, as in Qwen3',
+    softcap: 'scores have a soft cap of 50, as in Gemma 2',
+    sinks: 'each head has a sink, as in gpt-oss',
   },
   elements(point) {
     const { hidden, ffn, context, heads, 'kv-heads': kv, 'head-dim': dim } = point.sizes;
@@ -96,12 +107,27 @@ function opsOf({ sizes, switches = [] }: Point): LayerSpec['ops'] {
     layerNorms: 2,
     rope: { theta: 10_000 },
     tiedEmbeddings: true,
-    attention: { kind: 'gqa', heads, kvHeads, headDim, qkvBias: false, outBias: false, qkNorm: false },
+    attention: {
+      kind: 'gqa',
+      heads,
+      kvHeads,
+      headDim,
+      qkvBias: false,
+      outBias: false,
+      qkNorm: switches.includes('head-norms'),
+    },
     mlp: { kind: 'dense', ffn },
   });
-  return layers[0].map((op) =>
-    op.kind === 'glu' && switches.includes('gelu') ? { ...op, activation: 'gelu-tanh' } : op,
-  );
+  return layers[0].map((op) => {
+    if (op.kind === 'glu' && switches.includes('gelu')) return { ...op, activation: 'gelu-tanh' };
+    if (op.kind !== 'attention') return op;
+    return {
+      ...op,
+      ...(sizes['window'] < context ? { slidingWindow: sizes['window'] } : {}),
+      ...(switches.includes('softcap') ? { softcap: GEMMA_CAP } : {}),
+      ...(switches.includes('sinks') ? { sinks: 'sinks' } : {}),
+    };
+  });
 }
 
 /** Values about 1, and matrices that keep them so: by a power of two near 1.7 / sqrt(k), which every type holds. */
