@@ -2,52 +2,12 @@
 // keeps of it.
 import { describe, expect, it } from 'vitest';
 
-import { createRng, createVirtualClock, IngotError, seconds } from '../../src/core/index.ts';
-import { createAdminApi, createMemoryRecords, openAccess, type Api, type KeyTools } from '../../src/runtime/index.ts';
-import { keyTools } from '../../src/runtime/index.node.ts';
-import { createTestApi, readResponse, TEST_MODEL, type Transcript } from '../../src/runtime/testing/test-api.ts';
+import { seconds } from '../../src/core/index.ts';
+import type { Api } from '../../src/runtime/index.ts';
+import { readResponse, TEST_MODEL, type Transcript } from '../../src/runtime/testing/test-api.ts';
 import { usageRow } from '../../src/runtime/testing/usage-row.ts';
+import { ADMIN_KEY, createTestAdmin } from '../admin-api.ts';
 import { expectGolden } from '../golden.ts';
-
-const ADMIN_KEY = 'the-key-of-the-admin-0123456789abcdef';
-
-async function setUp() {
-  // 2026-01-01T00:00:00Z.
-  const clock = createVirtualClock(seconds(1_767_225_600));
-  const records = createMemoryRecords();
-  let made = 0;
-  const tools: KeyTools = { ...keyTools, newName: () => `name${++made}`, newSecret: () => 'secret'.repeat(7) };
-  const access = await openAccess({ records, clock, tools });
-  const { registry, api: served } = createTestApi();
-  const api = createAdminApi({
-    registry,
-    access,
-    records,
-    metrics: served.metrics,
-    async open({ model }, id = 'other') {
-      if (model === './broken') {
-        throw new IngotError({
-          code: 'CHECKPOINT_FOLDER_MISSING',
-          message: 'there is no such folder',
-          where: model,
-          suggestion: 'check the path',
-        });
-      }
-      const { engine, tokenizer } = createTestApi();
-      return {
-        model: { id, created: 0, ownedBy: 'ingot', engine, tokenizer, eos: [] },
-        close: () => engine.close(),
-      };
-    },
-    idOf: ({ model }) => model?.split('/').at(-1) ?? 'shipped',
-    flush: () => Promise.resolve(),
-    tools,
-    adminHash: tools.hash(ADMIN_KEY),
-    clock,
-    rng: createRng(1),
-  });
-  return { api, access, records, registry, clock };
-}
 
 const send = async (api: Api, line: string, body?: unknown, key: string | null = ADMIN_KEY): Promise<Transcript> => {
   const [method, url] = line.split(' ');
@@ -67,7 +27,7 @@ const send = async (api: Api, line: string, body?: unknown, key: string | null =
 
 describe('admin API', () => {
   it('transcript', async () => {
-    const { api, records, clock } = await setUp();
+    const { api, records, clock } = await createTestAdmin();
     await records.appendUsage([
       usageRow({ tenant: 'acme' }),
       usageRow({ tenant: 'acme' }),
@@ -116,7 +76,7 @@ describe('admin API', () => {
   });
 
   it('writes every change and every wrong key to the audit log, without secrets', async () => {
-    const { api, records } = await setUp();
+    const { api, records } = await createTestAdmin();
     await send(api, 'POST /admin/tenants', { id: 'acme' });
     const { text } = await send(api, 'POST /admin/keys', { tenant: 'acme' });
     const { key } = JSON.parse(text) as { key: string };
@@ -134,7 +94,7 @@ describe('admin API', () => {
   });
 
   it('has the metrics of all tenants, for operators only', async () => {
-    const { api } = await setUp();
+    const { api } = await createTestAdmin();
     const { status, headers, text } = await send(api, 'GET /metrics');
     expect([status, headers['content-type']]).toEqual([200, expect.stringContaining('text/plain')]);
     expect(text).toContain('# TYPE ingot_tenant_requests_total counter');
@@ -142,7 +102,7 @@ describe('admin API', () => {
   });
 
   it('says so where an action could not be written to the audit log', async () => {
-    const { api, records } = await setUp();
+    const { api, records } = await createTestAdmin();
     records.appendAudit = () => Promise.reject(new Error('disk full'));
     expect(await send(api, 'POST /admin/tenants', { id: 'acme' })).toMatchObject({ status: 500 });
   });

@@ -39,6 +39,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'serve a checkpoint over the OpenAI API until Ctrl-C',
     load: async () => (await import('./serve.ts')).serve,
   },
+  admin: {
+    summary: 'operate a server: models, tenants, keys, usage, audit log',
+    load: async () => (await import('./admin.ts')).admin,
+  },
   simulate: {
     summary: 'run a collective or kernel cycle by cycle; report, trace, heat map',
     load: async () => (await import('./simulate.ts')).simulate,

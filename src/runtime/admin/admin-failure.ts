@@ -2,7 +2,7 @@
 
 import { IngotError } from '../../core/index.ts';
 import { ApiError } from '../../protocol/index.ts';
-import { apiErrorOf } from '../http/failure.ts';
+import { apiErrorOf, sentence } from '../http/failure.ts';
 
 const statuses: Readonly<Record<string, number>> = {
   MODEL_NOT_SERVED: 404,
@@ -21,16 +21,17 @@ export function adminErrorOf(error: unknown): ApiError {
   if (error instanceof ApiError || !(error instanceof IngotError)) return apiErrorOf(error);
   const { code, message, where, expected, found, suggestion } = error.diagnostics[0];
   const told = [
-    where === undefined ? message : `${where}: ${message}`,
-    ...(expected === undefined ? [] : [`expected ${expected}`]),
-    ...(found === undefined ? [] : [`found ${found}`]),
-  ].join('; ');
+    // A path is left as it is.
+    where === undefined ? sentence(message) : `${where}: ${message}.`,
+    ...(expected === undefined ? [] : [`Expected: ${expected}.`]),
+    ...(found === undefined ? [] : [`Found: ${found}.`]),
+  ].join(' ');
   return new ApiError(
     {
       status: statuses[code] ?? 400,
       code: code.toLowerCase(),
-      message: `${told}.`,
-      ...(suggestion === undefined ? {} : { suggestion: `${suggestion}.` }),
+      message: told,
+      ...(suggestion === undefined ? {} : { suggestion: sentence(suggestion) }),
     },
     { cause: error },
   );

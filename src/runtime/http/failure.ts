@@ -38,7 +38,8 @@ const failures: Readonly<Record<string, WireFailure>> = {
 };
 
 /** Diagnostics are sentences without capital and full stop. */
-const sentence = (text: string): string => `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
+export const sentence = (text: string): string =>
+  `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? '' : '.'}`;
 
 /**
  * The error that a client gets for whatever was thrown.
