@@ -1,5 +1,5 @@
 import { compile, mostLayers } from '../../compiler/index.ts';
-import { formatCount, IngotError } from '../../core/index.ts';
+import { fail, formatCount, IngotError } from '../../core/index.ts';
 import { graphOf, kvWidth, parameterCount } from '../../model/index.ts';
 import { createPlacementCost } from '../../sim/index.ts';
 import { findWafer, llms } from '../../spec/index.ts';
@@ -49,10 +49,15 @@ function decodeLength(row: PublishedRow, target: Wafer): Answer | undefined {
   const layers = (model.layers * width * width) / pes;
   const perToken = ((kvWidth(model) * valueBytes) / width) * layers;
   const taken = besidesTensors(model, model.mlp.ffn, width, target);
-  const free = target.sramPerPe - taken - (parameterCount(model) * valueBytes) / pes;
-  const perRow = Math.floor(free / perToken);
+  const weights = (parameterCount(model) * valueBytes) / pes;
+  const perRow = Math.floor((target.sramPerPe - taken - weights) / perToken);
   const isShift = row.quantity.includes('shift') || row.conditions['kv'] === 'shift';
-  if (perRow < 1) return undefined;
+  if (perRow < 1)
+    fail({
+      code: 'MODEL_DOES_NOT_FIT',
+      message: `the weights take ${formatCount(Math.ceil(weights))} B of each of ${formatCount(pes)} PEs, and the code and vectors of a layer ${formatCount(taken)} B more`,
+      expected: `less than ${formatCount(target.sramPerPe)} B together`,
+    });
   return {
     value: isShift ? perRow * width : perRow,
     presumes:
