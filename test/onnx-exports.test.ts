@@ -1,10 +1,13 @@
 // Files that PyTorch wrote (test/fixtures/onnx/export_onnx.py), against the logits that PyTorch computed.
-import { readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 
-import { createReference, graphOf, parseConfig } from '../src/model/index.ts';
-import { filesOf, openOnnx } from '../src/model/index.node.ts';
+import { createReference, graphOf, parseConfig, randomWeights } from '../src/model/index.ts';
+import { filesOf, openCheckpoint, openOnnx } from '../src/model/index.node.ts';
+import { modelOnnx } from './onnx-model.ts';
+import { tinyConfig, tinyTokenizer } from './tiny-checkpoint.ts';
 
 const fixtures = join(import.meta.dirname, 'fixtures', 'onnx');
 
@@ -26,4 +29,30 @@ it.each([
   } finally {
     close();
   }
+});
+
+describe('an ONNX file of a folder', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'ingot-onnx-hub-'));
+  afterAll(() => rmSync(dir, { recursive: true }));
+  const tiny = parseConfig(tinyConfig).shape;
+  const weights = randomWeights(tiny, 1);
+  mkdirSync(join(dir, 'onnx'));
+  writeFileSync(join(dir, 'config.json'), JSON.stringify(tinyConfig));
+  writeFileSync(join(dir, 'tokenizer.json'), JSON.stringify(tinyTokenizer));
+  const put = (name: string): void => writeFileSync(join(dir, name), modelOnnx(tiny, weights, { ops: 'onnx' }).file);
+  const namesOf = (path: string): string[] => {
+    const checkpoint = openCheckpoint(path);
+    checkpoint.close();
+    return checkpoint.provenance.files.map(({ name }) => name).filter((name) => name.endsWith('.onnx'));
+  };
+
+  it('is found where transformers.js looks for it, and taken where it is named', () => {
+    put('onnx/model_q4.onnx');
+    expect(namesOf(dir)).toEqual(['onnx/model_q4.onnx']);
+    put('onnx/model_fp16.onnx');
+    expect(namesOf(dir)).toEqual(['onnx/model_fp16.onnx']);
+    expect(namesOf(join(dir, 'onnx/model_q4.onnx'))).toEqual(['onnx/model_q4.onnx']);
+    put('decoder.onnx');
+    expect(namesOf(join(dir, 'decoder.onnx'))).toEqual(['decoder.onnx']);
+  });
 });

@@ -51,9 +51,9 @@ export function openModel(reference: string): OpenModel {
   const near = nearest(reference, Object.keys(llms));
   return fail({
     code: 'MODEL_UNKNOWN',
-    message: 'this is neither a known model nor a folder',
+    message: 'this is neither a known model nor a file or folder',
     where: reference,
-    expected: 'a name that "ingot models" lists, or a folder with a checkpoint',
+    expected: 'a name that "ingot models" lists, a folder with a checkpoint, a GGUF or ONNX file, or an artifact',
     suggestion: near === undefined ? 'see "ingot models"' : `did you mean "${near}"?`,
   });
 }

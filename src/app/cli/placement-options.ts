@@ -9,7 +9,7 @@ import { kvTypes, parseWeights, weightFormatNames } from '../../wafer/index.ts';
 import { DEFAULT_WAFER } from '../place.ts';
 import { choiceOption, UsageError, wholeOption } from './command.ts';
 
-const CHECKPOINTS = 'a folder with a checkpoint (safetensors or ONNX; write ./NAME), a GGUF file';
+const CHECKPOINTS = 'a folder with a checkpoint (safetensors or ONNX; write ./NAME), a GGUF or ONNX file';
 
 /** @param takes whatever else than a checkpoint the command takes */
 export const modelArgument = (...takes: ('artifact' | 'name')[]): Argument =>
@@ -101,5 +101,5 @@ export const threadsOption = (): Option =>
 export const modelOption = (): Option =>
   new Option(
     '--model <path>',
-    'checkpoint: a folder, a GGUF file or an artifact (default: the one that ships with Ingot)',
+    'checkpoint: a folder, a GGUF or ONNX file, or an artifact (default: the one that ships with Ingot)',
   );

@@ -50,7 +50,7 @@ export const serve: CliCommand<ServeCommandOptions> = {
       .addOption(
         new Option(
           '--model <path>',
-          'checkpoint: a folder, a GGUF file or an artifact; several may be given (default: the one that ships with Ingot)',
+          'checkpoint: a folder, a GGUF or ONNX file, or an artifact; several may be given (default: the one that ships with Ingot)',
         ).argParser(collect),
       )
       .addOption(

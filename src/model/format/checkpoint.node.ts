@@ -55,13 +55,23 @@ export interface Checkpoint {
 }
 
 /**
- * Open a folder in Hugging Face format (a snapshot of the Hugging Face cache is one), or a GGUF file.
+ * Open a folder in Hugging Face format (a snapshot of the Hugging Face cache is one), a GGUF file, or one of the ONNX files
+ * of a folder, beside its config.json or in a folder there.
  * @throws IngotError CHECKPOINT_*, SAFETENSORS_*, GGUF_*, CONFIG_*, ARCH_*, TOKENIZER_*
  */
 export function openCheckpoint(dir: string): Checkpoint {
   if (isGgufFile(dir)) return openGguf(filesOf(dirname(dir)), basename(dir));
+  if (dir.endsWith('.onnx') && statSync(dir, { throwIfNoEntry: false })?.isFile() === true) return openOnnxFile(dir);
   requireFolder(dir);
   return openFiles(filesOf(dir));
+}
+
+function openOnnxFile(path: string): Checkpoint {
+  const folder = dirname(path);
+  const isBeside = filesOf(folder).has('config.json');
+  const files = filesOf(isBeside ? folder : dirname(folder));
+  const name = isBeside ? basename(path) : `${basename(folder)}/${basename(path)}`;
+  return { ...openFiles(files, name), dir: path };
 }
 
 /** As `openCheckpoint`, of files that lie anywhere: those of a folder, or a single GGUF file. */
@@ -70,13 +80,14 @@ export function openCheckpointFiles(files: Files): Checkpoint {
   return others.length === 0 && only?.endsWith('.gguf') ? openGguf(files, only) : openFiles(files);
 }
 
-function openFiles(files: Files): Checkpoint {
+/** @param named the ONNX file to take, whatever else there is */
+function openFiles(files: Files, named?: string): Checkpoint {
   const path = files.where;
   const readObject = (name: string, maxBytes: number): JsonObject =>
     parseJsonObject(readText(files, name, maxBytes), path(name), { large: maxBytes > MAX_CONFIG_BYTES });
   const config = readObject('config.json', MAX_CONFIG_BYTES);
   const { shape: stated, bosTokenId, eosTokenIds } = parseConfig(config, path('config.json'));
-  const onnx = hasSafetensors(files) ? undefined : onnxFileOf(files);
+  const onnx = named ?? (hasSafetensors(files) ? undefined : onnxFileOf(files));
   const { shape, ...weightFiles } =
     onnx === undefined ? { shape: stated, ...openWeightFiles(files) } : openOnnx(files, onnx, stated);
   const graph = graphOf(shape);

@@ -7,10 +7,16 @@ import type { WeightFiles } from '../weight-files.node.ts';
 import { MAX_EXTERNAL_FILES } from './model-file.ts';
 import { readOnnxWeights } from './onnx-model.ts';
 
-/** Where exporters put a decoder, in the order in which it is looked for. */
-const candidates = ['model.onnx', 'onnx/model.onnx'];
+/** Where exporters put a decoder, in the order in which it is looked for; those of transformers.js by how much they keep. */
+const candidates = ['model.onnx', ...['', '_fp16', '_q4f16', '_q4'].map((precision) => `onnx/model${precision}.onnx`)];
 
-export const onnxFileOf = (files: Files): string | undefined => candidates.find((name) => files.has(name));
+/** The ONNX file of a folder: the only one there is, where none has a usual name. */
+export function onnxFileOf(files: Files): string | undefined {
+  const usual = candidates.find((name) => files.has(name));
+  if (usual !== undefined) return usual;
+  const [only, ...others] = files.names().filter((name) => name.endsWith('.onnx'));
+  return others.length === 0 ? only : undefined;
+}
 
 /** Names in a folder, or in folders of it. */
 const isInside = (location: string): boolean =>
