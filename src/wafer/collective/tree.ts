@@ -8,8 +8,7 @@ import { createLineProgram } from './line-program.ts';
  * One color: a router first delivers to its CE, then (turned by its CE) sends its CE's values, then (turned
  * by the control wavelet behind them) lets others pass. A sender begins its instruction only when its own
  * sum is complete, so every round pays a vector start-up.
- * Source: HPDC'24, binary tree reduce: depth log2 P, contention B log2 P. For P not a power of two the counts
- * are an upper bound: the last round's sender is ready early.
+ * Source: HPDC'24, binary tree reduce: depth log2 P, contention B log2 P. For P not a power of two see `longestWay`.
  */
 export const tree: Collective = {
   id: 'tree',
@@ -17,15 +16,17 @@ export const tree: Collective = {
   about: 'binary tree: neighbours, then neighbours of neighbours',
   colors: 1,
   phases: ({ parts, values, type }) => {
-    const rounds = Math.ceil(Math.log2(parts));
-    if (rounds === 0) return [];
+    if (parts === 1) return [];
+    const wavelets = waveletsOf(values, type);
+    const { rounds, hops, late } = longestWay(parts, wavelets);
     return [
       phase('rounds', {
-        hops: 2 ** rounds - 1,
+        hops,
         ramps: 2 * rounds,
-        steps: rounds,
-        wavelets: rounds * waveletsOf(values, type),
-        vectors: [{ count: rounds, length: 0, type }],
+        // An addition a round; and every sender but the first turns its router before it sends.
+        steps: 2 * rounds - 1,
+        wavelets: (rounds + late) * wavelets,
+        vectors: [{ count: rounds + late, length: 0, type }],
       }),
     ];
   },
@@ -53,6 +54,36 @@ export const tree: Collective = {
     return program.build([0]);
   },
 };
+
+/**
+ * A round's ramps, addition, turn and start-up, and a late message's start-up, in cycles: by these the longest way is chosen.
+ * Where two are so close that other constants would choose another, either serves.
+ */
+const [roundCost, lateCost] = [12, 6];
+
+interface Way {
+  readonly rounds: number;
+  readonly hops: number;
+  /** Messages that were there before the PE could take them: no way, but their words and a start-up. */
+  readonly late: number;
+}
+
+/**
+ * The last of a PE's messages comes from a part of the line that is smaller than the PE's own part unless the whole is a
+ * power of two. So either the PE's own 2^k - 1 PEs are the last, behind which the message is taken at once, or the
+ * smaller part is, of which the same holds.
+ */
+function longestWay(parts: number, wavelets: number): Way {
+  const k = Math.ceil(Math.log2(parts)) - 1;
+  const whole = 2 ** k;
+  if (parts === 1) return { rounds: 0, hops: 0, late: 0 };
+  const sender = longestWay(parts - whole, wavelets);
+  const last: Way = { rounds: sender.rounds + 1, hops: sender.hops + whole, late: sender.late };
+  const own: Way = { rounds: k, hops: whole - 1, late: 1 };
+  const cost = ({ rounds, hops, late }: Way): number =>
+    hops + rounds * (wavelets + roundCost) + late * (wavelets + lateCost);
+  return cost(own) > cost(last) ? own : last;
+}
 
 /** A message of a later round passes this PE: from `to` + distance to `to`, around it. */
 function isPassed(pe: number, parts: number): boolean {

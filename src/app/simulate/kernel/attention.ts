@@ -19,7 +19,8 @@ export const attention: KernelEntry = {
       otherwise: ({ height }) => 8 * height,
     },
   },
-  reduces: sums,
+  // Two levels along both axes and the shift of the cache take more queues than a PE has, on all but small meshes.
+  reduces: ['two-phase', ...sums.filter((id) => id !== 'two-phase')],
   elements: ({ width, height, sizes }) =>
     sizes['heads'] * sizes['head-dim'] * (2 * sizes['cached'] + 8 * height) + 4 * width * (sizes['cached'] + height),
   build(point, wafer) {
