@@ -19,6 +19,10 @@ export const chain: Collective = {
     if (stages === 0) return [];
     return [phase('chain', { hops: stages, ramps: 2 * stages, steps: stages, wavelets: waveletsOf(values, type) })];
   },
+  follows: ({ parts, values, type }) =>
+    parts === 1
+      ? []
+      : [phase('chain again', { wavelets: waveletsOf(values, type), vectors: [{ count: 1, length: 0, type }] })],
   lower: (line, wafer) => {
     const program = createLineProgram(line, 'posted', wafer);
     chainSteps(

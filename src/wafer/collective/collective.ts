@@ -23,6 +23,11 @@ export interface Collective {
   /** Routable colors that it occupies on a line. */
   readonly colors: number;
   phases(line: LineShape): readonly Phase[];
+  /**
+   * One more run right behind another, where PEs that have passed their words on begin it while others still wait for
+   * theirs: it costs what the busiest PE does. Absent: as much as the first.
+   */
+  follows?(line: LineShape): readonly Phase[];
   /** The PE-level program that does it on a row of PEs, for `sim/cycle` and the interpreter. */
   lower(line: LineShape, wafer: Wafer): LoweredCollective;
 }

@@ -41,13 +41,14 @@ describe('transposed GEMM', () => {
             expect(Math.abs(values[row * n + column] - sum)).toBeLessThanOrEqual(bound);
           }
         const more = cycles - priced;
-        // A PE that has sent its part begins the next step while others still sum: the way of each sum but the last may
-        // be saved, and words that pass in start-ups. What comes on top are start-ups that the counts of posted
-        // operations leave out.
-        const way = collectiveCycles(collective, { parts: side, values: 1, type, group }, wse2);
+        // Words that pass in start-ups are saved; what comes on top is a turn of the shift that a step waits for. Where a
+        // collective does not say what another run right behind costs, the way of each sum but the last may be saved too,
+        // and start-ups come on top that the counts of posted operations leave out.
+        const isChain = collective.id === 'chain';
+        const way = isChain ? 0 : collectiveCycles(collective, { parts: side, values: 1, type, group }, wse2);
         const words = 2 * waveletsOf(Math.ceil(k / side) * Math.ceil(n / side), type);
         expect(more).toBeGreaterThanOrEqual(-side * (way + words));
-        expect(more).toBeLessThanOrEqual(wse2.taskStart + side * wse2.vectorStartup);
+        expect(more).toBeLessThanOrEqual(wse2.taskStart + side * (isChain ? 2 : wse2.vectorStartup));
       }),
       { numRuns: 20 },
     );

@@ -49,7 +49,9 @@ export function gemmTransposed(spec: GemmTransposedSpec): Phase[] {
     ],
   });
   const keep = phase('keep', { repeat: side, vectors: [{ count: 1, length: part, type }] });
-  return [multiply, ...collective.phases(line).map((p) => ({ ...p, repeat: p.repeat * side })), keep];
+  const sums = collective.phases(line);
+  const behind = (collective.follows?.(line) ?? sums).map((p) => ({ ...p, repeat: p.repeat * (side - 1) }));
+  return [multiply, ...sums, ...behind, keep];
 }
 
 /**
