@@ -212,6 +212,7 @@ export interface ChatCompletion {
   }[];
   readonly usage: Usage;
   readonly time_info: TimeInfo;
+  readonly system_fingerprint?: string;
   readonly service_tier?: ServiceTier;
   readonly service_tier_used?: ServiceTier;
 }

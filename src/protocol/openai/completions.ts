@@ -97,6 +97,7 @@ export interface Completion {
   }[];
   readonly usage: Usage;
   readonly time_info: TimeInfo;
+  readonly system_fingerprint?: string;
   readonly service_tier?: ServiceTier;
   readonly service_tier_used?: ServiceTier;
 }

@@ -49,7 +49,7 @@ export function createResponseWriter(head: ResponseHead): ResponseWriter {
   const output: Item[] = [];
   let sequence = 0;
   let open: Open | undefined;
-  let state: Item = { status: 'in_progress', error: null, incomplete_details: null, usage: null };
+  let state: Item = { status: 'in_progress', error: null, incomplete_details: null };
 
   const response = (): object => ({
     id: head.id,

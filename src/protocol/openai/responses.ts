@@ -133,6 +133,7 @@ export function parseResponseRequest(body: unknown): ResponseRequest {
       ...(wantsLogprobs ? { logprobs: true, top_logprobs: raw.top_logprobs ?? 0 } : {}),
     },
     echoed: {
+      access_programs: null,
       background: false,
       instructions: raw.instructions ?? null,
       max_output_tokens: max_output_tokens ?? null,
@@ -144,7 +145,13 @@ export function parseResponseRequest(body: unknown): ResponseRequest {
       temperature: heat ?? 1,
       text: { format: givenFormat ?? { type: 'text' } },
       tool_choice: raw.tool_choice ?? 'auto',
-      tools: raw.tools ?? [],
+      tools: tools.map(({ name, description = null, parameters = null, strict }) => ({
+        type: 'function',
+        name,
+        description,
+        parameters,
+        strict,
+      })),
       top_p: mass ?? 1,
       truncation: 'disabled',
     },

@@ -28,7 +28,7 @@ export interface StreamHead {
   readonly model: string;
   /** Every chunk then has `usage: null`, and one more chunk without choices carries the usage. */
   readonly includeUsage: boolean;
-  /** Further members of every chunk, such as the service tier. */
+  /** Further members of every chunk: the fingerprint, the service tier. */
   readonly extra?: Readonly<Record<string, string>>;
 }
 

@@ -207,7 +207,7 @@ export async function answer<Logprobs>(
       created: context.created,
       model: model.id,
       includeUsage: body.stream_options?.include_usage === true,
-      extra: tierOf(body.service_tier),
+      extra: { system_fingerprint: model.fingerprint, ...tierOf(body.service_tier) },
     },
     choices: request.prompts.length * (request.choices ?? 1),
     promptTokens: promptTokensOf(request),

@@ -1,3 +1,4 @@
+import { createRng } from '../../core/index.ts';
 import type { Embedding, Tokenizer } from '../../model/index.ts';
 import type { ModelList, ModelRecord } from '../../protocol/index.ts';
 import type { Engine } from '../engine.ts';
@@ -29,6 +30,8 @@ export interface ServedModel {
 export interface PreparedModel extends ServedModel {
   readonly prompts: PromptEncoder;
   readonly grammars: AnswerGrammars;
+  /** Names what answers depend on besides the request: the model, and the machine that it is placed on. */
+  readonly fingerprint: string;
   /** How it writes calls of tools. */
   readonly toolFormat: ModelToolFormat;
   /** Tokens that are text even where they are special: around thoughts, and where tools are offered around calls. */
@@ -47,9 +50,15 @@ export function prepareModel(model: ServedModel): PreparedModel {
     ...model,
     prompts: model.prompts ?? createPromptEncoder(tokenizer),
     grammars: createAnswerGrammars(tokenizer, eos),
+    fingerprint: fingerprintOf(model),
     toolFormat,
     marks: { plain: thoughtMarks, tools: new Set([...thoughtMarks, ...idsOf(toolFormat.format.marks)]) },
   };
+}
+
+function fingerprintOf({ id, engine }: ServedModel): string {
+  const rng = createRng(0).fork(`${id} ${engine.waferBasis ?? ''} ${engine.maxContext}`);
+  return `fp_${[rng.u32(), rng.u32()].map((word) => word.toString(16).padStart(8, '0')).join('')}`;
 }
 
 /** @param name what it was asked for by, where that is an alias */
