@@ -38,7 +38,7 @@ import { createQueueEstimate } from './queue-estimate.ts';
 import { createScheduler, schedulers, type SchedulerName } from './scheduler/index.ts';
 import { advance, generated, tokensLeft } from './sequence.ts';
 import type { Drafter, Proposal } from './speculation/index.ts';
-import { addDrafts, withoutDrafts, type PlannedItem } from './speculation/speculate.ts';
+import { addDrafts, NO_DRAFTS, type PlannedItem } from './speculation/speculate.ts';
 import type { StepCost, StepModel, StepRecord, StepShare } from './step-model.ts';
 
 export interface EngineOptions {
@@ -224,17 +224,17 @@ export function createEngine(options: EngineOptions): Engine {
     assert(items.length > 0, 'a scheduler with sequences schedules some');
     leftWaiting = scheduler.waiting;
     if (drafter !== undefined) return addDrafts(items, { kv, drafter, draftTokens, maxStepTokens });
-    return { items: withoutDrafts(items) };
+    return { items };
   }
 
   function begin(items: readonly PlannedItem[]): Batch {
     const now = moment();
     return {
-      items: items.map(({ sequence, tokens, drafts }) => {
+      items: items.map(({ sequence, tokens, drafts = NO_DRAFTS }) => {
         markStarted(sequence, now);
         const { id, computed, length, blockTable, pool } = sequence;
         const known = sequence.tokens.subarray(computed, computed + tokens);
-        return {
+        const item = {
           sequence: id,
           tokens: drafts.length === 0 ? known : Int32Array.of(...known, ...drafts),
           start: computed,
@@ -245,8 +245,8 @@ export function createEngine(options: EngineOptions): Engine {
               : computed + tokens === length
                 ? 1 + drafts.length
                 : 0,
-          ...(pool === undefined ? {} : { hidden: true }),
         };
+        return pool === undefined ? item : { ...item, hidden: true };
       }),
     };
   }
@@ -293,7 +293,7 @@ export function createEngine(options: EngineOptions): Engine {
   function commit(items: readonly PlannedItem[], logits: readonly (readonly Logits[])[]): void {
     const now = moment();
     for (let i = 0; i < items.length; i++) {
-      const { sequence, tokens, drafts } = items[i];
+      const { sequence, tokens, drafts = NO_DRAFTS } = items[i];
       if (sequence.ended) continue; // Cancelled during the step.
       const { pool } = sequence;
       advance(kv, sequence, tokens, prefixCache);
@@ -303,7 +303,7 @@ export function createEngine(options: EngineOptions): Engine {
       if (tokensLeft(sequence) > 0) continue;
       try {
         tellPrompt(sequence);
-        if (sequence.maxTokens > 0) verify(sequence, drafts, logits[i].slice(-1 - drafts.length), now);
+        if (sequence.maxTokens > 0) verify(sequence, drafts, logits[i], now);
         else {
           countPrompt(sequence);
           finish(sequence, pool === undefined ? 'length' : 'stop', now);
@@ -316,11 +316,13 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** Take the next token, and one more for each draft that says the same. */
   function verify(answer: Answer, drafts: readonly number[], logits: readonly Logits[], now: Moment): void {
-    assert(logits.length === drafts.length + 1, 'the executor returns the logits that were wanted');
+    // A prompt that is read has more of them.
+    const first = logits.length - 1 - drafts.length;
+    assert(first >= 0, 'the executor returns the logits that were wanted');
     answer.drafted += drafts.length;
     totals.draftedTokens += drafts.length;
-    for (let i = 0; i < logits.length; i++) {
-      const isDraft = accept(answer, logits[i], now, drafts[i]);
+    for (let i = 0; i <= drafts.length; i++) {
+      const isDraft = accept(answer, logits[first + i], now, drafts[i]);
       if (answer.ended || !isDraft) return;
       advance(kv, answer, 1, prefixCache);
     }

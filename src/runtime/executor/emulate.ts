@@ -41,15 +41,19 @@ export function createEmulateExecutor(options: EmulateExecutorOptions): Executor
 
   function run(item: BatchItem): SparseLogits[] {
     const { tokens, start, wantLogits } = item;
-    const results: SparseLogits[] = [];
+    const firstWanted = tokens.length - wantLogits;
+    let results: SparseLogits[] | undefined;
     let hash = start === 0 ? OFFSET : hashes[slot(item, start - 1)];
     for (let i = 0; i < tokens.length; i++) {
       hash = Math.imul(hash ^ (tokens[i] + 1), PRIME);
       hash = (hash ^ (hash >>> 15)) >>> 0;
       hashes[slot(item, start + i)] = hash;
-      if (i >= tokens.length - wantLogits) results.push(filler.after(tokens[i], hash, valuesOf));
+      if (i < firstWanted) continue;
+      const logits = filler.after(tokens[i], hash, valuesOf);
+      if (results === undefined) results = [logits];
+      else results.push(logits);
     }
-    return results;
+    return results ?? [];
   }
 
   return {

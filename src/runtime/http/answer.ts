@@ -156,6 +156,9 @@ export async function streamAnswer(
   return stream(await take(), take, events, writer);
 }
 
+/** Characters of one piece: what a slow client has not yet taken waits as events, which are smaller. */
+const MOST_AT_ONCE = 65_536;
+
 async function* stream(
   first: readonly TokenEvent[] | undefined,
   take: TakeEvents,
@@ -165,7 +168,12 @@ async function* stream(
   try {
     let said = writer.begin();
     for (let taken = first; taken !== undefined; taken = await take()) {
-      for (const event of taken) said += writer.write(event);
+      for (const event of taken) {
+        said += writer.write(event);
+        if (said.length < MOST_AT_ONCE) continue;
+        yield said;
+        said = '';
+      }
       if (said !== '') yield said;
       said = '';
     }

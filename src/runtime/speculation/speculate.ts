@@ -12,7 +12,7 @@ import type { Drafter, Proposal } from './drafter.ts';
 
 /** A share of a step with the guesses that it verifies behind its last token. */
 export interface PlannedItem extends StepItem<Answer> {
-  readonly drafts: readonly number[];
+  readonly drafts?: readonly number[];
 }
 
 export interface SpeculationOptions {
@@ -23,11 +23,8 @@ export interface SpeculationOptions {
   readonly maxStepTokens: number;
 }
 
-const NO_DRAFTS: readonly number[] = [];
+export const NO_DRAFTS: readonly number[] = [];
 const NOTHING: Proposal = { drafts: [], time: seconds(0), energy: joules(0) };
-
-export const withoutDrafts = (items: readonly StepItem<Answer>[]): readonly PlannedItem[] =>
-  items.map(({ sequence, tokens }) => ({ sequence, tokens, drafts: NO_DRAFTS }));
 
 /** @returns the same items with drafts, and what the guessing took */
 export async function addDrafts(
@@ -56,7 +53,7 @@ export async function addDrafts(
       ...(prediction === undefined ? {} : { prediction }),
     });
   }
-  if (wants.length === 0) return { items: withoutDrafts(items), drafting: NOTHING };
+  if (wants.length === 0) return { items, drafting: NOTHING };
   const drafting = await drafter.propose(wants);
   const draftsOf = new Map(asking.map((sequence, i) => [sequence, drafting.drafts[i]]));
   return {
