@@ -70,8 +70,8 @@ describe('reports', () => {
     ['energy', ['energy', 'qwen3-0.6b']],
     ['energy-hot', ['energy', 'qwen3-0.6b', '--wafer', 'wse3-turbo', '--resistance', '2.25']],
     ['stream', ['stream', 'llama-3.1-8b', '--systems', '16', '--sequences', '4']],
-    ['error-stream-does-not-fit', ['stream', 'llama-3.1-405b']],
-    ['error-stream-layer', ['stream', 'kimi-k2', '--length', '1']],
+    ['error-stream-does-not-fit', ['stream', 'llama-3.1-405b', '--length', '8192']],
+    ['stream-matrices', ['stream', 'kimi-k2', '--systems', '16']],
     ['models', ['models']],
     ['validate', ['validate']],
     // Placing for the capacity rows takes seconds of its own.

@@ -101,22 +101,12 @@ function mostSequences(overAt: (sequences: number) => number): number {
   return low;
 }
 
-function doesNotFit({ id, name }: OpenModel, length: number, sequences: number, memory: StreamingMemory): never {
-  const room = memory.capacity - memory.reserved;
-  if (memory.weights > room)
-    fail({
-      code: 'STREAMING_LAYER_TOO_LARGE',
-      message: `the layers of ${name} are too large to be streamed: one computes while the next one comes`,
-      where: 'the PEs of one system',
-      expected: `two layers within ${formatSi(room, 'B')}, the SRAM of the GEMM square less the reserve`,
-      found: formatSi(memory.weights, 'B'),
-      suggestion: `to serve it, "ingot port ${id}" says in which formats it stays on wafers`,
-    });
+function doesNotFit({ name }: OpenModel, length: number, sequences: number, memory: StreamingMemory): never {
   return fail({
     code: 'STREAMING_DOES_NOT_FIT',
-    message: `two layers of ${name} and the activations of ${formatCount(Math.max(1, sequences))} x ${formatCount(length)} tokens do not fit on a wafer`,
+    message: `two ${memory.streamed} of ${name} and the activations of ${formatCount(Math.max(1, sequences))} x ${formatCount(length)} tokens do not fit on a wafer`,
     where: 'the PEs of one system',
-    expected: 'weights of two layers, activations and the reserve within the SRAM of the GEMM square',
+    expected: `weights of two ${memory.streamed}, activations and the reserve within the SRAM of the GEMM square`,
     found: `${formatSi(overOf(memory), 'B')} over`,
     suggestion: sequences > 1 ? 'fewer sequences, or leave --sequences out' : 'a shorter --length',
   });

@@ -46,6 +46,22 @@ describe('a step of training', () => {
     expect(train(2, 16)?.tokensPerSecond).toBeCloseTo(16 * (train(2, 1)?.tokensPerSecond ?? NaN), 6);
   });
 
+  it('takes weights matrix by matrix where two layers do not fit, at the same pace', () => {
+    const large = findLlm('llama-3.1-405b');
+    const run = {
+      shape: large.shape,
+      parameters: large.parameters.value,
+      type: 'fp16',
+      systems: 1,
+      sequences: 1,
+    } as const;
+    const step = trainingStep({ ...run, length: 2048 }, wafer, cluster);
+    // The largest matrices are those of the MLP.
+    expect(step?.memory).toMatchObject({ streamed: 'matrices', weights: 2 * 16_384 * 53_248 * 2 });
+    expect(step?.layerTransfer).toBeCloseTo(((large.parameters.value / 126) * 2) / 150e9, 3);
+    expect(train(1)?.memory.streamed).toBe('layers');
+  });
+
   it('recomputes where activations do not fit, and is refused where even that does not', () => {
     const results = Array.from({ length: 64 }, (_, i) => train(i + 1));
     const first = results.findIndex((step) => step?.recompute === true);

@@ -4,6 +4,7 @@
 
 import { seconds } from '../../core/index.ts';
 import type { Seconds } from '../../core/index.ts';
+import { weightSpecs } from '../../model/index.ts';
 import type { ClusterFacts, LlmShape, Wafer } from '../../spec/index.ts';
 import { expVectors, groupSize, shiftPrefillPhases } from '../../wafer/index.ts';
 import type { VectorType } from '../../wafer/index.ts';
@@ -42,8 +43,9 @@ export interface TrainingStep {
 export interface StreamingMemory {
   readonly capacity: number;
   readonly reserved: number;
-  /** Two layers: one in use, one on its way. */
+  /** Two layers, or two of the largest matrix of any: one in use, one on its way. */
   readonly weights: number;
+  readonly streamed: 'layers' | 'matrices';
   /** Between layers, kept for the way back. */
   readonly boundaries: number;
   /** Inside all layers, kept for the way back, or inside one where they are computed again. */
@@ -94,10 +96,34 @@ const layerBytes = ({ shape, parameters, type }: Pick<StreamingRun, 'shape' | 'p
 const transferOf = (bytes: number, wafer: Wafer, cluster: ClusterFacts): number =>
   bytes / (wafer.ioPerDirection * cluster.storeRate.value);
 
-/** What a step needs when activations inside layers are computed again: the least it can do with. */
-export const streamingMemory = (run: StreamingRun, wafer: Wafer): StreamingMemory => memoryOf(run, wafer, true);
+/**
+ * What a step needs when activations inside layers are computed again: the least it can do with. Weights come by whole
+ * layers, or matrix by matrix where two layers and one sequence do not fit.
+ */
+export function streamingMemory(run: StreamingRun, wafer: Wafer): StreamingMemory {
+  return memoryOf(run, wafer, true);
+}
 
 function memoryOf(run: StreamingRun, wafer: Wafer, recompute: boolean): StreamingMemory {
+  const least = memoryBy('layers', { ...run, sequences: 1 }, wafer, true);
+  return memoryBy(overOf(least) > 0 ? 'matrices' : 'layers', run, wafer, recompute);
+}
+
+/** Bytes of the largest matrix of any layer; of experts, of one of them. */
+const matrixBytes = ({ shape, type }: StreamingRun): number =>
+  BYTES[type] *
+  Math.max(
+    ...weightSpecs(shape)
+      .filter(({ role }) => role !== 'embedding' && role !== 'head')
+      .map(({ shape: extents }) => extents.reduce((product, n) => product * n, 1)),
+  );
+
+function memoryBy(
+  streamed: StreamingMemory['streamed'],
+  run: StreamingRun,
+  wafer: Wafer,
+  recompute: boolean,
+): StreamingMemory {
   const { shape, sequences, length, type } = run;
   const { hidden, qkv, ffn } = widths(shape);
   const tokens = sequences * length;
@@ -107,7 +133,8 @@ function memoryOf(run: StreamingRun, wafer: Wafer, recompute: boolean): Streamin
   return {
     capacity: pes * wafer.sramPerPe,
     reserved: pes * wafer.reservedSram,
-    weights: 2 * layerBytes(run),
+    weights: 2 * (streamed === 'layers' ? layerBytes(run) : matrixBytes(run)),
+    streamed,
     boundaries: shape.layers * tokens * hidden * BYTES[type],
     inside: recompute ? inside : inside * shape.layers,
   };

@@ -57,9 +57,12 @@ export function renderStreaming(report: StreamingReport, paint: Io['paint']): st
     '',
     paint('bold', `Memory of a system, ${formatSi(memory.capacity, 'B')}`),
     share('reserved', memory.reserved),
-    share('two layers', memory.weights),
+    share(`two ${memory.streamed}`, memory.weights),
     share('between layers', memory.boundaries),
     share('inside layers', memory.inside),
+    ...(memory.streamed === 'matrices'
+      ? [wrap('Weights come matrix by matrix: two whole layers would not fit.', '  ')]
+      : []),
     ...(training.recompute
       ? [wrap('Activations inside layers are computed again on the way back: kept, they would not fit.', '  ')]
       : []),
