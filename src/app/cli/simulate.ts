@@ -57,7 +57,7 @@ interface SimulateOptions {
   readonly breakdown: boolean;
   readonly engine: string;
   readonly trace?: string;
-  readonly tracePes: Region;
+  readonly tracePes?: Region;
   readonly traceLinks?: boolean;
   readonly heatmap?: string;
   readonly sweep?: readonly Sweep[];
@@ -122,9 +122,10 @@ export const simulate: CliCommand<SimulateOptions> = {
         ).conflicts('sweep'),
       )
       .addOption(
-        new Option('--trace-pes <region>', 'PEs in the trace: the first N (beyond a row: whole rows), or WxH+X+Y')
-          .argParser((text) => parseRegion('--trace-pes', text))
-          .default(TRACED_PES, String(TRACED_PES)),
+        new Option(
+          '--trace-pes <region>',
+          `PEs in the trace: the first N (beyond a row: whole rows), or WxH+X+Y (default: ${TRACED_PES})`,
+        ).argParser((text) => parseRegion('--trace-pes', text)),
       )
       .option('--trace-links', 'add the load of the links to the trace')
       .addOption(
@@ -225,13 +226,22 @@ const givenSwitches = (options: SimulateOptions): string[] => [
   ...(options.sinks === true ? ['sinks'] : []),
 ];
 
-function wantedOf({ engine, breakdown, heatmap, trace, tracePes, traceLinks = false, mesh }: SimulateOptions): Wanted {
+function wantedOf({ engine, breakdown, heatmap, trace, tracePes, traceLinks, mesh }: SimulateOptions): Wanted {
+  if (trace === undefined && (tracePes !== undefined || traceLinks === true))
+    throw new UsageError({
+      code: 'OPTION_UNUSED',
+      message: 'nothing is traced',
+      where: tracePes === undefined ? '--trace-links' : '--trace-pes',
+      suggestion: 'say with --trace FILE where the trace is to be written',
+    });
   return {
     engine,
     // Who asks for an engine that sees no single hops does without what follows them.
     breakdown: breakdown && (engine === 'auto' || engine === 'plain'),
     perPe: heatmap !== undefined,
-    ...(trace === undefined ? {} : { trace: { file: trace, region: regionOn(tracePes, mesh), links: traceLinks } }),
+    ...(trace === undefined
+      ? {}
+      : { trace: { file: trace, region: regionOn(tracePes ?? TRACED_PES, mesh), links: traceLinks === true } }),
   };
 }
 

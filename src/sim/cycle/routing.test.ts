@@ -1,6 +1,7 @@
 // What routers do beside passing a color on: color swap, popped commands, and who holds up whom.
 import { describe, expect, it } from 'vitest';
 import { IngotError } from '../../core/index.ts';
+import { findWafer, resolveWafer } from '../../spec/index.ts';
 import { allocate, encodeControl, interpret, verify } from '../../wafer/machine/index.ts';
 import type { Instruction, MachineProgram, RouteRule } from '../../wafer/machine/index.ts';
 import { simulate } from './simulate.ts';
@@ -445,5 +446,58 @@ describe('who holds up whom', () => {
     expect([...simulate(control(0), wse2).read(1, 0, 'y')]).toEqual([9]);
     exactly(control(0), firstIssue + message(1) - execute + taskStart + execute);
     expect(() => simulate(control(1), wse2)).toThrow(/DEADLOCK/);
+  });
+});
+
+describe('generations', () => {
+  const wse3 = resolveWafer(findWafer('wse3'));
+  const elements = 1024;
+  const work = (target: string, id: number): MachineProgram => ({
+    ...machine(
+      1,
+      1,
+      [],
+      [
+        [
+          0,
+          0,
+          role({
+            memory: allocate(
+              [
+                { name: 'x', dtype: 'fp16', length: elements, bank: 0 },
+                { name: 'y', dtype: 'fp16', length: elements, bank: 4 },
+              ],
+              wse2,
+            ),
+            dsds: Object.fromEntries(
+              ['x', 'y'].map((name) => [name, { kind: 'memory', object: name, extents: [elements] }]),
+            ),
+            tasks: [
+              {
+                name: 'main',
+                kind: 'local',
+                id,
+                code: [{ kind: 'vector', op: 'add', dtype: 'fp16', dst: 'y', src: ['x', 1] }],
+              },
+            ],
+            start: ['main'],
+          }),
+        ],
+      ],
+    ),
+    target,
+  });
+
+  it('differ by what their tables say: a WSE-3 adds 8 fp16 elements a cycle, a WSE-2 4', () => {
+    for (const [wafer, lanes] of [
+      [wse2, 4],
+      [wse3, 8],
+    ] as const)
+      expect(simulate(work(wafer.id, 8), wafer).cycles).toBe(wafer.taskStart + wafer.vectorStartup + elements / lanes);
+  });
+
+  it('and by the numbers that they have: a local task 7 is none of a WSE-3', () => {
+    expect(verify(work('wse2', 7), wse2)).toEqual([]);
+    expect(verify(work('wse3', 7), wse3)).toEqual([expect.objectContaining({ code: 'TASK_ID', expected: '8 to 30' })]);
   });
 });

@@ -6,7 +6,9 @@ export interface PeLimits {
   readonly inputQueues: Fact;
   readonly outputQueues: Fact;
   readonly microthreads: Fact;
-  /** Ids of local tasks are below this. */
+  /** Ids of local tasks begin with this, */
+  readonly firstTaskId: Fact;
+  /** and are below this. */
   readonly taskIds: Fact;
   /** Ids of control tasks are below this. */
   readonly controlTaskIds: Fact;
@@ -39,6 +41,13 @@ const wse2: PeLimits = {
     basis: 'per PE: a microthread has the id of its queue',
     source: digest,
     standing: 'derived',
+  },
+  firstTaskId: {
+    value: 0,
+    unit: 'id',
+    basis: 'of local tasks; ids are shared with colors, so a program that uses few colors may begin low',
+    source: unknown,
+    standing: 'assumed',
   },
   taskIds: {
     value: 31,
@@ -73,6 +82,13 @@ const wse3: PeLimits = {
     basis: 'per PE; chosen by the program, apart from queues; taken equal to the number of queues',
     source: examples,
     standing: 'derived',
+  },
+  firstTaskId: {
+    value: 8,
+    unit: 'id',
+    basis: 'of local tasks; ids 0 to 7 belong to the data tasks of the input queues',
+    source: digest,
+    standing: 'published',
   },
   taskIds: { value: 31, unit: 'ids', basis: 'per PE, local tasks 8 to 30', source: digest, standing: 'published' },
   controlTaskIds: { value: 64, unit: 'ids', basis: 'per PE, 0 to 63', source: digest, standing: 'published' },

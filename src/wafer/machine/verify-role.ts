@@ -59,9 +59,10 @@ export function verifyRole(name: string, role: Role, wafer: Wafer): Diagnostic[]
         report('TASK_QUEUE', `a data task needs an input queue of color ${task.color}`, where);
       for (const register of argumentsOf(task)) verifyRegister(register, where, report);
     } else {
-      const ceiling = task.kind === 'local' ? limits.taskIds.value : limits.controlTaskIds.value;
-      if (!(Number.isInteger(task.id) && task.id >= 0 && task.id < ceiling))
-        report('TASK_ID', `${task.kind} task id ${task.id}`, where, { expected: `0 to ${ceiling - 1}` });
+      const [first, ceiling] =
+        task.kind === 'local' ? [limits.firstTaskId.value, limits.taskIds.value] : [0, limits.controlTaskIds.value];
+      if (!(Number.isInteger(task.id) && task.id >= first && task.id < ceiling))
+        report('TASK_ID', `${task.kind} task id ${task.id}`, where, { expected: `${first} to ${ceiling - 1}` });
     }
     const id = task.kind === 'data' ? `color ${task.color}` : `${task.kind} ${task.id}`;
     if (ids.has(id)) report('TASK_ID', `two tasks share ${id}`, where);
@@ -168,6 +169,7 @@ function verifyQueues(role: Role, wafer: Wafer, report: Report): void {
       if (!(Number.isInteger(queue) && queue >= 0 && queue < ceiling))
         report('QUEUE_NUMBER', `${wafer.name} has no ${kind} queue ${queue}`, where, {
           expected: `0 to ${ceiling - 1}`,
+          suggestion: 'sum by another collective, or let a PE use fewer colors',
         });
       if (!(Number.isInteger(color) && color >= 0 && color < wafer.colors - wafer.reservedColors))
         report('COLOR_NUMBER', `color ${color} cannot be used`, where);
