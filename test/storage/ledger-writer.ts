@@ -8,11 +8,11 @@ import { usageRow } from '../../src/runtime/testing/usage-row.ts';
 import { openEmbedded, openPostgres } from '../../src/app/storage/database.ts';
 import { openLedger } from '../../src/app/storage/ledger.ts';
 
-const [dir, url] = process.argv.slice(2);
+const [tenant, dir, url] = process.argv.slice(2);
 const records = url === undefined ? await openEmbedded(dir) : await openPostgres(url);
 const ledger = await openLedger({ records, dir: join(dir, 'journal') });
 for (let appended = 1; ; appended++) {
-  const { id: _, ...usage } = usageRow();
+  const { id: _, ...usage } = usageRow({ tenant });
   ledger.append(usage);
   process.stdout.write(`${appended}\n`);
   if (appended % 50 === 0) await turn();

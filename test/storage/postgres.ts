@@ -1,11 +1,12 @@
 // A PostgreSQL server of the test's own, where its programs are on this machine.
 
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as soon } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 const DEBIAN = '/usr/lib/postgresql';
 
@@ -34,11 +35,13 @@ export async function startPostgres(bin: string): Promise<TestPostgres> {
   if (user.uid !== undefined && user.gid !== undefined) chownSync(dir, user.uid, user.gid);
   const data = join(dir, 'data');
   const options = { ...user, cwd: dir, stdio: 'ignore' } as const;
-  execFileSync(join(bin, 'initdb'), ['-D', data, '-U', 'ingot', '-A', 'trust', '--no-sync', '-E', 'UTF8'], options);
+  const initial = ['-D', data, '-U', 'ingot', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale', 'C'];
+  await promisify(execFile)(join(bin, 'initdb'), initial, { ...user, cwd: dir });
   // By socket only: no port to collide with.
   const server: ChildProcess = spawn(
     join(bin, 'postgres'),
-    ['-D', data, '-k', dir, '-c', 'listen_addresses='],
+    // The server is not what is killed, so it need not wait for the disk.
+    ['-D', data, '-k', dir, '-c', 'listen_addresses=', '-c', 'fsync=off'],
     options,
   );
   const psql = (statement: string): void =>
