@@ -1,6 +1,7 @@
 // Weighted fair sharing between tenants: start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) over tokens.
 // Each tenant has a virtual time that runs with the tokens it asks for, divided by its weight; a request's place is its tenant's
-// time when it comes. A tenant that was away starts at the time of those that were served, and so saves nothing up.
+// time when it comes. A tenant that was away starts at the time of those that were served, and so saves nothing up; one that was
+// there all along, however few of its requests waited, loses nothing either: it starts no later than the last that was let in.
 
 import { generated, type Sequence } from '../sequence.ts';
 import type { PolicyFactory } from './scheduler.ts';
@@ -26,6 +27,8 @@ const MAX_AWAY = 1024;
 export const fair: PolicyFactory = <S extends Sequence>() => {
   const tenants = new Map<string, Tenant>();
   let virtualTime = 0;
+  /** Place of the last that was let in: the virtual time of the source, which stands still while newcomers without end come. */
+  let reached = 0;
   let presentWeight = 0;
   let away = 0;
   const costOf = (sequence: S, answer: number): number =>
@@ -50,14 +53,16 @@ export const fair: PolicyFactory = <S extends Sequence>() => {
 
   return {
     rank(sequence: S): number {
+      const wasThere = (tenants.get(sequence.tenant)?.present ?? 0) > 0;
       const tenant = enter(sequence);
-      const start = Math.max(virtualTime, tenant.next);
+      const start = Math.max(wasThere ? reached : virtualTime, tenant.next);
       tenant.next = start + costOf(sequence, tenant.answer) / sequence.weight;
       return start;
     },
     admitted(sequence: S): void {
       // It also moves with the service itself, so that tenants without end cannot hold it still and starve one.
       const cost = costOf(sequence, known(sequence.tenant).answer);
+      reached = Math.max(reached, sequence.rank);
       virtualTime = Math.max(virtualTime, sequence.rank) + cost / presentWeight;
     },
     ended(sequence: S): void {

@@ -1,5 +1,6 @@
 // What each scheduler adds to the laws of all.
 
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { joules, seconds } from '../../core/index.ts';
 import { createKvBlocks } from '../kv.ts';
@@ -80,6 +81,40 @@ describe('fair', () => {
     for (let i = 0; i < 4 * 200; i++) for (const { tenant } of step()) served[tenant as 'large' | 'small']++;
     expect(served.large / served.small).toBeGreaterThan(2.8);
     expect(served.large / served.small).toBeLessThan(3.2);
+  });
+
+  it('shares the tokens of tenants that always wait by their weights, whatever the sizes of their requests', () => {
+    const tenant = fc.record({
+      weight: fc.constantFrom(0.5, 1, 2, 5),
+      prompt: fc.integer({ min: 1, max: 60 }),
+      answer: fc.integer({ min: 1, max: 20 }),
+      queued: fc.integer({ min: 2, max: 6 }),
+    });
+    fc.assert(
+      fc.property(fc.array(tenant, { minLength: 2, maxLength: 5 }), (tenants) => {
+        const { add, step } = createBench('fair');
+        const come = (i: number): void => {
+          const { weight, prompt, answer } = tenants[i];
+          add({ tenant: String(i), weight }, prompt, answer);
+        };
+        for (const [i, { queued }] of tenants.entries()) for (let k = 0; k < queued; k++) come(i);
+        const served = tenants.map(() => 0);
+        let apart = -Infinity;
+        for (let steps = 0; steps < 1500; steps++) {
+          for (const { tenant: name, promptTokens, maxTokens } of step()) {
+            served[Number(name)] += promptTokens + maxTokens;
+            come(Number(name));
+          }
+          // Start-time fair queueing: no two are apart by more than a request of each (theorem 1 of Goyal, Vin, Cheng).
+          const request = tenants.map(({ weight, prompt, answer }) => (prompt + answer) / weight);
+          const done = tenants.map(({ weight }, i) => served[i] / weight);
+          const ahead = Math.max(...done.map((normal, i) => normal - request[i]));
+          apart = Math.max(apart, ahead - Math.min(...done.map((normal, i) => normal + request[i])));
+        }
+        expect(apart).toBeLessThanOrEqual(1e-6);
+      }),
+      { numRuns: 25 },
+    );
   });
 
   it('goes by a weight that was changed, from the next request on', () => {
