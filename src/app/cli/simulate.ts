@@ -46,6 +46,8 @@ interface SimulateOptions {
   readonly append?: boolean;
   readonly gelu?: boolean;
   readonly window?: number;
+  readonly experts?: number;
+  readonly activeExperts?: number;
   readonly headNorms?: boolean;
   readonly softcap?: boolean;
   readonly sinks?: boolean;
@@ -95,6 +97,15 @@ export const simulate: CliCommand<SimulateOptions> = {
       .addOption(wholeOption('--ffn <N>', 'decode-layer: width of the MLP', 1, largest('ffn')))
       .addOption(wholeOption('--context <N>', 'decode-layer: positions of the sequence', 1, largest('context')))
       .addOption(wholeOption('--window <N>', 'decode-layer: positions seen at most', 1, largest('window')))
+      .addOption(wholeOption('--experts <N>', 'decode-layer: experts in place of the MLP', 1, largest('experts')))
+      .addOption(
+        wholeOption(
+          '--active-experts <N>',
+          'decode-layer: experts that the token passes',
+          1,
+          largest('active-experts'),
+        ),
+      )
       .option('--append', 'decode-layer: the token enters the cache, balanced by shifts')
       .option('--gelu', 'glu, decode-layer: GELU (tanh form) instead of SiLU')
       .option('--head-norms', 'decode-layer: queries and keys normed head by head, as in Qwen3')
@@ -212,9 +223,25 @@ const listDocument = () => ({
 
 /** Options that are sizes of a target, where they were given. */
 function givenSizes(options: SimulateOptions): Record<string, number> {
-  const { words, group, m, k, n, heads, headDim, kvHeads, cached, hidden, ffn, context, window } = options;
-  const named = { 'head-dim': headDim, 'kv-heads': kvHeads };
-  const all = Object.entries({ words, group, m, k, n, heads, ...named, cached, hidden, ffn, context, window });
+  const {
+    words,
+    group,
+    m,
+    k,
+    n,
+    heads,
+    headDim,
+    kvHeads,
+    cached,
+    hidden,
+    ffn,
+    context,
+    window,
+    experts,
+    activeExperts,
+  } = options;
+  const named = { 'head-dim': headDim, 'kv-heads': kvHeads, 'active-experts': activeExperts };
+  const all = Object.entries({ words, group, m, k, n, heads, ...named, cached, hidden, ffn, context, window, experts });
   return Object.fromEntries(all.filter((size): size is [string, number] => size[1] !== undefined));
 }
 

@@ -40,6 +40,7 @@ function isSameLayer({ conditions }: PublishedRow, { kernel, width, height, size
     heads === 1 &&
     sizes['head-dim'] === hidden &&
     sizes['window'] >= context &&
+    sizes['experts'] === 1 &&
     Math.ceil(height / group) === conditions['groups']
   );
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { priceSequence, simulate } from '../../sim/index.ts';
 import { definitionOf, graphOf } from '../../model/index.ts';
 import type { GluOp, Op } from '../../model/index.ts';
+import type { LlmShape } from '../../spec/index.ts';
 import { groupSize } from '../index.ts';
 import { held } from '../kernel/lower/exponential.ts';
 import type { Tensors } from '../kernel/lower/lowering.ts';
@@ -25,12 +26,36 @@ interface Shape {
   readonly softcap?: number;
   readonly window?: number;
   readonly sinks?: boolean;
+  /** Experts in place of the MLP, `ffn` wide. */
+  readonly experts?: {
+    readonly all: number;
+    readonly active: number;
+    readonly bias: boolean;
+    readonly normalize: boolean;
+  };
+}
+
+function mlpOf({ ffn, experts }: Shape): LlmShape['mlp'] {
+  if (experts === undefined) return { kind: 'dense', ffn };
+  const { all, active, bias, normalize } = experts;
+  return {
+    kind: 'moe',
+    experts: all,
+    activeExperts: active,
+    expertFfn: ffn,
+    sharedExperts: 0,
+    sharedFfn: 0,
+    denseLayers: 0,
+    denseFfn: 0,
+    routing: { score: 'softmax', normalize, scale: 1, ...(bias ? { bias: 'logits' as const } : {}) },
+    expertBias: bias,
+  };
 }
 
 function opsOf(shape: Shape): readonly Op[] {
-  const { hidden, ffn, heads, kvHeads, headDim, bias = false, headNorms = false, norms = 2 } = shape;
+  const { hidden, heads, kvHeads, headDim, bias = false, headNorms = false, norms = 2 } = shape;
   const { layers } = graphOf({
-    arch: 'llama',
+    arch: shape.experts === undefined ? 'llama' : 'mixtral',
     hidden,
     layers: 1,
     vocab: 1,
@@ -40,11 +65,11 @@ function opsOf(shape: Shape): readonly Op[] {
     rope: { theta: 10_000 },
     tiedEmbeddings: true,
     attention: { kind: 'gqa', heads, kvHeads, headDim, qkvBias: bias, outBias: bias, qkNorm: headNorms },
-    mlp: { kind: 'dense', ffn },
+    mlp: mlpOf(shape),
   });
   const { activation = 'silu', softcap, window, sinks = false } = shape;
   return layers[0].map((op) => {
-    if (op.kind === 'glu') return { ...op, activation };
+    if (op.kind === 'glu' || op.kind === 'moe') return { ...op, activation };
     if (op.kind !== 'attention') return op;
     return {
       ...op,
@@ -93,6 +118,15 @@ const shapes = fc
     softcap: fc.option(fc.constantFrom(2, 5), { nil: undefined }),
     window: fc.option(fc.integer({ min: 1, max: 20 }), { nil: undefined }),
     sinks: fc.boolean(),
+    experts: fc.option(
+      fc.record({
+        all: fc.integer({ min: 3, max: 7 }),
+        active: fc.integer({ min: 1, max: 3 }),
+        bias: fc.boolean(),
+        normalize: fc.boolean(),
+      }),
+      { nil: undefined },
+    ),
     type: fc.constantFrom('fp32' as const, 'fp16' as const),
     group: fc.integer({ min: 1, max: 5 }),
     seed: fc.nat(1000),
@@ -190,6 +224,19 @@ describe('decode layer', () => {
     ['norms of heads', '12x12', { headNorms: true, headDim: 24 }, { append: true }],
     ['sinks, biases, the clamped unit', '12x12', { sinks: true, bias: true, activation: 'clamped-silu' }, {}],
     ['fp32', '12x12', { headDim: 12 }, { type: 'fp32' }],
+    ['8 experts, two active', '12x12', { ffn: 48, experts: { all: 8, active: 2, bias: false, normalize: true } }, {}],
+    [
+      'more columns than experts',
+      '16x4',
+      { hidden: 32, ffn: 32, headDim: 8, experts: { all: 5, active: 3, bias: true, normalize: false } },
+      {},
+    ],
+    [
+      'as many experts active as there are',
+      '5x7',
+      { hidden: 40, ffn: 21, headDim: 8, experts: { all: 3, active: 3, bias: false, normalize: true } },
+      { append: true },
+    ],
   ])('takes its closed form within 5 %: %s (%s)', (_, mesh, shape, more) => {
     const [width, height] = mesh.split('x').map(Number);
     const spec = { width, height, type: 'fp16', context: 5 * height + 1, append: false, group: groupSize } as const;
@@ -209,6 +256,11 @@ describe('decode layer', () => {
     };
     const latent = spec.ops.map((op) => (op.kind === 'attention' ? { ...op, latent: { valueHeadDim: 4 } } : op));
     expect(() => lowerLayer({ ...spec, ops: latent }, wse2)).toThrow(/OP_NOT_LOWERED/);
+    const experts = { all: 4, active: 2, bias: false, normalize: true };
+    const sigmoid = opsOf({ ...shape, experts }).map((op) =>
+      op.kind === 'moe' ? { ...op, routing: { ...op.routing, score: 'sigmoid' as const } } : op,
+    );
+    expect(() => lowerLayer({ ...spec, ops: sigmoid }, wse2)).toThrow(/OP_NOT_LOWERED/);
     expect(() => lowerLayer({ ...spec, ops: spec.ops.slice(1) }, wse2)).toThrow(/OP_NOT_LOWERED/);
   });
 });

@@ -2,7 +2,7 @@
 // weights and cache stay where they are, and one two-level tree along each axis does all sums.
 
 import { assert, fail } from '../../core/index.ts';
-import { ropeInverseFrequencies, ropeMagnitude } from '../../model/index.ts';
+import { ropeInverseFrequencies, ropeMagnitude, routerOp } from '../../model/index.ts';
 import type { AttentionOp, LinearOp, Op, RmsNormOp, RopeOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import {
@@ -31,6 +31,7 @@ import { sectionGroups, sectionPhases } from '../plan.ts';
 import type { Axis } from '../reduction.ts';
 import { headLayouts, plainLayout } from './layout.ts';
 import type { Layout } from './layout.ts';
+import { mixtureStages } from './mixture.ts';
 import { notLowered } from './not-lowered.ts';
 
 export interface LayerSpec extends Mesh {
@@ -177,6 +178,27 @@ export function lowerLayer(spec: LayerSpec, wafer: Wafer): LoweredKernel {
         exponents = Math.max(exponents, gate.layout.tile);
         const y = write(op.out, gate.layout, 2);
         stages.push(gluStage(spec, gate.layout.tile, { gate: gate.at, up: up.at, y }, op.activation));
+        break;
+      }
+      case 'moe': {
+        const { at } = valueOf(op.input);
+        const router = routerOp(op);
+        project([router]);
+        const {
+          stages: mixed,
+          layout,
+          exponents: elements,
+        } = mixtureStages(op, {
+          ...spec,
+          input: at.object,
+          scores: router.out,
+          object,
+          image: (make) => images.push(make),
+          allReduce: (axis, name, length) => lines[axis].allReduce(name, length),
+        });
+        exponents = Math.max(exponents, elements);
+        stages.push(...mixed);
+        values.set(op.out, { at: { object: op.out, offset: 0 }, layout });
         break;
       }
       case 'add': {

@@ -1,4 +1,5 @@
 import type { Op } from '../../model/index.ts';
+import { isLoweredMixture } from './mixture.ts';
 
 /**
  * What an op would have to be to become a program of PEs; undefined where it is. Ops without one are sized and timed by
@@ -18,8 +19,9 @@ export function notLowered(op: Op): string | undefined {
     case 'linear':
     case 'add':
       return undefined;
-    case 'head-linear':
     case 'moe':
+      return isLoweredMixture(op) ? undefined : 'a mixture that chooses by a softmax over all experts';
+    case 'head-linear':
     case 'softcap':
       return 'an op of a dense layer';
   }

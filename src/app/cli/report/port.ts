@@ -220,15 +220,24 @@ export function portedOps({ graph }: OpenModel, numerics: Numerics): PortedOp[] 
 }
 
 function loweringOf(op: Op, numerics: Numerics): { how: Lowering; why: string } {
-  if (op.kind === 'moe')
-    return { how: 'decomposed', why: 'router, choice and gated MLPs of the experts; closed form only, no PE program' };
-  const wanted = notLowered(op);
-  if (wanted !== undefined) return { how: 'closed form', why: `PE programs exist for ${wanted}` };
-  const format = op.kind === 'linear' ? heldMatrix(numerics, op.role) : undefined;
-  const own = floatOf(numerics);
-  if (format !== undefined && format !== own)
-    return { how: 'closed form', why: `weights in ${format}; PE programs multiply ${own} by ${numerics.activations}` };
+  const without = withoutProgram(op, numerics);
+  if (op.kind === 'moe') {
+    const timed = without === undefined ? 'PE programs, simulated cycle by cycle' : `closed form only: ${without}`;
+    return { how: 'decomposed', why: `router, choice and gated MLPs of the experts; ${timed}` };
+  }
+  if (without !== undefined) return { how: 'closed form', why: without };
   return { how: 'native', why: 'has a PE program, simulated cycle by cycle' };
+}
+
+/** Why an op has no PE program, where it has none. */
+function withoutProgram(op: Op, numerics: Numerics): string | undefined {
+  const wanted = notLowered(op);
+  if (wanted !== undefined) return `PE programs exist for ${wanted}`;
+  const role = op.kind === 'linear' ? op.role : op.kind === 'moe' ? 'expert' : undefined;
+  const format = role === undefined ? undefined : heldMatrix(numerics, role);
+  const own = floatOf(numerics);
+  if (format === undefined || format === own) return undefined;
+  return `weights in ${format}; PE programs multiply ${own} by ${numerics.activations}`;
 }
 
 const floatOf = ({ activations }: Numerics): WeightFormat => (activations === 'fp16' ? 'f16' : 'f32');

@@ -1,6 +1,8 @@
-// One decode layer of a dense model for one token, as one program.
+// One decode layer for one token, as one program.
 
+import { fail } from '../../../core/index.ts';
 import { definitionOf, graphOf } from '../../../model/index.ts';
+import type { MoeShape } from '../../../spec/index.ts';
 import { groupSize, layerReference, lowerLayer } from '../../../wafer/index.ts';
 import type { LayerSpec, Tensors } from '../../../wafer/index.ts';
 import { publishedGroup } from '../published-layer.ts';
@@ -48,6 +50,16 @@ export const decodeLayer: KernelEntry = {
       max: 131_072,
       otherwise: (_, { context }) => context,
     },
+    experts: {
+      about: 'experts in place of the MLP, each as wide (default: 1, the MLP itself)',
+      max: 512,
+      otherwise: () => 1,
+    },
+    'active-experts': {
+      about: 'experts that the token passes (default: 2)',
+      max: 512,
+      otherwise: (_, { experts }) => Math.min(2, experts),
+    },
     group: {
       about: "PEs per group of the trees (default: as published for the mesh, else the square root of a column's)",
       max: 10_000,
@@ -62,8 +74,10 @@ export const decodeLayer: KernelEntry = {
     sinks: 'each head has a sink, as in gpt-oss',
   },
   elements(point) {
-    const { hidden, ffn, context, heads, 'kv-heads': kv, 'head-dim': dim } = point.sizes;
-    return hidden * (2 * (heads + kv) * dim + 3 * ffn) + 2 * context * kv * dim + 500 * point.width * point.height;
+    const { hidden, ffn, context, heads, 'kv-heads': kv, 'head-dim': dim, experts } = point.sizes;
+    return (
+      hidden * (2 * (heads + kv) * dim + 3 * ffn * experts) + 2 * context * kv * dim + 500 * point.width * point.height
+    );
   },
   build(point, wafer) {
     const { width, height, type, sizes, switches = [] } = point;
@@ -96,9 +110,9 @@ export const decodeLayer: KernelEntry = {
 };
 
 function opsOf({ sizes, switches = [] }: Point): LayerSpec['ops'] {
-  const { hidden, ffn, context, heads, 'kv-heads': kvHeads, 'head-dim': headDim } = sizes;
+  const { hidden, ffn, context, heads, 'kv-heads': kvHeads, 'head-dim': headDim, experts } = sizes;
   const { layers } = graphOf({
-    arch: 'llama',
+    arch: experts > 1 ? 'mixtral' : 'llama',
     hidden,
     layers: 1,
     vocab: 1,
@@ -116,10 +130,11 @@ function opsOf({ sizes, switches = [] }: Point): LayerSpec['ops'] {
       outBias: false,
       qkNorm: switches.includes('head-norms'),
     },
-    mlp: { kind: 'dense', ffn },
+    mlp: experts > 1 ? mixtureOf(sizes) : { kind: 'dense', ffn },
   });
   return layers[0].map((op) => {
-    if (op.kind === 'glu' && switches.includes('gelu')) return { ...op, activation: 'gelu-tanh' };
+    if ((op.kind === 'glu' || op.kind === 'moe') && switches.includes('gelu'))
+      return { ...op, activation: 'gelu-tanh' };
     if (op.kind !== 'attention') return op;
     return {
       ...op,
@@ -128,6 +143,28 @@ function opsOf({ sizes, switches = [] }: Point): LayerSpec['ops'] {
       ...(switches.includes('sinks') ? { sinks: 'sinks' } : {}),
     };
   });
+}
+
+/** As in Mixtral (arXiv 2401.04088, section 2.1): the shares of the chosen experts sum to 1. */
+function mixtureOf({ ffn, experts, 'active-experts': activeExperts }: Point['sizes']): MoeShape {
+  if (activeExperts > experts)
+    fail({
+      code: 'LAYER_SHAPE',
+      message: `${activeExperts} of ${experts} experts are to be active`,
+      expected: 'at most as many as there are',
+    });
+  return {
+    kind: 'moe',
+    experts,
+    activeExperts,
+    expertFfn: ffn,
+    sharedExperts: 0,
+    sharedFfn: 0,
+    denseLayers: 0,
+    denseFfn: 0,
+    routing: { score: 'softmax', normalize: true, scale: 1 },
+    expertBias: false,
+  };
 }
 
 /** Values about 1, and matrices that keep them so: by a power of two near 1.7 / sqrt(k), which every type holds. */
