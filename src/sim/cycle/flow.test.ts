@@ -4,8 +4,9 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { createRng } from '../../core/index.ts';
 import type { Rng } from '../../core/index.ts';
-import { allocate } from '../../wafer/machine/index.ts';
+import { allocate, createState, resolveProgram } from '../../wafer/machine/index.ts';
 import type { Dtype, Dsd, MachineProgram, MemoryImage, Role, VectorOp } from '../../wafer/machine/index.ts';
+import { bankCycles, stepCycles, timingOf } from './timing.ts';
 import { simulate } from './simulate.ts';
 import { eastward, machine, main, queues, role, wse2 } from './testing/programs.ts';
 
@@ -88,6 +89,21 @@ function body(rng: Rng, dtype: Dtype, length: number, { outputs, inputs, op }: W
     ),
   });
 }
+
+it('a step takes what its words in the banks take', () => {
+  const timing = timingOf(wse2);
+  fc.assert(
+    fc.property(fc.integer(), (seed) => {
+      const m = createState(resolveProgram(relay(seed).program, wse2));
+      const { roles, roleOf } = m.resolved;
+      for (let pe = 0; pe < 3; pe++)
+        for (const code of roles[roleOf[pe]].code)
+          for (let from = 0; code.kind === 'vector' && from < code.dst.length; from++)
+            for (const count of [1, Math.min(2, code.dst.length - from)])
+              expect(stepCycles(m, pe, code, from, count, timing)).toBe(bankCycles(m, pe, code, from, count, timing));
+    }),
+  );
+});
 
 it('steps that flow are steps', () => {
   fc.assert(

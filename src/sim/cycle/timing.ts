@@ -172,6 +172,18 @@ export function stepCycles(
   if (v.memoryReads === 0 || (v.memoryReads === 1 && (count === 1 || (v.sideBySide && count === 2)))) return 1;
   if (v.memoryReads === 2 && v.sideBySide && count <= 2 && timing.banks > 1)
     return pairCycles(m, pe, v, from, count, timing);
+  return bankCycles(m, pe, v, from, count, timing);
+}
+
+/** The same, word by word: what the quick cases above come to. */
+export function bankCycles(
+  m: MachineState,
+  pe: number,
+  v: VectorCode,
+  from: number,
+  count: number,
+  timing: Timing,
+): number {
   bankUse.fill(0, 0, timing.banks);
   let most = 1;
   let words = 0;
