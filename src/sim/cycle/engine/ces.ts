@@ -16,6 +16,7 @@ import {
   issue,
   operandFabricIn,
   operandFabricOut,
+  operandMemory,
   runBlock,
   runVector,
   startTask,
@@ -46,6 +47,8 @@ export interface Ces {
   readonly end: number;
   /** Let one CE do what it can in this cycle; the number of things done. */
   visit(pe: number): number;
+  /** Read what visits of the next of a list will read first, so that memory is asked for all of it at once. */
+  fetch(list: Int32Array, from: number, to: number): void;
 }
 
 /** Cycles that a CE may be ahead of the others: a loop that never ends must not keep the engine from ending it. */
@@ -76,6 +79,7 @@ export function createCes(
   /** What went wrong on PEs that were ahead, to be told when the others are there too. */
   const failures = new Map<number, unknown>();
   let end = 0;
+  let fetched = 0;
 
   for (let pe = 0; pe < pes; pe++) if (roleOf[pe] >= 0) wake(pe, 0);
 
@@ -245,7 +249,20 @@ export function createCes(
     return cycles;
   }
 
+  function fetch(list: Int32Array, from: number, to: number): void {
+    for (let i = from; i < to; i++) {
+      const pe = list[i];
+      const v = m.vector[pe * threads];
+      if (v === undefined || !v.flows) continue;
+      const { takes, held, dst } = v;
+      if (takes >= 0) fetched ^= m.fifo[(queueFirst[pe] + takes) * m.record];
+      if (dst.kind === operandFabricOut) fetched ^= m.fifo[outputChannel[outputFirst[pe] + dst.queue] * m.record];
+      if (held.kind === operandMemory) fetched ^= m.u16[(m.memoryFirst[pe] + held.address) >> 1];
+    }
+  }
+
   return {
+    fetch,
     ring,
     busy,
     get end() {

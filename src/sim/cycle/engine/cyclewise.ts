@@ -33,6 +33,8 @@ import type { Engine, EngineOptions } from './engine.ts';
 import { createWires } from './wires.ts';
 import type { WireMap } from './wires.ts';
 
+/** Routers or CEs whose state is read together. */
+const batch = 16;
 /** Sums of periods are rounded; less than this many cycles is nothing. */
 const sliver = 1e-6;
 
@@ -55,6 +57,8 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
   const links = new Int32Array(4 * pes);
   const beyond = [-width, 1, width, -1];
   const counts = createCounts();
+  const behind = new Int32Array(2 * batch);
+  let fetched = 0;
   let cycle = -1;
   let end = 0;
 
@@ -149,6 +153,21 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
     return done;
   }
 
+  /**
+   * Read what visits of the next routers will read first. Memory answers many requests at once, but only those that
+   * it gets at once, and a visit is longer than a processor looks ahead.
+   */
+  function fetchRouters(list: Int32Array, from: number, to: number): void {
+    let count = 0;
+    for (let i = from; i < to; i++) {
+      const pe = list[i];
+      const first = channelFirst[pe];
+      for (let held = holding[pe]; held !== 0 && count < behind.length; held &= held - 1)
+        behind[count++] = fifo[(first + 31 - Math.clz32(held & -held)) * record + downAt];
+    }
+    for (let n = 0; n < count; n++) if (behind[n] >= 0) fetched ^= fifo[behind[n] * record];
+  }
+
   return {
     get cycle() {
       return cycle;
@@ -174,9 +193,13 @@ export function createCyclewise(m: MachineState, timing: Timing, options: Engine
         order?.(routerList.subarray(0, routersDue));
         order?.(ceList.subarray(0, cesDue));
         let progress = 0;
-        for (let i = 0; i < routersDue; i++) progress += visitRouter(routerList[i]);
+        for (let i = 0; i < routersDue; i++) {
+          if (i % batch === 0) fetchRouters(routerList, i, Math.min(i + batch, routersDue));
+          progress += visitRouter(routerList[i]);
+        }
         if (progress > 0 && at + 1 > end) end = at + 1;
         for (let i = 0; i < cesDue; i++) {
+          if (i % batch === 0) ces.fetch(ceList, i, Math.min(i + batch, cesDue));
           wires?.look(ceList[i]);
           progress += ces.visit(ceList[i]);
         }
