@@ -52,4 +52,14 @@ describe('pace', () => {
     expect(lateSeconds).toBeCloseTo(0.6e-3 * ((30 * 31) / 2), 9);
     expect(behindFrom).toBe(3);
   });
+
+  it('does not take a machine that stood still once for one that is too slow', async () => {
+    let steps = 0;
+    const { engine, run } = createPaced(1e-3, () => (steps++ === 5 ? 20e-3 : 0.4e-3));
+    await run(60);
+    const { lateSteps, behindFrom } = engine.counts.pace ?? {};
+    // 19 ms behind, of which each step makes up for 0.6.
+    expect(lateSteps).toBeGreaterThan(30);
+    expect(behindFrom).toBe(undefined);
+  });
 });

@@ -11,7 +11,10 @@ export interface PaceCounts {
   /** Sum and largest of what all steps were late by. */
   readonly lateSeconds: number;
   readonly worstSeconds: number;
-  /** The fewest sequences in one step from which on at least half of the steps were late; absent where none were. */
+  /**
+   * The fewest sequences in one step with which at least half of the steps were late, and more time was lost than made up for;
+   * absent where that is so for none. A machine that stood still for a moment and catches up is late, but not behind.
+   */
   readonly behindFrom?: number;
 }
 
@@ -33,12 +36,17 @@ const FEWEST_STEPS = 20;
 export function createPacer(clock: Clock, until: (time: Seconds) => Promise<void>): Pacer {
   let due = clock.now();
   let [steps, lateSteps, lateSeconds, worstSeconds] = [0, 0, 0, 0];
-  const classes: { steps: number; late: number }[] = [];
+  const classes: { steps: number; late: number; time: number; lost: number }[] = [];
+  /** What the last step was late by. */
+  let lateBefore = 0;
 
   function note(late: number, time: Seconds, sequences: number): void {
     steps++;
-    const counted = (classes[Math.ceil(Math.log2(sequences))] ??= { steps: 0, late: 0 });
+    const counted = (classes[Math.ceil(Math.log2(sequences))] ??= { steps: 0, late: 0, time: 0, lost: 0 });
     counted.steps++;
+    counted.time += time;
+    counted.lost += late - lateBefore;
+    lateBefore = late;
     lateSeconds += late;
     worstSeconds = Math.max(worstSeconds, late);
     if (late <= NOISE + TOLERANCE * time) return;
@@ -49,6 +57,7 @@ export function createPacer(clock: Clock, until: (time: Seconds) => Promise<void
   return {
     begin(now) {
       due = now;
+      lateBefore = 0;
     },
     async release(time, sequences) {
       due = seconds(due + time);
@@ -56,8 +65,8 @@ export function createPacer(clock: Clock, until: (time: Seconds) => Promise<void
       note(Math.max(0, clock.now() - due), time, sequences);
     },
     get counts() {
-      const behind = (c: { steps: number; late: number } | undefined): boolean =>
-        c !== undefined && c.steps >= FEWEST_STEPS && 2 * c.late >= c.steps;
+      const behind = (c: (typeof classes)[number] | undefined): boolean =>
+        c !== undefined && c.steps >= FEWEST_STEPS && 2 * c.late >= c.steps && c.lost > TOLERANCE * c.time;
       const at = classes.findIndex(behind);
       return {
         steps,
