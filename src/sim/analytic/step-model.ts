@@ -47,10 +47,10 @@ interface PricedItem extends StepItem {
   readonly attention: readonly number[];
 }
 
-/** Time of a step, and what makes the seconds that a stage of each kind is busy in it. */
+/** Time of a step, and the seconds that each stage is busy in it; not to be changed. */
 interface Timed {
   readonly time: Seconds;
-  readonly busy: () => readonly number[];
+  readonly busy: () => Float64Array;
 }
 
 /** Tokens that pass a stage together. */
@@ -188,7 +188,7 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
     kinds.map((_, kind) => batches.reduce((sum, times) => sum + times[kind], 0));
 
   /**
-   * The last step of several sequences that all decoded, by the attention of each. A context grows by as many tokens as a region
+   * The last step of sequences that all decoded, by the attention of each. A context grows by as many tokens as a region
    * has rows before a PE sees one position more, so that most steps are timed like the one before.
    */
   let last: { readonly attention: readonly number[]; readonly timed: Timed } | undefined;
@@ -200,18 +200,24 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
     }
     return true;
   };
+  /** Stages are asked for after every step where somebody watches, and never where nobody does. */
+  const timed = (time: Seconds, busyByKind: () => readonly number[]): Timed => {
+    let byStage: Float64Array | undefined;
+    return { time, busy: () => (byStage ??= perStage(busyByKind())) };
+  };
   const stepOf = (items: readonly StepItem[]): Timed => {
-    if (items.length === 0) return { time: seconds(0), busy: () => busyAll([]) };
-    const [item] = items;
-    if (items.length === 1 && item.tokens === 1) {
-      return { time: decode(item.cached).time, busy: () => busyDecoding(item) };
-    }
     const decodes = items.every(({ tokens }) => tokens === 1);
     if (decodes && last !== undefined && isLikeLast(items)) return last.timed;
-    const { time, batches } = fastest(items);
-    const timed = { time, busy: () => busyAll(batches) };
-    if (decodes) last = { attention: items.flatMap((each) => costs.map((cost) => cost.attention(each))), timed };
-    return timed;
+    const [item] = items;
+    let step: Timed;
+    if (items.length === 0) step = timed(seconds(0), () => busyAll([]));
+    else if (items.length === 1 && decodes) step = timed(decode(item.cached).time, () => busyDecoding(item));
+    else {
+      const { time, batches } = fastest(items);
+      step = timed(time, () => busyAll(batches));
+    }
+    if (decodes) last = { attention: items.flatMap((each) => costs.map((cost) => cost.attention(each))), timed: step };
+    return step;
   };
 
   return {
@@ -246,7 +252,7 @@ export function createStepModel(program: Program, wafer: Wafer, clock: Hertz = w
     } {
       const items = shape.items.filter((item) => item.tokens > 0);
       const { time, busy } = stepOf(items);
-      return { time, energy: energy(scale(wafer.systemPower, wafers), time), busy: () => perStage(busy()) };
+      return { time, energy: energy(scale(wafer.systemPower, wafers), time), busy };
     },
     /** Tokens per second of many sequences that each have `cached` tokens behind them. */
     throughput(cached: number): Throughput {
