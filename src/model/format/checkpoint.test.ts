@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -46,6 +46,31 @@ describe('openCheckpoint', () => {
     expect(checkpoint.provenance.files.at(-1)).toEqual({ name: 'model.safetensors', bytes: file.length });
     expect(checkpoint.provenance.sha256('model.safetensors')).toBe(createHash('sha256').update(file).digest('hex'));
     checkpoint.close();
+  });
+
+  it('takes a folder of sentence-transformers: names without their body, pooling by its modules', () => {
+    const dir = tiny({
+      'config.json': { ...tinyConfig, matryoshka_dimensions: [2, 4] },
+      'model.safetensors': encodeSafetensors(
+        tinyTensors().map((tensor) => ({ ...tensor, name: tensor.name.replace(/^model\./, '') })),
+      ),
+      'modules.json': [
+        { idx: 0, name: '0', path: '', type: 'sentence_transformers.models.Transformer' },
+        { idx: 1, name: '1', path: '1_Pooling', type: 'sentence_transformers.models.Pooling' },
+      ],
+    });
+    mkdirSync(join(dir, '1_Pooling'));
+    writeFileSync(join(dir, '1_Pooling', 'config.json'), JSON.stringify({ pooling_mode_mean_tokens: true }));
+    const checkpoint = openCheckpoint(dir);
+    const plain = openCheckpoint(tiny());
+    expect(plain.embedding).toEqual({ pooling: 'last', normalize: true, dimensions: [] });
+    expect(checkpoint.embedding).toEqual({ pooling: 'mean', normalize: false, dimensions: [2, 4] });
+    expect([...checkpoint.weights.names].sort()).toEqual([...plain.weights.names].sort());
+    for (const name of plain.weights.names) expect(checkpoint.weights.read(name)).toEqual(plain.weights.read(name));
+    const read = checkpoint.provenance.files.map(({ name }) => name);
+    expect(read).toEqual(expect.arrayContaining(['modules.json', '1_Pooling/config.json']));
+    checkpoint.close();
+    plain.close();
   });
 
   it('takes sampling defaults and further ends of text from generation_config.json', () => {

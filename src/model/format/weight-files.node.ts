@@ -82,11 +82,20 @@ export function openWeightFiles(folder: Files): WeightFiles {
     }
     problems.throwIfAny();
     const files = names.map((name, i) => ({ name, bytes: open[i].bytes }));
-    return { source: separateExperts(createSource(located), folder.path), files, close };
+    return { source: separateExperts(createSource(withBody(located)), folder.path), files, close };
   } catch (error) {
     close();
     throw error;
   }
+}
+
+const BODY = 'model.';
+const EMBEDDING = 'embed_tokens.weight';
+
+/** Libraries that save a model without its head, as those for embeddings do, leave out the name of its body. */
+function withBody(located: ReadonlyMap<string, Located>): ReadonlyMap<string, Located> {
+  if (!located.has(EMBEDDING) || located.has(BODY + EMBEDDING)) return located;
+  return new Map([...located].map(([name, tensor]) => [name.startsWith('lm_head.') ? name : BODY + name, tensor]));
 }
 
 /** Tensor name to file name, every file present. */
