@@ -67,7 +67,7 @@ describe('a trace file', () => {
         expect(['ms', 'ns']).toContain(file['displayTimeUnit']);
         for (const about of Object.values(file['otherData'] as object)) expect(about).toBeTypeOf('string');
         for (const event of events) {
-          expect(Number.isInteger(event.pid) && event.pid > 0 && Number.isInteger(event.tid) && event.tid >= 0).toBe(
+          expect(Number.isInteger(event.pid) && event.pid > 0 && Number.isInteger(event.tid) && event.tid > 0).toBe(
             true,
           );
           const keys = Object.keys(event).sort().join(' ');
@@ -104,10 +104,15 @@ describe('a trace file', () => {
     fc.assert(
       fc.property(programs, ({ events }) => {
         const named = new Set<string>();
+        const processOf = new Map<number, number>();
         const open = new Map<string, number[]>();
         let now = 0;
         for (const event of events) {
           const { ph, name, pid, tid, ts = 0, dur = 0 } = event;
+          // A number is one track only, and a process's own number is its tasks.
+          expect(processOf.get(tid) ?? pid).toBe(pid);
+          processOf.set(tid, pid);
+          if (name === 'thread_name') expect(event.args?.['name'] === 'tasks').toBe(tid === pid);
           if (ph === 'M') {
             const what = name === 'thread_name' ? `thread ${pid} ${tid}` : `${name} ${pid}`;
             expect(named.has(what)).toBe(false);

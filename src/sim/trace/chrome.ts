@@ -12,6 +12,12 @@ export interface TraceTitle {
 
 const mainTrack = 'tasks';
 
+/** More than the PEs of any wafer, so that no two tracks share a number. */
+const TRACK_STRIDE = 2 ** 20;
+
+/** Viewers take the track whose number is its process's for the main one, and show it first. */
+const trackOf = (pe: number, thread: number): number => pe + 1 + thread * TRACK_STRIDE;
+
 /**
  * One process per PE; its track `tasks` holds tasks with the vector instructions that they wait for, and every
  * microthread has a track of its own. The format knows microseconds only: one stands for one cycle. Events are
@@ -37,13 +43,19 @@ export function* chromeTrace(recorder: Recorder, { title, width }: TraceTitle): 
   function* introduce(pe: number, thread: number): Generator<string> {
     if (!known.has(`${pe}`)) {
       known.add(`${pe}`);
-      yield line({ ph: 'M', name: 'process_name', pid: pe + 1, tid: 0, args: { name: peName(pe, width) } });
-      yield line({ ph: 'M', name: 'process_sort_index', pid: pe + 1, tid: 0, args: { sort_index: pe } });
+      yield line({
+        ph: 'M',
+        name: 'process_name',
+        pid: pe + 1,
+        tid: trackOf(pe, 0),
+        args: { name: peName(pe, width) },
+      });
+      yield line({ ph: 'M', name: 'process_sort_index', pid: pe + 1, tid: trackOf(pe, 0), args: { sort_index: pe } });
     }
     if (thread < 0 || known.has(`${pe} ${thread}`)) return;
     known.add(`${pe} ${thread}`);
     const name = thread === 0 ? mainTrack : `microthread ${thread - 1}`;
-    yield line({ ph: 'M', name: 'thread_name', pid: pe + 1, tid: thread + 1, args: { name } });
+    yield line({ ph: 'M', name: 'thread_name', pid: pe + 1, tid: trackOf(pe, thread), args: { name } });
   }
 
   const samples = recorder.samples()[Symbol.iterator]();
@@ -69,7 +81,7 @@ const complete = ({ pe, thread, start, cycles, what, elements }: TraceEvent): ob
   name: what.name,
   cat: what.category,
   pid: pe + 1,
-  tid: thread + 1,
+  tid: trackOf(pe, thread),
   ts: start,
   dur: cycles,
   ...(what.operands === undefined ? {} : { args: { operands: what.operands, elements } }),
@@ -80,7 +92,7 @@ const counter = ({ pe, start, loads: [N, E, S, W] }: LinkSample): object => ({
   name: 'links',
   cat: 'link',
   pid: pe + 1,
-  tid: 0,
+  tid: trackOf(pe, 0),
   ts: start,
   args: { N, E, S, W },
 });
