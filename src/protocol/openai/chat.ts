@@ -208,6 +208,8 @@ export interface ChatCompletion {
     readonly index: number;
     readonly message: AssistantMessage;
     readonly logprobs: ChatLogprobs | null;
+    /** Of the tokens of `reasoning`. */
+    readonly reasoning_logprobs?: ChatLogprobs;
     readonly finish_reason: FinishReason;
   }[];
   readonly usage: Usage;

@@ -82,7 +82,12 @@ export function createChatChunkWriter(head: StreamHead): ChunkWriter<ChatLogprob
   return {
     open: (choice, text = '') =>
       chunk(choice, `"role":"assistant","content":${JSON.stringify(text)},"refusal":null`, 'null', 'null') + END,
-    part: (choice, part, logprobs) => chunk(choice, deltaOf(part), logprobsOf(logprobs), 'null') + END,
+    part: (choice, part, logprobs) => {
+      // Those of thoughts have a member of their own, as at Cerebras.
+      const isThought = part.kind === 'reasoning' && logprobs !== undefined;
+      const of = isThought ? `null,"reasoning_logprobs":${logprobsOf(logprobs)}` : logprobsOf(logprobs);
+      return chunk(choice, deltaOf(part), of, 'null') + END;
+    },
     finish: (choice, reason, end) => chunk(choice, '', 'null', `"${reason}"`) + endOf(end) + END,
     usage: (end) => `${open}]${endOf(end)}${END}`,
   };

@@ -29,6 +29,8 @@ export interface AnswerPlan<Logprobs> {
   readonly opening: (choice: number) => string;
   /** Makes what tells content, thoughts and calls of one choice apart. */
   readonly reader: () => MessageReader;
+  /** Thoughts are left out, and so is what is known of their tokens. */
+  readonly hidesThoughts?: boolean;
   /** Absent where the client did not ask. `offset` is the length of the choice's text so far. */
   readonly logprobs?: (tokens: readonly TokenReport[], offset: number) => Logprobs;
   /** Hears what the engine says, as it is read. */
@@ -44,6 +46,8 @@ export type AnswerPiece =
       readonly choice: number;
       readonly parts: readonly AnswerPart[];
       readonly tokens: readonly TokenReport[];
+      /** Its tokens begin or end in thoughts. */
+      readonly isThought: boolean;
     }
   | { readonly kind: 'prompt'; readonly choice: number; readonly tokens: readonly TokenReport[] }
   | { readonly kind: 'finish'; readonly choice: number; readonly reason: FinishReason };
@@ -76,15 +80,15 @@ export function createAnswerReading(plan: AnswerPlan<unknown>): AnswerReading {
       if (event.kind === 'tokens') {
         const wasThinking = reader.isThinking;
         const parts = noteCalls(choice, reader.push(event.text));
-        // A token belongs to thoughts where it begins or ends in them.
-        if (wasThinking || reader.isThinking) reasoningTokens += event.tokens.length;
-        return [{ kind: 'parts', choice, parts, tokens: event.tokens }];
+        const isThought = wasThinking || reader.isThinking;
+        if (isThought) reasoningTokens += event.tokens.length;
+        return [{ kind: 'parts', choice, parts, tokens: event.tokens, isThought }];
       }
       finished.push(event);
       const rest = noteCalls(choice, reader.end());
       const reason = event.reason === 'stop' && called.has(choice) ? 'tool_calls' : event.reason;
       const end: AnswerPiece = { kind: 'finish', choice, reason };
-      return rest.length === 0 ? [end] : [{ kind: 'parts', choice, parts: rest, tokens: [] }, end];
+      return rest.length === 0 ? [end] : [{ kind: 'parts', choice, parts: rest, tokens: [], isThought: false }, end];
     },
     end: () => ({
       usage: usageOf(plan.promptTokens, finished, reasoningTokens),
@@ -98,7 +102,9 @@ export interface WholeChoice {
   readonly parts: readonly AnswerPart[];
   /** Of the prompt, where they were asked for. */
   readonly prompt: readonly TokenReport[];
+  /** Of the answer, those of its thoughts apart. */
   readonly tokens: readonly TokenReport[];
+  readonly thoughts: readonly TokenReport[];
   readonly reason: FinishReason;
 }
 
@@ -113,6 +119,7 @@ export async function wholeAnswer(events: EventStream<TokenEvent>, plan: AnswerP
     parts: [] as AnswerPart[],
     prompt: [] as TokenReport[],
     tokens: [] as TokenReport[],
+    thoughts: [] as TokenReport[],
     reason: 'stop' as FinishReason,
   }));
   const reading = createAnswerReading(plan);
@@ -123,7 +130,7 @@ export async function wholeAnswer(events: EventStream<TokenEvent>, plan: AnswerP
       else if (piece.kind === 'prompt') choice.prompt.push(...piece.tokens);
       else {
         choice.parts.push(...piece.parts);
-        choice.tokens.push(...piece.tokens);
+        (piece.isThought ? choice.thoughts : choice.tokens).push(...piece.tokens);
       }
     }
   }
@@ -211,8 +218,11 @@ export function createChunkedWriter<Logprobs>(
       if (plan.logprobs === undefined) return '';
       return chunks.part(choice, { kind: 'content', text: '' }, plan.logprobs(piece.tokens, 0));
     }
-    let logprobs = plan.logprobs?.(piece.tokens, offsets[choice]);
-    const nothing: readonly AnswerPart[] = logprobs === undefined ? [] : [{ kind: 'content', text: '' }];
+    const { isThought } = piece;
+    const isTold = !(isThought && plan.hidesThoughts === true);
+    let logprobs = isTold ? plan.logprobs?.(piece.tokens, offsets[choice]) : undefined;
+    const kind = isThought ? 'reasoning' : 'content';
+    const nothing: readonly AnswerPart[] = logprobs === undefined ? [] : [{ kind, text: '' }];
     let said = '';
     for (const part of piece.parts.length > 0 ? piece.parts : nothing) {
       said += chunks.part(choice, part, logprobs);

@@ -12,6 +12,7 @@ export async function chatCompletion(given: unknown, context: EndpointContext): 
   const body = parseChatRequest(given);
   const model = context.findModel(body.model);
   const { tokenizer } = model;
+  const hidesThoughts = body.reasoning.format === 'hidden';
   try {
     const { request, reader } = await planChat(body, model, context);
     return await answer<ChatLogprobs>(body, request, model, context, {
@@ -21,6 +22,7 @@ export async function chatCompletion(given: unknown, context: EndpointContext): 
       opening: () => '',
       openEach: true,
       reader,
+      hidesThoughts,
       logprobs: (tokens) => chatLogprobs(tokens, tokenizer),
       chunkWriter: createChatChunkWriter,
       whole: ({ id, created }, { choices, usage, times }) => ({
@@ -28,10 +30,13 @@ export async function chatCompletion(given: unknown, context: EndpointContext): 
         object: 'chat.completion',
         created,
         model: model.id,
-        choices: choices.map(({ index, parts, tokens, reason }) => ({
+        choices: choices.map(({ index, parts, tokens, thoughts, reason }) => ({
           index,
           message: messageOf(parts),
           logprobs: request.logprobs === undefined ? null : chatLogprobs(tokens, tokenizer),
+          ...(request.logprobs === undefined || thoughts.length === 0 || hidesThoughts
+            ? {}
+            : { reasoning_logprobs: chatLogprobs(thoughts, tokenizer) }),
           finish_reason: reason,
         })),
         usage,

@@ -196,6 +196,7 @@ export async function answer<Logprobs>(
     readonly opening: (choice: number) => string;
     readonly openEach: boolean;
     readonly reader: AnswerPlan<Logprobs>['reader'];
+    readonly hidesThoughts?: boolean;
     readonly logprobs: AnswerPlan<Logprobs>['logprobs'];
     readonly chunkWriter: (head: AnswerPlan<Logprobs>['head']) => ChunkWriter<Logprobs>;
     readonly whole: (head: AnswerPlan<Logprobs>['head'], answer: WholeAnswer) => object;
@@ -215,6 +216,7 @@ export async function answer<Logprobs>(
     promptParam: endpoint.promptParam,
     opening: endpoint.opening,
     reader: endpoint.reader,
+    ...(endpoint.hidesThoughts === undefined ? {} : { hidesThoughts: endpoint.hidesThoughts }),
     ...(request.logprobs === undefined ? {} : { logprobs: endpoint.logprobs }),
     heard: (event) => context.track.heard(event),
     ...(body.stream === true && context.coalescing !== undefined ? { coalescing: context.coalescing } : {}),

@@ -66,7 +66,7 @@ function createWriter(
       for (const piece of reading.read(event)) {
         if (piece.kind === 'finish') said += writer.finish(piece.reason, reading.end());
         else if (piece.kind === 'parts') {
-          let reports = logprobs(piece.tokens);
+          let reports = piece.isThought ? [] : logprobs(piece.tokens);
           for (const part of piece.parts) {
             said += writer.part(part, reports);
             reports = [];

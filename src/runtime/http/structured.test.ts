@@ -3,7 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 
 import { seconds } from '../../core/index.ts';
-import type { ChatCompletion, ErrorBody, TimeInfo } from '../../protocol/index.ts';
+import type { ChatCompletion, ChatLogprobs, ErrorBody, TimeInfo } from '../../protocol/index.ts';
 import { createNgramDrafter } from '../speculation/index.ts';
 import { chatTemplates } from '../testing/chat-templates.ts';
 import { call, createTestApi, TEST_MODEL, type TestApi } from '../testing/test-api.ts';
@@ -285,6 +285,27 @@ describe('thoughts', () => {
     const hidden = await content({ reasoning_format: 'hidden' });
     expect(hidden).toMatchObject({ content: 'yes' });
     expect(hidden).not.toHaveProperty('reasoning');
+  });
+
+  it('have log probabilities of their own, whole and streamed, and none where they are hidden', async () => {
+    const { api } = thinking();
+    const textOf = (logprobs?: ChatLogprobs | null): string =>
+      (logprobs?.content ?? []).map(({ token }) => token).join('');
+    const [whole] = (await ask(api, { logprobs: true })).choices;
+    expect(textOf(whole.logprobs)).toBe('yes');
+    expect(textOf(whole.reasoning_logprobs)).toBe('hm, so</think>');
+    const { text } = await call(api, CHAT, chat({ logprobs: true, stream: true }));
+    const streamed = { logprobs: '', reasoning_logprobs: '' };
+    for (const line of text.split('\n\n').slice(0, -2)) {
+      const { choices } = JSON.parse(line.slice(6)) as ChatCompletion;
+      for (const key of ['logprobs', 'reasoning_logprobs'] as const) streamed[key] += textOf(choices[0][key]);
+    }
+    expect(streamed).toEqual({ logprobs: 'yes', reasoning_logprobs: 'hm, so</think>' });
+    const [hidden] = (await ask(api, { logprobs: true, reasoning_format: 'hidden' })).choices;
+    expect(textOf(hidden.logprobs)).toBe('yes');
+    expect(hidden).not.toHaveProperty('reasoning_logprobs');
+    const concealed = await call(api, CHAT, chat({ logprobs: true, reasoning_format: 'hidden', stream: true }));
+    expect(concealed.text).not.toMatch(/think|reasoning_logprobs/);
   });
 
   it('go before a format, which holds the content only', async () => {
