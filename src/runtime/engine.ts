@@ -33,6 +33,7 @@ import { createChannel, type Channel, type EventStream } from './engine-channel.
 import { checkRequest, contextLimit, type EngineRequest, type TokenEvent } from './engine-request.ts';
 import type { Batch, BatchItem, Executor, Logits } from './executor/executor.ts';
 import { createKvBlocks } from './kv.ts';
+import { nextTurn } from './next-turn.ts';
 import type { PaceCounts, Pacer } from './pace.ts';
 import { createQueueEstimate } from './queue-estimate.ts';
 import { createScheduler, schedulers, type SchedulerName } from './scheduler/index.ts';
@@ -127,12 +128,6 @@ interface Call {
   /** Stop listening for cancellation. */
   readonly release: () => void;
 }
-
-const nextTurn = (): Promise<void> =>
-  new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve);
-    else setTimeout(resolve);
-  });
 
 /** @throws IngotError ENGINE_OPTIONS_INVALID */
 export function createEngine(options: EngineOptions): Engine {

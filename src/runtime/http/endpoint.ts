@@ -17,6 +17,7 @@ import type { LogitsProcessor } from '../logits-processor.ts';
 import { createBias, createLeastLength, createPenalties, inOrder } from '../logits-rules.ts';
 import { USUAL_TARGETS } from '../scheduler/index.ts';
 import type { LatencyTargets } from '../sequence.ts';
+import { nextTurn } from '../next-turn.ts';
 import type { AskedOfModel, RequestTrack, SentToModel } from '../telemetry/index.ts';
 import { createChunkedWriter, streamAnswer, wholeAnswer, type AnswerPlan, type WholeAnswer } from './answer.ts';
 import type { Coalescing } from './coalesce.ts';
@@ -233,6 +234,9 @@ export async function answer<Logprobs>(
 export const promptTokensOf = ({ prompts }: EngineRequest): number =>
   prompts.reduce((sum, prompt) => sum + prompt.length, 0);
 
+/** Characters that are encoded at a stretch where many short texts come together: some milliseconds' worth. */
+const STRETCH = 4096;
+
 /**
  * Texts as tokens, with what the tokenizer adds around them; token ids as they are.
  * @throws IngotError of PromptEncoder
@@ -245,9 +249,19 @@ export async function encodeTexts(
   // All before any, because the first may take long.
   for (const text of texts) if (typeof text === 'string') refuseOversize(text.length, most);
   const prompts: EngineRequest['prompts'][number][] = [];
+  let stretch = 0;
   for (const text of texts) {
-    if (typeof text !== 'string') prompts.push(text);
-    else prompts.push((await model.prompts.encode({ kind: 'text', text, addSpecial: true }, most)).tokens);
+    if (typeof text !== 'string') {
+      prompts.push(text);
+      continue;
+    }
+    stretch += text.length;
+    if (stretch > STRETCH) {
+      // Each may be too short for a thread of its own, and all together long enough to hold up streams.
+      await nextTurn();
+      stretch = 0;
+    }
+    prompts.push((await model.prompts.encode({ kind: 'text', text, addSpecial: true }, most)).tokens);
   }
   return prompts;
 }
