@@ -174,7 +174,7 @@ function run(at: usize, rows: i32): void {
 // @ts-ignore: decorator
 @inline
 function grainOf(at: usize, rows: i32): i32 {
-  return rows == 1 ? (int(at, 9) + threads - 1) / threads : int(at, 11);
+  return rows == 1 || threads == 1 ? (int(at, 9) + threads - 1) / threads : int(at, 11);
 }
 
 /** Ops on every place of a grouping. */
