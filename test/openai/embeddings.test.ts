@@ -3,6 +3,7 @@
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
 import type { ErrorBody } from '../../src/protocol/index.ts';
+import { logEntryOf, spansOf, type RequestRecord } from '../../src/runtime/index.ts';
 import { call, createTestApi, TEST_MODEL } from '../../src/runtime/testing/test-api.ts';
 import { listen } from './served.ts';
 
@@ -57,6 +58,22 @@ describe('the openai client', () => {
     await expect(client.embeddings.create({ ...asked, dimensions: 16 })).rejects.toMatchObject(refused);
     const plain = await serve();
     await expect(plain.client.embeddings.create({ ...asked, dimensions: 4 })).rejects.toMatchObject(refused);
+  });
+});
+
+describe('what is told of embeddings', () => {
+  it('has their times and tokens, in the log and in traces', async () => {
+    const records: RequestRecord[] = [];
+    const { api } = createTestApi({}, {}, { tick: 0.01, onRequest: (record) => records.push(record) });
+    await call(api, '/v1/embeddings', { model: TEST_MODEL, input: ['the wafer', 'x'] });
+    const { fields } = logEntryOf(records[0]);
+    expect(fields).toMatchObject({ model: TEST_MODEL, prompt_tokens: 3, generated_tokens: 0, cached_tokens: 0 });
+    expect(fields['answer_seconds']).toBeGreaterThan(0);
+    expect(fields).not.toHaveProperty('time_to_first_token_seconds');
+    expect(JSON.stringify(fields)).not.toContain('null');
+    const [model] = spansOf(records[0]).children;
+    expect(model.name).toBe(`embeddings ${TEST_MODEL}`);
+    expect(model.children.map(({ name }) => name).slice(0, 3)).toEqual(['queue', 'prefill', 'wafer']);
   });
 });
 

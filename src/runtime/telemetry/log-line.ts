@@ -25,19 +25,21 @@ export interface LogEntry {
 const MICROSECOND_DIGITS = 6;
 const NANOSECOND_DIGITS = 9;
 
+/** Of what has no tokens, such as an embedding. */
+const untilDone = ({ sent, done }: Timeline): number | undefined => (done === undefined ? undefined : done - sent);
+
 /** Of all answers: the first token's time, the last one's, and the mean gap. */
 function timesOf(timelines: readonly Timeline[], digits: number): Record<string, number> | undefined {
   if (timelines.length === 0) return undefined;
   const each = (of: (timeline: Timeline) => number | undefined): number[] =>
     timelines.map(of).filter((value) => value !== undefined);
   const gaps = each(tpot);
+  const first = each(ttft);
   const round = (value: number): number => Number(value.toFixed(digits));
   return {
     queue_seconds: round(Math.min(...each(queueTime))),
-    // Of an embedding there are no tokens.
-    ...(each(ttft).length === 0
-      ? {}
-      : { time_to_first_token_seconds: round(Math.min(...each(ttft))), answer_seconds: round(Math.max(...each(e2e))) }),
+    ...(first.length === 0 ? {} : { time_to_first_token_seconds: round(Math.min(...first)) }),
+    answer_seconds: round(Math.max(...each((timeline) => e2e(timeline) ?? untilDone(timeline)))),
     ...(gaps.length === 0
       ? {}
       : { time_per_output_token_seconds: round(gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length) }),
