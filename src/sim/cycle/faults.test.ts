@@ -33,6 +33,9 @@ describe('verify', () => {
     expect(verify(withRoutes(line.routes.slice(0, 2)), wse2)).toContainEqual(
       expect.objectContaining({ code: 'COLOR_UNROUTABLE', where: 'PE (1, 0), color 0' }),
     );
+    // The router there has the color, but not from this side.
+    const fromNorth = { ...line.routes[2], positions: [{ rx: ['N'], tx: ['R'] }] } as const;
+    expect(codes(withRoutes([...line.routes.slice(0, 2), fromNorth]))).toEqual(['COLOR_UNROUTABLE']);
     expect(codes(machine(1, 1, [{ on: at(0), color: 0, positions: [{ rx: ['W'], tx: ['E'] }] }], []))).toContain(
       'ROUTE_OFF_MESH',
     );
