@@ -88,17 +88,25 @@ export function lowerLinear(spec: LinearSpec, wafer: Wafer): LoweredKernel {
     *inputs(tensors) {
       yield* cutAlong(tensors['x'], 'x', axis, spec);
       if (bias) yield* cutAlong(tensors['bias'], 'bias', other, spec);
+      const tile = new Float64Array(kTile * pitch);
       for (const [px, py] of pesOfMesh(spec, axis)) {
         const firstK = positionAlong(axis, px, py) * kTile;
         const firstN = positionAlong(other, px, py) * nTile;
-        yield weightTile(tensors['w'], px, py, firstK, firstN);
+        yield weightTile(tile, tensors['w'], px, py, firstK, firstN);
       }
     },
     readback: (memory) => gatherAlong(memory, 'y', other, spec, n),
   };
 
-  function weightTile(w: ArrayLike<number>, x: number, y: number, firstK: number, firstN: number): MemoryImage {
-    const values = new Float64Array(kTile * pitch);
+  function weightTile(
+    values: Float64Array,
+    w: ArrayLike<number>,
+    x: number,
+    y: number,
+    firstK: number,
+    firstN: number,
+  ): MemoryImage {
+    values.fill(0);
     for (let j = 0; j < Math.min(nTile, n - firstN); j++)
       for (let i = 0; i < Math.min(kTile, k - firstK); i++) values[i * pitch + j] = w[(firstN + j) * k + firstK + i];
     return { x, y, object: 'w', values };

@@ -27,6 +27,7 @@ export function flow(m: MachineState, pe: number, thread: number, v: VectorCode,
   const from = m.done[t];
   const left = m.total[t] - from;
   const count = left < v.perWavelet ? left : v.perWavelet;
+  let bits = 0;
   const out = dst.kind === operandFabricOut ? outputRecord(m, pe, dst.queue) : -1;
   if (out >= 0 && !hasRoomAt(fifo, out, now)) return 0;
   if (takes >= 0) {
@@ -36,19 +37,33 @@ export function flow(m: MachineState, pe: number, thread: number, v: VectorCode,
     const entry = r + entriesAt + 2 * (popped & slotMask);
     const stamp = fifo[entry + 1];
     if (stamp >> 1 > now || (stamp & 1) !== 0) return 0;
-    word[0] = fifo[entry];
+    bits = fifo[entry];
     fifo[r + poppedAt] = popped + 1;
     fifo[r + popStampAt] = now;
   }
-  if (v.dtype === dtypeCode.fp16) computeHalves(m, pe, v, from, count);
-  else computeSingle(m, pe, v, from);
-  if (out >= 0) pushAt(fifo, out, slotMask, word[0], 2 * outReady);
+  bits = flowThrough(m, pe, v, from, count, bits);
+  if (out >= 0) pushAt(fifo, out, slotMask, bits, 2 * outReady);
   advance(m, pe, thread, v, count);
   return count;
 }
 
 const outputRecord = (m: MachineState, pe: number, queue: number): number =>
   m.resolved.outputChannel[m.resolved.outputFirst[pe] + queue] * m.record;
+
+/** What `apply` does, of an instruction that flows: from the wavelet that it took, if it takes one, to the one that it sends. */
+export function flowThrough(
+  m: MachineState,
+  pe: number,
+  v: VectorCode,
+  from: number,
+  count: number,
+  bits: number,
+): number {
+  word[0] = bits;
+  if (v.dtype === dtypeCode.fp16) computeHalves(m, pe, v, from, count);
+  else computeSingle(m, pe, v, from);
+  return word[0];
+}
 
 /** From `word` and memory to `word` or memory. */
 function computeHalves(m: MachineState, pe: number, v: VectorCode, from: number, count: number): void {

@@ -12,7 +12,7 @@ export * from './state.ts';
 export * from './router.ts';
 export * from './ce.ts';
 export * from './block.ts';
-export { flow } from './flow.ts';
+export { flow, flowThrough } from './flow.ts';
 export * from './deadlock.ts';
 export { dtypeCode, isDivision, isPacked, opCode } from './arithmetic.ts';
 export { neighbour, opposite, peName, portNames, ramp } from './layout.ts';

@@ -9,6 +9,7 @@
 import {
   advance,
   apply,
+  flowThrough,
   issue,
   operandFabricIn,
   operandFabricOut,
@@ -96,6 +97,8 @@ function createStreams(m: MachineState, timing: Timing): Engine {
   const isListed = new Uint8Array(pes);
   let height = 0;
   let end = 0;
+  /** `flowThrough` does a wavelet at once. */
+  const flowsWhole = timing.fp16Lanes >= 2;
 
   const wake = (pe: number): void => {
     if (isListed[pe] !== 0) return;
@@ -220,7 +223,9 @@ function createStreams(m: MachineState, timing: Timing): Engine {
       const a = inA >= 0 ? fabric.take(inA, begin) : 0;
       const b = inB >= 0 ? fabric.take(inB, begin) : 0;
       const c = inC >= 0 ? fabric.take(inC, begin) : 0;
-      const bits = apply(m, pe, v, done, count, a, b, c);
+      // One that flows takes from one queue at most.
+      const bits =
+        flowsWhole && v.flows ? flowThrough(m, pe, v, done, count, a | b) : apply(m, pe, v, done, count, a, b, c);
       at = begin + cycles;
       if (out >= 0) fabric.put(out, bits, at + rampCycles);
       worked += cycles;
