@@ -51,7 +51,7 @@ export function createAdminClient(
       const value = await json(answer, base);
       if (answer.ok) return value;
       const { error } = value as Partial<ErrorBody>;
-      if (error === undefined) return notAdmin(base);
+      if (error === undefined || error.code === 'unknown_url') return notAdmin(base);
       const refused: Diagnostic =
         answer.status === 401
           ? {

@@ -8,16 +8,8 @@
 // - The engine outlives any failure of the executor.
 // - Idle, it does nothing: the loop ends with the last answer and starts with the next.
 
-import {
-  assert,
-  createEventQueue,
-  fail,
-  IngotError,
-  joules,
-  seconds,
-  type Clock,
-  type Seconds,
-} from '../core/index.ts';
+import { assert, fail, IngotError, joules, seconds, type Clock, type Seconds } from '../core/index.ts';
+import { createDeadlines } from './deadlines.ts';
 import {
   acceptLogits,
   accountOf,
@@ -169,7 +161,7 @@ export function createEngine(options: EngineOptions): Engine {
     waferJoules: 0,
   };
   const calls = new Map<EngineRequest, Call>();
-  const deadlines = createEventQueue<EngineRequest>();
+  const deadlines = createDeadlines<EngineRequest>();
   const queue = createQueueEstimate();
   const listeners = new Set<(step: StepRecord) => void>();
   let nextId = 0;
@@ -378,6 +370,7 @@ export function createEngine(options: EngineOptions): Engine {
     const call = calls.get(request);
     if (call === undefined) return;
     calls.delete(request);
+    deadlines.remove(request);
     for (const answer of call.answers) end(answer);
     call.release();
     request.onEnd?.(accountOf(call.answers, reason));
@@ -386,9 +379,8 @@ export function createEngine(options: EngineOptions): Engine {
 
   function endOverdue(): void {
     const now = clock.now();
-    for (let next = deadlines.peek(); next !== undefined && next.time <= now; next = deadlines.peek()) {
-      deadlines.pop();
-      endCall(next.event, new IngotError(overdue));
+    for (let late = deadlines.overdue(now); late !== undefined; late = deadlines.overdue(now)) {
+      endCall(late, new IngotError(overdue));
     }
   }
 
@@ -424,7 +416,7 @@ export function createEngine(options: EngineOptions): Engine {
     // Its own object, so that one that is submitted twice is two calls.
     const request = { ...given };
     const maxTokens = checkRequest(request, executor, maxContext);
-    const { choices = 1, deadline, maxQueueTime = Infinity } = request;
+    const { choices = 1, maxQueueTime = Infinity } = request;
     refuseFlood(request.prompts.length * choices, maxQueueTime);
 
     const cancel = (): void => endCall(request, cancellation(signal?.reason));
@@ -450,7 +442,7 @@ export function createEngine(options: EngineOptions): Engine {
     });
     const release = (): void => signal?.removeEventListener('abort', cancel);
     calls.set(request, { channel, answers, unfinished: answers.length, release });
-    if (deadline !== undefined) deadlines.schedule(deadline, request);
+    deadlines.add(request);
     for (const answer of answers) scheduler.add(answer);
     loop ??= run().catch(abandonAll);
     return channel;

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -136,6 +136,25 @@ describe('ledger', () => {
     isDown = false;
     await ledger.close();
     expect(await memory.usage({})).toMatchObject([{ tenant: 'a', requests: 2 }]);
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
+  it('goes on where the disk takes nothing, and never fails who appends', async () => {
+    const memory = createMemoryRecords();
+    const failures: unknown[] = [];
+    const dir = newFolder();
+    const ledger = await openLedger({ records: memory, dir, onFailure: (error) => failures.push(error) });
+    rmSync(dir, { recursive: true });
+    ledger.append(usageOf('a'));
+    await ledger.flush();
+    ledger.append(usageOf('a'));
+    await ledger.flush();
+    expect(failures).toHaveLength(2);
+    expect(await memory.usage({})).toEqual([]);
+    mkdirSync(dir);
+    await ledger.flush();
+    expect(await memory.usage({})).toMatchObject([{ tenant: 'a', requests: 2 }]);
+    await ledger.close();
     expect(readdirSync(dir)).toEqual([]);
   });
 

@@ -77,7 +77,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   if (tls !== undefined) checkTls(tls);
   const app = fastify({
     // The type says HTTP: no handler here looks at the difference.
-    ...(tls === undefined ? { http: limits } : ({ https: { ...limits, ...tls } } as object)),
+    ...(tls === undefined
+      ? { http: limits }
+      : ({ https: { ...limits, ...tls, handshakeTimeout: headersMs } } as object)),
     keepAliveTimeout: serverLimits.idleMs,
     bodyLimit: bodyBytes,
     requestTimeout: serverLimits.requestMs,

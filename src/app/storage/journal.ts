@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import type { UsageRow } from '../../runtime/index.ts';
 
 export interface Journal {
+  /** @throws where the disk takes nothing */
   append(row: UsageRow): void;
-  /** Begin another segment. @returns what removes all before it */
+  /** Begin another segment. @returns what removes all before it @throws where the disk takes nothing, and nothing has changed */
   turn(): () => void;
   close(): void;
 }
@@ -44,9 +45,11 @@ export function openJournal(dir: string): Journal {
   return {
     append: (row) => void writeSync(segment.file, `${JSON.stringify(row)}\n`),
     turn() {
+      // First the next: where there is no room for it, rows go on into this one.
+      const next = begin();
       closeSync(segment.file);
       done.push(segment.path);
-      segment = begin();
+      segment = next;
       const before = [...done];
       return () => {
         for (const path of before) rmSync(path, { force: true });

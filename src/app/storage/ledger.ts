@@ -12,6 +12,7 @@ const BATCH_MS = 200;
 const RETRY_MS = 2000;
 
 export interface Ledger {
+  /** Never throws: an answer does not fail because nobody can write down what it cost. */
   append(usage: Usage): void;
   /** Resolves when all that was appended before is in the records, or could not be. */
   flush(): Promise<void>;
@@ -43,8 +44,8 @@ export async function openLedger({ records, dir, onFailure }: LedgerOptions): Pr
     const rows = queue;
     if (rows.length === 0) return true;
     queue = [];
-    const remove = journal?.turn();
     try {
+      const remove = journal?.turn();
       await records.appendUsage(rows);
       remove?.();
       return true;
@@ -74,7 +75,12 @@ export async function openLedger({ records, dir, onFailure }: LedgerOptions): Pr
   return {
     append(usage) {
       const row = { id: `${boot}-${number++}`, ...usage };
-      journal?.append(row);
+      try {
+        journal?.append(row);
+      } catch (error) {
+        // It waits in memory alone, until the database has it.
+        onFailure?.(error);
+      }
       queue.push(row);
       schedule(BATCH_MS);
     },
