@@ -33,8 +33,8 @@ const api = createApi({
   clock: wallClock,
   rng: createRng(1),
   onFailure: () => failures++,
-  onRequest: ({ id, outcome, asked, generated }) =>
-    void records.set(id, [outcome, asked?.promptTokens ?? 0, generated]),
+  onRequest: ({ id, outcome, asked, account }) =>
+    void records.set(id, [outcome, asked?.promptTokens ?? 0, account?.generatedTokens ?? 0]),
 });
 const server = await startServer({ api, host: '127.0.0.1', port: 0 });
 process.send?.({ url: server.url });

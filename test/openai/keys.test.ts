@@ -72,6 +72,17 @@ describe('keys', () => {
     ]);
   });
 
+  it('let nobody find out what another tenant asked: cached blocks are its own', async () => {
+    const { client, clientOf } = await serveWithKeys({});
+    const other = await clientOf('zeta', {});
+    const messages = [{ role: 'user' as const, content: 'a secret that is longer than a block' }];
+    const cachedOf = async (of: OpenAI): Promise<number | undefined> =>
+      (await of.chat.completions.create({ ...base, messages })).usage?.prompt_tokens_details?.cached_tokens;
+    expect(await cachedOf(client)).toBe(0);
+    expect(await cachedOf(other)).toBe(0);
+    expect(await cachedOf(client)).toBeGreaterThan(0);
+  });
+
   it('are needed for all but what says that the server is there', async () => {
     const { server, client, clientOf } = await serveWithKeys({});
     const stranger = new OpenAI({ apiKey: 'sk-none', baseURL: `${server.url}/v1`, maxRetries: 0 });
@@ -101,7 +112,7 @@ describe('keys', () => {
   });
 
   it('account for every token: whole, streamed, and of clients that left', async () => {
-    const { client, usage, engine } = await serveWithKeys({ tokens_per_minute: 100_000 }, 1);
+    const { client, usage, engine, api } = await serveWithKeys({ tokens_per_minute: 100_000 }, 1);
     const whole = await client.chat.completions.create({ ...base, n: 2 });
     for await (const _ of await client.chat.completions.create({ ...base, stream: true }));
     await client.responses.create({ model: TEST_MODEL, input: 'the wafer', max_output_tokens: 5 });
@@ -130,10 +141,20 @@ describe('keys', () => {
     expect(usage[3].completion_tokens).toBeLessThan(200);
     const sum = (of: (row: (typeof usage)[number]) => number): number =>
       usage.reduce((total, row) => total + of(row), 0);
+    // The step in which the last one left is counted when it is over.
+    await engine.close();
     // To the token, and all of the simulated wafer's time and energy.
     expect(sum((row) => row.completion_tokens)).toBe(engine.counts.generatedTokens);
     expect(sum((row) => row.wafer_seconds)).toBeCloseTo(engine.counts.waferSeconds, 12);
     expect(sum((row) => row.wafer_joules)).toBeCloseTo(engine.counts.waferJoules, 9);
+    // Metrics say what the ledger says, also of what was generated and not read.
+    const labels = `{model="${TEST_MODEL}",tenant="acme"}`;
+    const told = [
+      `ingot_tenant_requests_total${labels} 4`,
+      `ingot_tenant_generated_tokens_total${labels} ${sum((row) => row.completion_tokens)}`,
+      `ingot_tenant_prompt_tokens_total${labels} ${sum((row) => row.prompt_tokens)}`,
+    ];
+    await expect.poll(async () => (await api.metrics.text()).split('\n')).toEqual(expect.arrayContaining(told));
   });
 });
 

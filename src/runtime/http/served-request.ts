@@ -76,10 +76,12 @@ export function beginRequest({ registry, request, requestId, track, options }: B
       const { tenant, key } = visitor ?? ANYBODY;
       const sent: EngineRequest = {
         ...given,
-        ...(visitor === undefined ? {} : { tenant, weight: visitor.weight }),
+        // With a cache in common, what is found there would tell a tenant what others asked.
+        ...(visitor === undefined ? {} : { tenant, weight: visitor.weight, cacheSalt: tenant }),
         // A tenant's level and a request's tier add up.
         priority: (given.priority ?? 0) + (visitor?.priority ?? 0),
         onEnd(account) {
+          track.accounted(account);
           const { outcome, promptTokens: prompt, cachedTokens, generatedTokens } = account;
           visit?.settle(prompt + generatedTokens);
           onUsage?.({

@@ -3,7 +3,7 @@
 import { seconds, type Seconds } from '../../core/index.ts';
 import { ApiError, badValue, shownName } from '../../protocol/index.ts';
 import type { Monitored } from './hardware-metrics.ts';
-import { MAX_WINDOWS, WINDOW_SECONDS, type HardwareWindow } from './hardware-monitor.ts';
+import { MAX_WINDOWS, WINDOW_SECONDS, type HardwareMonitor, type HardwareWindow } from './hardware-monitor.ts';
 import type { RequestRecord } from './request-record.ts';
 
 /** Requests that can be asked for: the last so many that came to a model. */
@@ -12,8 +12,10 @@ export const MAX_REQUESTS = 1000;
 /** What is kept of a request: not its tokens. */
 interface KeptRequest {
   readonly id: string;
-  /** The version of its model that answered it. */
-  readonly on: Monitored;
+  readonly model: string;
+  readonly basis?: string;
+  /** Of the version that answered it, which itself may be closed: its engine would hold its weights. */
+  readonly monitor: HardwareMonitor;
   readonly tenant?: string;
   readonly outcome: RequestRecord['outcome'];
   readonly received: Seconds;
@@ -24,7 +26,7 @@ interface KeptRequest {
 }
 
 export interface HardwareHistory {
-  ended(record: RequestRecord, on: Monitored): void;
+  ended(record: RequestRecord, monitor: HardwareMonitor): void;
   /** @throws ApiError 400, 404 */
   byTime(query: string): object;
   /**
@@ -56,10 +58,14 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
     });
   }
 
-  const listing = ({ model, monitor }: Monitored, from: Seconds, to: Seconds): object => ({
+  const listing = (
+    { model, basis, monitor }: Pick<KeptRequest, 'model' | 'basis' | 'monitor'>,
+    from: Seconds,
+    to: Seconds,
+  ): object => ({
     simulated: true,
-    model: model.id,
-    basis: model.engine.waferBasis,
+    model,
+    basis,
     clock: { now: monitor.now, oldest: monitor.oldest, window: WINDOW_SECONDS },
     wafers: monitor.model.wafers,
     stages: monitor.model.stages.map(({ wafer, region, fromLayer, toLayer }) => ({
@@ -72,14 +78,26 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
   });
 
   return {
-    ended({ id, outcome, received, ended, asked, generated, wafer }, on) {
+    ended({ id, outcome, received, ended, asked, account, wafer }, monitor) {
       if (asked === undefined || wafer === undefined) return;
-      const { promptTokens, request } = asked;
+      const { model, basis, promptTokens, request } = asked;
       // A name that a client gives twice is its later request's; tenants may give the same.
       const key = keyOf(id, request.tenant);
       requests.delete(key);
       const tenant = request.tenant === undefined ? {} : { tenant: request.tenant };
-      requests.set(key, { id, on, ...tenant, outcome, received, ended, promptTokens, generated, wafer });
+      requests.set(key, {
+        id,
+        model,
+        ...(basis === undefined ? {} : { basis }),
+        monitor,
+        ...tenant,
+        outcome,
+        received,
+        ended,
+        promptTokens,
+        generated: account?.generatedTokens ?? 0,
+        wafer,
+      });
       for (const oldest of requests.keys()) {
         if (requests.size <= MAX_REQUESTS) break;
         requests.delete(oldest);
@@ -97,17 +115,20 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
             suggestion: 'Use from, to and model.',
           });
         }
-      const found = find(params.get('model'));
+      const { model, monitor } = find(params.get('model'));
       const time = (name: string, otherwise: number): Seconds => {
         const given = params.get(name);
         const value = given === null ? otherwise : given === '' ? NaN : Number(given);
         if (!(value >= 0)) throw badValue(name, "seconds on the wafer's clock, at least 0", given);
         return seconds(value);
       };
-      const from = time('from', found.monitor.oldest);
-      const to = time('to', found.monitor.now);
+      const from = time('from', monitor.oldest);
+      const to = time('to', monitor.now);
       if (to < from) throw badValue('to', `at least 'from', ${from}`, to);
-      return { object: 'telemetry.hardware', ...listing(found, from, to) };
+      return {
+        object: 'telemetry.hardware',
+        ...listing({ model: model.id, basis: model.engine.waferBasis, monitor }, from, to),
+      };
     },
     byRequest(id, asking) {
       const request = requests.get(keyOf(id, asking));
@@ -120,7 +141,7 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
           suggestion: `The last ${MAX_REQUESTS} that a model answered are kept, by x-request-id.`,
         });
       }
-      const { on, tenant, outcome, received, ended, promptTokens, generated, wafer } = request;
+      const { monitor, tenant, outcome, received, ended, promptTokens, generated, wafer } = request;
       return {
         object: 'telemetry.request',
         id,
@@ -131,8 +152,8 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
         usage: { prompt_tokens: promptTokens, completion_tokens: generated },
         wafer,
         // Windows are kept for a while of the wafer's work only.
-        is_whole: wafer.from >= on.monitor.oldest && wafer.to - wafer.from < MAX_WINDOWS * WINDOW_SECONDS,
-        hardware: listing(on, wafer.from, wafer.to),
+        is_whole: wafer.from >= monitor.oldest && wafer.to - wafer.from < MAX_WINDOWS * WINDOW_SECONDS,
+        hardware: listing(request, wafer.from, wafer.to),
       };
     },
   };

@@ -6,6 +6,7 @@ import { parseExposition } from '../testing/prometheus-lint.ts';
 import { call, createTestApi, TEST_MODEL, testHardware } from '../testing/test-api.ts';
 import { createHardwareHistory, MAX_REQUESTS } from './hardware-endpoint.ts';
 import { createHardwareMonitor, MAX_WINDOWS, WINDOW_SECONDS } from './hardware-monitor.ts';
+import { testAccount } from '../testing/test-account.ts';
 
 const body = { model: TEST_MODEL, prompt: 'the wafer', max_tokens: 6, seed: 1, ignore_eos: true };
 
@@ -137,9 +138,8 @@ describe('the endpoints', () => {
   });
 
   it('shows nobody the requests of another tenant, whose ids may be the same', () => {
-    const { engine } = createTestApi();
-    const on = { model: { id: 'm', engine }, monitor: createHardwareMonitor(testHardware) };
-    const history = createHardwareHistory(() => [on]);
+    const monitor = createHardwareMonitor(testHardware);
+    const history = createHardwareHistory(() => []);
     for (const [tenant, generated] of [
       ['a', 1],
       ['b', 2],
@@ -148,7 +148,10 @@ describe('the endpoints', () => {
       const asked = { model: 'm', operation: 'chat' as const, stream: false, promptTokens: 1, request };
       const times = { received: seconds(0), ended: seconds(1), wafer: { from: seconds(0), to: seconds(0) } };
       const head = { id: 'same', method: 'POST', route: '/', status: 200, outcome: 'ok' as const };
-      history.ended({ ...head, ...times, asked, generated, answers: [] }, on);
+      history.ended(
+        { ...head, ...times, asked, account: testAccount({ generatedTokens: generated }), answers: [] },
+        monitor,
+      );
     }
     expect(history.byRequest('same', 'a')).toMatchObject({ tenant: 'a', usage: { completion_tokens: 1 } });
     expect(history.byRequest('same', 'b')).toMatchObject({ tenant: 'b', usage: { completion_tokens: 2 } });

@@ -47,7 +47,7 @@ function timesOf(timelines: readonly Timeline[], digits: number): Record<string,
 }
 
 export function logEntryOf(record: RequestRecord): LogEntry {
-  const { id, method, route, status, outcome, code, received, ended, asked, answers, generated, body } = record;
+  const { id, method, route, status, outcome, code, received, ended, asked, answers, account, body } = record;
   const wafer = answers.map((answer) => answer.wafer).filter((timeline) => timeline !== undefined);
   return {
     level: levelByOutcome[outcome],
@@ -69,8 +69,8 @@ export function logEntryOf(record: RequestRecord): LogEntry {
             tenant: asked.request.tenant,
             stream: asked.stream,
             prompt_tokens: asked.promptTokens,
-            cached_tokens: answers.reduce((sum, answer) => sum + answer.cached, 0),
-            generated_tokens: generated,
+            cached_tokens: account?.cachedTokens ?? 0,
+            generated_tokens: account?.generatedTokens ?? 0,
             finish_reasons: answers.map(({ reason }) => reason),
             ...timesOf(
               answers.map(({ timeline }) => timeline),

@@ -7,6 +7,7 @@ import { call, createTestApi, TEST_MODEL } from '../testing/test-api.ts';
 import { boundedLabel, OTHER } from './bounded-label.ts';
 import { createRegistry } from '../registry/index.ts';
 import { createApiMetrics, MAX_TENANT_LABELS } from './metrics.ts';
+import { testAccount } from '../testing/test-account.ts';
 
 const CHAT = '/v1/chat/completions';
 const chat = (over: object = {}): object => ({
@@ -114,7 +115,7 @@ describe('/metrics', () => {
       answers: [],
       received: seconds(0),
       ended: seconds(1),
-      generated,
+      account: testAccount({ promptTokens, generatedTokens: generated }),
       asked: {
         model: 'm',
         operation: 'chat' as const,

@@ -107,7 +107,7 @@ export function createApiMetrics(models: () => readonly MeasuredModel[], coalesc
     counter(name, `${help}, by tenant.`, ['model', 'tenant'], [tenantRegistry]);
   const byTenant = {
     requests: ofTenant('ingot_tenant_requests_total', 'Requests to a model that are over'),
-    prompt: ofTenant('ingot_tenant_prompt_tokens_total', 'Tokens of prompts'),
+    prompt: ofTenant('ingot_tenant_prompt_tokens_total', 'Prompt tokens processed'),
     generated: ofTenant('ingot_tenant_generated_tokens_total', 'Tokens generated'),
   };
   registry.registerMetric(
@@ -157,7 +157,7 @@ export function createApiMetrics(models: () => readonly MeasuredModel[], coalesc
       server.step.observe({ model }, to - from);
       if (simulated.to > simulated.from) wafer.step.observe({ model }, simulated.to - simulated.from);
     },
-    ended({ asked, outcome, answers: ends, generated }) {
+    ended({ asked, outcome, answers: ends, account }) {
       if (asked === undefined) return;
       const { model } = asked;
       const labels = { model };
@@ -175,8 +175,8 @@ export function createApiMetrics(models: () => readonly MeasuredModel[], coalesc
       if (asked.request.tenant === undefined) return;
       const of = { model, tenant: tenants(asked.request.tenant) };
       byTenant.requests.inc(of);
-      byTenant.prompt.inc(of, asked.promptTokens);
-      byTenant.generated.inc(of, generated);
+      byTenant.prompt.inc(of, account?.promptTokens ?? 0);
+      byTenant.generated.inc(of, account?.generatedTokens ?? 0);
     },
   };
 }

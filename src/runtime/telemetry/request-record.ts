@@ -3,7 +3,7 @@
 
 import { seconds, type Seconds } from '../../core/index.ts';
 import type { Engine } from '../engine.ts';
-import type { EngineRequest, FinishEvent, TokenEvent } from '../engine-request.ts';
+import type { EngineRequest, FinishEvent, RequestAccount, TokenEvent } from '../engine-request.ts';
 import type { ServedModel } from '../http/served-model.ts';
 import type { HardwareModel } from './hardware-model.ts';
 
@@ -30,8 +30,8 @@ export interface RequestRecord {
   readonly ended: Seconds;
   /** What it asked of a model; absent where it came to none. */
   readonly asked?: AskedOfModel;
-  /** Tokens that were generated, those of answers that did not end included. */
-  readonly generated: number;
+  /** What its model did for it, whether anybody read that or not; absent where its model did nothing. */
+  readonly account?: RequestAccount;
   /** The ends of its answers, as far as they ended. */
   readonly answers: readonly FinishEvent[];
   /** On the clock of the model's simulated wafer; absent where no model was asked. */
@@ -62,6 +62,8 @@ export interface RequestTrack {
   /** Just before the engine is given the request. */
   asked(model: ServedModel, what: SentToModel): void;
   heard(event: TokenEvent): void;
+  /** The engine is done with it. */
+  accounted(account: RequestAccount): void;
 }
 
 export interface OpenRecord extends RequestTrack {
@@ -75,7 +77,7 @@ export function openRecord(
   let asked: AskedOfModel | undefined;
   let engine: Engine | undefined;
   let waferFrom = seconds(0);
-  let heard = 0;
+  let account: RequestAccount | undefined;
   let ended = false;
   const answers: FinishEvent[] = [];
   /** From when the first answer was sent to when the last was done, or until now where some did not end. */
@@ -102,18 +104,22 @@ export function openRecord(
       waferFrom = seconds(engine.counts.waferSeconds);
     },
     heard(event) {
-      if (event.kind === 'tokens') heard += event.tokens.length;
-      else if (event.kind === 'finish') answers.push(event);
+      if (event.kind === 'finish') answers.push(event);
+    },
+    accounted(given) {
+      account = given;
     },
     end(how) {
       if (ended) return undefined;
       ended = true;
-      // A token that ends an answer is generated, and heard only in its end.
-      const generated = Math.max(
-        heard,
-        answers.reduce((sum, answer) => sum + answer.generated, 0),
-      );
-      return { ...begun, ...how, ...(asked === undefined ? {} : { asked }), generated, answers, ...waferSpan() };
+      return {
+        ...begun,
+        ...how,
+        ...(asked === undefined ? {} : { asked }),
+        ...(account === undefined ? {} : { account }),
+        answers,
+        ...waferSpan(),
+      };
     },
   };
 }

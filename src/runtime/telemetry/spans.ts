@@ -54,10 +54,9 @@ export function spansOf(record: RequestRecord): SpanPlan {
 }
 
 function modelSpan(record: RequestRecord, asked: AskedOfModel): SpanPlan {
-  const { answers, received, ended, generated, outcome, code } = record;
+  const { answers, received, ended, account, outcome, code } = record;
   const { model, operation, request, promptTokens, stream } = asked;
   const { temperature, topP, topK } = request.sampling;
-  const cached = answers.reduce((sum, answer) => sum + answer.cached, 0);
   const shown = answers.slice(0, MAX_ANSWERS);
   const first = Math.min(...answers.map(({ timeline }) => timeline.tokens[0] ?? Infinity));
   return {
@@ -79,8 +78,8 @@ function modelSpan(record: RequestRecord, asked: AskedOfModel): SpanPlan {
       'gen_ai.request.seed': request.seed,
       'gen_ai.request.choice.count': request.choices ?? 1,
       'gen_ai.usage.input_tokens': promptTokens,
-      'gen_ai.usage.output_tokens': generated,
-      'gen_ai.usage.cache_read.input_tokens': cached,
+      'gen_ai.usage.output_tokens': account?.generatedTokens ?? 0,
+      'gen_ai.usage.cache_read.input_tokens': account?.cachedTokens ?? 0,
       ...(request.maxTokens === undefined ? {} : { 'gen_ai.request.max_tokens': request.maxTokens }),
       ...(topP === undefined ? {} : { 'gen_ai.request.top_p': topP }),
       ...(topK === undefined ? {} : { 'gen_ai.request.top_k': topK }),

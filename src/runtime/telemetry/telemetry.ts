@@ -76,7 +76,7 @@ export function createTelemetry({ models, measured, coalescing, onRequest }: Tel
           if (record === undefined) return undefined;
           metrics.ended(record);
           vllm.ended(record);
-          if (on !== undefined) hardware.ended(record, on);
+          if (on !== undefined) hardware.ended(record, on.monitor);
           onRequest?.(record);
           return record;
         },
