@@ -1,16 +1,22 @@
-// Kernels whose neighbouring 128-bit vectors V8 joins to 256-bit ones. That is an experiment of V8, so it is done only where
-// somebody asks for it, and only kept if the kernels then compute the same bits as ever.
+// Kernels whose neighbouring 128-bit vectors V8 joins to 256-bit ones. That is an experiment of V8, so it is done only on
+// the version that the tests ran on, or where somebody asks for it, and only kept if the kernels then compute the same
+// bits as ever.
 
 import { setFlagsFromString } from 'node:v8';
 import { sampleKernels } from './sample.ts';
 
 /** Older engines lack the flag or do not join what the kernels do. */
 const firstV8 = 13;
+/** The V8 of the Node that comes with Ingot. */
+const triedV8 = '13.6.';
 /** All code is final when the sample runs: no first tier, nothing left to compile later. */
 const flags = ['experimental-wasm-revectorize', 'no-liftoff', 'no-wasm-lazy-compilation'];
 const opposite = (flag: string): string => (flag.startsWith('no-') ? flag.slice(3) : `no-${flag}`);
 /** A custom section of no content named "wide": engines share code between modules of the same bytes. */
 const section = Uint8Array.of(0, 5, 4, 0x77, 0x69, 0x64, 0x65);
+
+/** Whether to widen where nobody said: V8 joins vectors on x64 only. */
+export const isTried = process.arch === 'x64' && process.versions.v8.startsWith(triedV8);
 
 /** Why kernels were not widened. */
 export interface NotWide {
