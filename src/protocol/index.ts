@@ -1,6 +1,6 @@
 export * from './timeline.ts';
 export * from './openai/error.ts';
-export { badValue, createBodyParser, shownName } from './openai/body.ts';
+export { badValue, createBodyParser, isNestedTooDeep, shownName } from './openai/body.ts';
 export type { ServiceTier } from './openai/fields.ts';
 export * from './openai/messages.ts';
 export * from './openai/tools.ts';

@@ -36,8 +36,8 @@ export function shown(value: unknown): string {
  */
 const MAX_NESTING = 512;
 
-/** Whether lists and objects lie more than `MAX_NESTING` deep within each other; never recurses. */
-function isNestedTooDeep(value: unknown): boolean {
+/** Whether lists and objects lie deeper within each other than recursion should follow; does not recurse itself. */
+export function isNestedTooDeep(value: unknown): boolean {
   let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_NESTING) return true;

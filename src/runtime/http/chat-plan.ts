@@ -1,6 +1,6 @@
 // From a chat request to a request of the engine, and to the reader of its answers. Chat completions and responses share it.
 
-import { type ChatMessage, type ChatRequest, type Tool } from '../../protocol/index.ts';
+import { isNestedTooDeep, type ChatMessage, type ChatRequest, type Tool } from '../../protocol/index.ts';
 import type { EngineRequest } from '../engine-request.ts';
 import { engineRequest, mostCharacters, predictionOf, type EndpointContext } from './endpoint.ts';
 import { createMessageReader, type MessageReader } from './message-reader.ts';
@@ -98,10 +98,11 @@ function templateMessage(
   };
 }
 
+/** Templates write objects by recursion, so what is nested without bounds stays text. */
 function objectOr(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : text;
+    return typeof value === 'object' && value !== null && !isNestedTooDeep(value) ? value : text;
   } catch {
     return text;
   }

@@ -196,6 +196,12 @@ describe('tools', () => {
     // Arguments stand in templates as objects.
     expect(prompt).toContain('<tool_call>{"name": "paint", "arguments": {"color": "red"}}</tool_call>');
     expect(prompt).toContain('<|user|>done<|end|>');
+    // Those that are nested too deep for that are written as they came.
+    const deep = `${'['.repeat(600)}${']'.repeat(600)}`;
+    const call = { id: 'c1', type: 'function', function: { name: 'paint', arguments: deep } };
+    const messages = [{ role: 'assistant', content: null, tool_calls: [call] }];
+    await ask(api, { tools, messages, max_tokens: 1 });
+    expect(seen.at(-1)).toContain(`"arguments": "${deep}"`);
     await ask(api, { tools, max_tokens: 5, tool_choice: 'none' });
     expect(seen.at(-1)).not.toContain('"description"');
     // A template that does not speak of developers takes them for the system.
