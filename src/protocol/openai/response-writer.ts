@@ -34,7 +34,7 @@ interface Open {
   readonly item: Item;
   readonly index: number;
   text: string;
-  logprobs: Logprobs;
+  readonly logprobs: Logprobs[number][];
 }
 
 const usageOf = (usage: Usage): object => ({
@@ -81,12 +81,12 @@ export function createResponseWriter(head: ResponseHead): ResponseWriter {
     );
   };
 
-  const close = (): string => {
+  const close = (status: 'completed' | 'incomplete' = 'completed'): string => {
     if (open === undefined) return '';
     const done = open;
     open = undefined;
     const { kind, item, text, logprobs, index } = done;
-    item['status'] = 'completed';
+    item['status'] = status;
     let said = '';
     if (kind === 'content') {
       const part = textPart(text, logprobs);
@@ -125,15 +125,13 @@ export function createResponseWriter(head: ResponseHead): ResponseWriter {
       }
       const place = { ...at(open), content_index: 0, delta: part.text };
       if (part.kind === 'reasoning') return said + event('response.reasoning_text.delta', place);
-      open.logprobs = [...open.logprobs, ...logprobs];
+      open.logprobs.push(...logprobs);
       return said + event('response.output_text.delta', { ...place, logprobs });
     },
     finish(reason, { usage, times }) {
-      // An answer without text is still a message.
-      const said = (output.length === 0 ? startText('content') : '') + close();
       const isCut = reason === 'length';
-      const last = output.at(-1);
-      if (isCut && last !== undefined) last['status'] = 'incomplete';
+      // An answer without text is still a message.
+      const said = (output.length === 0 ? startText('content') : '') + close(isCut ? 'incomplete' : 'completed');
       state = {
         status: isCut ? 'incomplete' : 'completed',
         error: null,

@@ -60,7 +60,7 @@ export interface ApiOptions {
   readonly coalescing?: Coalescing;
   /** What is promised to requests that say nothing, and the longest that any may take. */
   readonly promises?: Promises;
-  /** Hears of every failure that is not the client's, with the request's id. */
+  /** Hears of every failure that nobody foresaw (status 500), with the request's id. */
   readonly onFailure?: (error: unknown, requestId: string) => void;
   /** Hears of every request when its response is over. It must not throw. */
   readonly onRequest?: (record: RequestRecord) => void;
@@ -184,7 +184,7 @@ export function createApi(options: ApiOptions): ServingApi {
       record.end({ status: 200, outcome: 'ok', ended: clock.now() });
     } catch (cause) {
       error = apiErrorOf(cause);
-      if (error.status >= 500) onFailure?.(cause, requestId);
+      if (error.status === DEFECT) onFailure?.(cause, requestId);
       throw cause;
     } finally {
       record.end({ status: 200, outcome: outcomeOf(error.status), code: error.wireCode, ended: clock.now() });
@@ -241,7 +241,7 @@ export function createApi(options: ApiOptions): ServingApi {
         if (typeof body === 'string') record.end({ status: result.status, outcome: 'ok', ended: clock.now() });
       } catch (cause) {
         const error = apiErrorOf(cause);
-        if (error.status >= 500) onFailure?.(cause, requestId);
+        if (error.status === DEFECT) onFailure?.(cause, requestId);
         result = failed(error, requestId, received);
         const { status, wireCode } = error;
         record.end({ status, outcome: outcomeOf(status), code: wireCode, ended: clock.now() });
@@ -267,6 +267,9 @@ export function createApi(options: ApiOptions): ServingApi {
     },
   };
 }
+
+/** Overload, a closing server and deadlines have numbers of their own, and are no news for whoever mends things. */
+const DEFECT = 500;
 
 /** Nginx's number for a client that left. */
 const CLIENT_LEFT = 499;
