@@ -6,7 +6,7 @@ import { findLlm, findWafer, resolveWafer } from '../spec/index.ts';
 import type { LlmShape } from '../spec/index.ts';
 import { kvTokensOf, wafersOf } from '../wafer/index.ts';
 import type { Region } from '../wafer/index.ts';
-import { compile, mostLayers, runPipeline } from './index.ts';
+import { bytesOfWholeHeads, compile, mostLayers, runPipeline } from './index.ts';
 import type { CompileOptions, PlacementCost } from './index.ts';
 
 const wafer = resolveWafer(findWafer('wse3'));
@@ -207,5 +207,29 @@ describe('compile', () => {
 
   it('is deterministic', () => {
     expect(JSON.stringify(compile(options('qwen3-8b')))).toBe(JSON.stringify(compile(options('qwen3-8b'))));
+  });
+});
+
+describe('bytes of whole heads', () => {
+  const on = (width: number): number[] => {
+    const program = compile(options('llama-3.1-8b'));
+    const stages = program.stages.slice(0, 1).map((stage) => ({
+      ...stage,
+      region: { ...stage.region, width, height: 256 },
+      fromLayer: 0,
+      toLayer: 3,
+    }));
+    return bytesOfWholeHeads({ ...program, stages });
+  };
+
+  it('are none where PEs are a multiple of heads and divide their pairs', () => {
+    expect(on(256)).toEqual([0]);
+  });
+
+  it('are the columns of queries, keys and values that a PE has more, and the rows of the output', () => {
+    // 8 heads of 64 pairs over 250 PEs: 31 PEs a head, 3 pairs a PE, so 6 channels of 4 queries, a key and a value.
+    const equal = { query: Math.ceil(4096 / 250), key: Math.ceil(1024 / 250) };
+    const more = 2 * (24 - equal.query) + 2 * (6 - equal.key);
+    expect(on(250)).toEqual([3 * more * Math.ceil(4096 / 256) * 2]);
   });
 });

@@ -1,5 +1,5 @@
 export { compile } from './compile.ts';
-export { createMemoryModel } from './memory.ts';
+export { bytesOfWholeHeads, createMemoryModel } from './memory.ts';
 export type { MemoryModel, Mesh } from './memory.ts';
 export { passes, runPipeline } from './pipeline.ts';
 export type { Pass } from './pass/pass.ts';

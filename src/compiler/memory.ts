@@ -15,10 +15,13 @@ import {
   kernelsOf,
   kvBytes,
   kvScaleBytes,
+  lanesOf,
   outputAxisOf,
+  tileOf,
 } from '../wafer/index.ts';
-import type { Axis, MemoryPlan, Numerics, VectorType, WeightFormat } from '../wafer/index.ts';
+import type { Axis, LanesOf, MemoryPlan, Numerics, Program, VectorType, WeightFormat } from '../wafer/index.ts';
 import { codeSize } from './code-size.ts';
+import { contentOf, sectionsOf } from './sections.ts';
 import type { Sections, StageContent } from './sections.ts';
 
 export interface Mesh {
@@ -52,8 +55,8 @@ const tableFormat = (numerics: Numerics): WeightFormat => heldTable(numerics, 'b
 const embeddingFormat = (numerics: Numerics): WeightFormat => heldEmbedding(numerics, 'bf16');
 const tableBytes = (numerics: Numerics): number => formatOf(tableFormat(numerics)).bits / 8;
 
-/** Weight bytes of an op on one PE. Norms and biases are held as activations are. */
-function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics): number {
+/** Weight bytes of an op on one PE. Norms and biases are held as activations are. Equal pieces unless `lanes` says otherwise. */
+function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics, lanes?: LanesOf): number {
   const vector = bytesOf(numerics.activations);
   switch (op.kind) {
     case 'embedding': {
@@ -64,8 +67,8 @@ function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics): number
       return rows * (Math.ceil((width * bits) / 8) + scales * scaleBytes);
     }
     case 'linear': {
-      const outputs = Math.ceil(op.n / span(other(axis), mesh));
-      const inputs = Math.ceil(op.k / span(axis, mesh));
+      const outputs = tileOf(op.out, op.n, span(other(axis), mesh), lanes);
+      const inputs = tileOf(op.input, op.k, span(axis, mesh), lanes);
       const bias = op.bias === undefined ? 0 : outputs * vector;
       return matrixBytes(heldMatrix(numerics, op.role), inputs, outputs, op.k) + bias;
     }
@@ -99,8 +102,32 @@ function weightsOnPe(op: Op, axis: Axis, mesh: Mesh, numerics: Numerics): number
   }
 }
 
-function weightsOf(ops: readonly Op[], axes: Axes, mesh: Mesh, numerics: Numerics): number {
-  return ops.reduce((sum, op) => sum + weightsOnPe(op, axes.get(op) ?? 'y', mesh, numerics), 0);
+function weightsOf(ops: readonly Op[], axes: Axes, mesh: Mesh, numerics: Numerics, lanes?: LanesOf): number {
+  return ops.reduce((sum, op) => sum + weightsOnPe(op, axes.get(op) ?? 'y', mesh, numerics, lanes), 0);
+}
+
+/**
+ * Bytes of weights that the fullest PE of each stage would hold more if they were cut as the lowered layer cuts them,
+ * whole heads and rotary pairs on PEs of their own. The plan counts equal pieces, which a layout that deals out pairs
+ * apart from heads could reach, and the lowered layer does not.
+ */
+export function bytesOfWholeHeads({ graph, stages, numerics }: Program): number[] {
+  const sections = sectionsOf(graph);
+  const known = new Map<string, number>();
+  const more = (kind: number, mesh: Mesh): number => {
+    const key = `${kind} ${mesh.width} ${mesh.height}`;
+    let bytes = known.get(key);
+    if (bytes === undefined) {
+      const ops = sections.kinds[kind];
+      const axes = inputAxes(ops, 'y');
+      bytes = weightsOf(ops, axes, mesh, numerics, lanesOf(ops)) - weightsOf(ops, axes, mesh, numerics);
+      known.set(key, bytes);
+    }
+    return bytes;
+  };
+  return stages.map((stage) =>
+    contentOf(sections, stage).layersOfKind.reduce((sum, n, kind) => sum + (n && n * more(kind, stage.region)), 0),
+  );
 }
 
 /**

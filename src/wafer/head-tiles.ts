@@ -1,5 +1,5 @@
-// How the heads of an attention are cut over the PEs of a line: the one description that the lowered layer, the closed
-// forms and the memory plan share.
+// How the heads of an attention are cut over the PEs of a line: the one description that the lowered layer and the closed
+// forms share, and from which the memory plan, which counts equal pieces, says how far it is.
 
 import type { AttentionOp, Op } from '../model/index.ts';
 

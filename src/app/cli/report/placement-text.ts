@@ -6,7 +6,7 @@ import { pruningText } from '../../../model/index.ts';
 import { weightsText } from '../../../wafer/index.ts';
 import type { Io } from '../io.ts';
 import { bar, label, percent, plural, wrap } from './layout.ts';
-import type { PeMemory, PlacementReport, StageReport, ValidationReport } from './placement.ts';
+import type { PeMemory, PlacementReport, StageReport, ValidationReport, WholeHeads } from './placement.ts';
 
 type Paint = Io['paint'];
 
@@ -371,11 +371,16 @@ function basis(report: PlacementReport): string[] {
       : ['Those rows are fp16; this program computes in fp32, for which no row was published.']),
     'Prefill through the decode placement: closed form only, no row was published.',
     `Code: own kernels' estimate, each kernel of a region once, ${bytesPerInstruction.value} B an instruction (${bytesPerInstruction.standing}). System: ${formatCount(systemSram.value)} B (${systemSram.standing}).`,
+    ...(restsOn.wholeHeads === undefined ? [] : [wholeHeadsText(restsOn.wholeHeads)]),
     'Capacity and service against published rows: ingot validate.',
     `Rated power ${formatSi(systemPower.value, 'W')} per system (${systemPower.standing}${others === '' ? '' : `; others say ${others}`}), drawn all the time by every system for one user at context ${formatCount(decode.context)}.`,
     ...(assumed.length === 0 ? [] : [assumedText(report)]),
   ];
 }
+
+const wholeHeadsText = ({ more, free }: WholeHeads): string =>
+  `Memory: matrices in equal pieces. With heads and rotary pairs whole, as in the PE program that the cycles are counted for, a PE would hold ${formatCount(more)} B more of weights, ` +
+  (free < 0 ? `${formatCount(-free)} B more than fit.` : `which fits.`);
 
 const assumedText = ({ placement, restsOn }: PlacementReport): string => {
   const facts = restsOn.assumed.map(({ name, value, unit }) => {

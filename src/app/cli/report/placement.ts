@@ -4,10 +4,18 @@
 import type { Hertz } from '../../../core/index.ts';
 import { groupErrors, validate, type GroupError } from '../../../plan/index.ts';
 import type { Pruning } from '../../../model/index.ts';
-import type { Candidate, Objective } from '../../../compiler/index.ts';
+import { bytesOfWholeHeads, type Candidate, type Objective } from '../../../compiler/index.ts';
 import type { Breakdown, Throughput } from '../../../sim/index.ts';
 import { peLimits, publishedRows, type Fact, type WaferFacts } from '../../../spec/index.ts';
-import { kvTokensOf, wafersOf, type MemoryPlan, type Numerics, type Region, type Stage } from '../../../wafer/index.ts';
+import {
+  kvTokensOf,
+  wafersOf,
+  type MemoryPlan,
+  type Numerics,
+  type Program,
+  type Region,
+  type Stage,
+} from '../../../wafer/index.ts';
 import { contextOf, type OpenModel, type PlacedModel } from '../../place.ts';
 import type { RepairedWafer } from '../../repaired-wafer.ts';
 
@@ -143,6 +151,8 @@ export interface PlacementReport {
     };
     readonly systemSram: Fact;
     readonly bytesPerInstruction: Fact;
+    /** Where heads do not divide PEs: what whole heads and rotary pairs, as the PE program has them, would take more. */
+    readonly wholeHeads?: WholeHeads;
     readonly systemPower: Fact;
     /** Facts that the figures depend on and for which this wafer has no source of its own. */
     readonly assumed: readonly ({ readonly name: string } & Fact)[];
@@ -164,6 +174,20 @@ export interface ReportOptions {
   readonly validation: readonly string[];
 }
 
+/** Bytes of weights more on the fullest PE of the region that is left with the least. */
+export interface WholeHeads {
+  readonly more: number;
+  /** What is left then; negative where they do not fit. */
+  readonly free: number;
+}
+
+function wholeHeadsOf(program: Program, reports: readonly StageReport[]): WholeHeads | undefined {
+  const all = bytesOfWholeHeads(program).map((more, i) => ({ more, free: reports[i].memory.free - more }));
+  const padded = all.filter(({ more }) => more > 0);
+  if (padded.length === 0) return undefined;
+  return padded.reduce((worst, stage) => (stage.free < worst.free ? stage : worst));
+}
+
 const PROMPT_TOKENS = 1024;
 
 export function reportPlacement(
@@ -177,6 +201,7 @@ export function reportPlacement(
   const context = contextOf(graph, kvTokens);
   const busy = stepModel.stageSeconds(context - 1);
   const reports = stages.map((stage, i) => reportStage(stage, kvTokens, busy[i]));
+  const wholeHeads = wholeHeadsOf(program, reports);
   const pesUsable = wafers * wafer.programWidth * wafer.programHeight;
   const promptTokens = options.promptTokens ?? Math.min(PROMPT_TOKENS, context);
   const { layers, hidden, vocab, maxContext } = graph.shape;
@@ -251,6 +276,7 @@ export function reportPlacement(
       },
       systemSram: facts.systemSram,
       bytesPerInstruction: peLimits[facts.id].bytesPerInstruction,
+      ...(wholeHeads === undefined ? {} : { wholeHeads }),
       systemPower: facts.systemPower,
       assumed: assumedFacts(facts),
       validation: distanceToPublished(validation),
