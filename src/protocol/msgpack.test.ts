@@ -69,6 +69,18 @@ describe('decodeMsgpack', () => {
     expect(() => decodeMsgpack(Uint8Array.from(bytes))).toThrow(message);
   });
 
+  it('takes a million values and refuses more', () => {
+    const nulls = (count: number): Uint8Array => {
+      const bytes = new Uint8Array(5 + count).fill(0xc0);
+      bytes[0] = 0xdd;
+      new DataView(bytes.buffer).setUint32(1, count);
+      return bytes;
+    };
+    const most = 2 ** 20 - 1; // The list is a value too.
+    expect(decodeMsgpack(nulls(most))).toHaveLength(most);
+    expect(() => decodeMsgpack(nulls(most + 1))).toThrow('more than 1048576 values');
+  });
+
   it('never fails in another way, whatever comes', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (bytes) => {

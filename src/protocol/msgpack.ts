@@ -4,6 +4,8 @@ import { ApiError } from './openai/error.ts';
 
 /** Lists and maps within each other. */
 const MAX_DEPTH = 512;
+/** The longest contexts served today, in tokens. A byte can be a value, and four million of them stop a server for seconds. */
+const MAX_VALUES = 1 << 20;
 /** Bytes, extensions and what the format leaves unused: no JSON has them. */
 const refused = (what: string): ApiError =>
   new ApiError({
@@ -21,6 +23,7 @@ export function decodeMsgpack(bytes: Uint8Array): unknown {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const text = new TextDecoder('utf-8', { fatal: true });
   let at = 0;
+  let values = 0;
 
   const take = (count: number): number => {
     const from = at;
@@ -58,6 +61,7 @@ export function decodeMsgpack(bytes: Uint8Array): unknown {
 
   function value(depth: number): unknown {
     if (depth > MAX_DEPTH) throw refused(`more than ${MAX_DEPTH} lists and maps lie within each other`);
+    if (++values > MAX_VALUES) throw refused(`it holds more than ${MAX_VALUES} values`);
     const head = view.getUint8(take(1));
     if (head <= 0x7f) return head;
     if (head <= 0x8f) return map(head & 0x0f, depth);
