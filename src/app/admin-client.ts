@@ -13,7 +13,7 @@ export interface AdminRequest {
 }
 
 export interface AdminClient {
-  /** @returns the answer's JSON @throws IngotError ADMIN_UNREACHABLE, ADMIN_KEY_WRONG, ADMIN_ANSWER_INVALID; what the server refuses with */
+  /** @returns the answer's JSON @throws IngotError ADMIN_UNREACHABLE, ADMIN_NOT_TRUSTED, ADMIN_SLOW, ADMIN_KEY_WRONG, ADMIN_ANSWER_INVALID; what the server refuses with */
   ask(request: AdminRequest): Promise<unknown>;
 }
 
@@ -75,17 +75,32 @@ async function reach(url: URL, init: RequestInit): Promise<Response> {
     return await fetch(url, init);
   } catch (cause) {
     const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : undefined;
-    throw new IngotError(
-      {
-        code: 'ADMIN_UNREACHABLE',
-        message: 'nobody answers at the address of the admin API',
-        where: url.origin,
-        found: (reason as NodeJS.ErrnoException | undefined)?.code ?? 'no answer',
-        suggestion: 'start the server with --admin-port 8001, or say where it is with --admin-url',
-      },
-      { cause },
-    );
+    const found = (reason as NodeJS.ErrnoException | undefined)?.code ?? 'no answer';
+    throw new IngotError({ ...whyNot(found), where: url.origin, found }, { cause });
   }
+}
+
+/** @param found Node's code for what went wrong */
+function whyNot(found: string): Diagnostic {
+  if (found === 'UND_ERR_HEADERS_TIMEOUT') {
+    return {
+      code: 'ADMIN_SLOW',
+      message: 'the server has not answered for minutes, and may still be at it',
+      suggestion: 'see what it serves with: ingot admin models',
+    };
+  }
+  if (/CERT|SIGNATURE/.test(found)) {
+    return {
+      code: 'ADMIN_NOT_TRUSTED',
+      message: 'the certificate of the admin API is not one that is trusted here',
+      suggestion: 'name the file with its authority, or itself where it signed itself, in NODE_EXTRA_CA_CERTS',
+    };
+  }
+  return {
+    code: 'ADMIN_UNREACHABLE',
+    message: 'nobody answers at the address of the admin API',
+    suggestion: 'start the server with --admin-port 8001, or say where it is with --admin-url',
+  };
 }
 
 async function json(answer: Response, base: URL): Promise<unknown> {

@@ -1,9 +1,13 @@
 // `ingot admin` against an admin API on a real socket: one golden file shows what an operator types and sees.
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { startServer, type Server } from '../../src/app/http/server.ts';
-import { TEST_MODEL } from '../../src/runtime/testing/test-api.ts';
+import { startServer, type Server, type TlsPair } from '../../src/app/http/server.ts';
+import type { Api } from '../../src/runtime/index.ts';
+import { createTestApi, TEST_MODEL } from '../../src/runtime/testing/test-api.ts';
 import { usageRow } from '../../src/runtime/testing/usage-row.ts';
 import { ADMIN_KEY, createTestAdmin } from '../admin-api.ts';
 import { expectGolden } from '../golden.ts';
@@ -16,12 +20,18 @@ afterAll(async () => {
   await Promise.all(servers.map((server) => server.close()));
 });
 
+async function listen(api: Api, tls?: TlsPair): Promise<Server> {
+  const server = await startServer({ api, host: '127.0.0.1', port: 0, closeGraceMs: 50, ...(tls && { tls }) });
+  servers.push(server);
+  return server;
+}
+
 async function serve() {
   const test = await createTestAdmin();
-  const server = await startServer({ api: test.api, host: '127.0.0.1', port: 0, closeGraceMs: 50 });
-  servers.push(server);
-  return { ...test, server };
+  return { ...test, server: await listen(test.api) };
 }
+
+const fixture = (name: string): string => readFileSync(join(import.meta.dirname, '../fixtures', name), 'utf8');
 
 describe('ingot admin', () => {
   it('transcript', async () => {
@@ -71,8 +81,23 @@ describe('ingot admin', () => {
     expect(err).toContain(says);
   });
 
-  it('says so where the key is wrong, none, or the port another', async () => {
+  it('shows what was asked for in one line, whatever it was', async () => {
     const { server } = await serve();
+    await fetch(`${server.url}/admin/tenants`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+      body: '{\n  "id":\t"acme"\u001b[2J}',
+    });
+    const { out } = await runIngot('admin', 'audit', '--admin-url', server.url);
+    expect(out.split('\n').at(-2)).toContain('{ "id": "acme" [2J}');
+  });
+
+  it('says so where the key is wrong, none, the port another, or the certificate not known', async () => {
+    const { server } = await serve();
+    const { url } = await listen(createTestApi().api);
+    expect((await runIngot('admin', 'models', '--admin-url', url)).err).toContain('ADMIN_ANSWER_INVALID');
+    const own = await listen(createTestApi().api, { cert: fixture('tls-cert.pem'), key: fixture('tls-key.pem') });
+    expect((await runIngot('admin', 'models', '--admin-url', own.url)).err).toContain('NODE_EXTRA_CA_CERTS');
     vi.stubEnv('INGOT_ADMIN_KEY', 'another');
     expect((await runIngot('admin', 'models', '--admin-url', server.url)).err).toContain('ADMIN_KEY_WRONG');
     vi.stubEnv('INGOT_ADMIN_KEY', '');

@@ -6,6 +6,9 @@ import type { ApiKey, AuditEntry, ModelStatus, Tenant, UsageTotal } from '../../
 /** Characters of what was asked for in a line of the audit log. */
 const DETAIL_WIDTH = 40;
 
+/** Bodies come as they were sent, with line ends and what else moves a terminal's cursor. */
+const oneLine = (text: string): string => text.replaceAll(/[\p{Cc}\s]+/gu, ' ');
+
 /** To the second, in UTC. */
 const time = (unix: number): string => new Date(unix * 1000).toISOString().slice(0, 19).replace('T', ' ');
 const right = 'right' as const;
@@ -91,7 +94,10 @@ export const auditText = (entries: readonly AuditEntry[]): string =>
       { heading: 'Outcome', text: ({ outcome }) => String(outcome), align: right },
       {
         heading: 'Asked for',
-        text: ({ detail }) => (detail.length > DETAIL_WIDTH ? `${detail.slice(0, DETAIL_WIDTH - 1)}…` : detail),
+        text({ detail }) {
+          const line = oneLine(detail);
+          return line.length > DETAIL_WIDTH ? `${line.slice(0, DETAIL_WIDTH - 1)}…` : line;
+        },
       },
     ],
     entries,
