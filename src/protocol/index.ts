@@ -13,5 +13,5 @@ export * from './openai/stream.ts';
 export * from './openai/responses.ts';
 export * from './openai/response-writer.ts';
 export * from './openai/embeddings.ts';
-export { decodeMsgpack } from './msgpack.ts';
+export { jsonOfMsgpack } from './msgpack.ts';
 export { parseScheduling, type Scheduling, type SchedulingBody } from './openai/scheduling.ts';

@@ -180,6 +180,9 @@ describe('openai client', () => {
     expect(await pack(packed, false)).toEqual([400, 'missing_required_parameter']);
     expect(await pack(packed, true)).toEqual([400, 'missing_required_parameter']);
     expect(await pack(packed.slice(0, 4), false)).toEqual([400, 'invalid_msgpack']);
+    // Five thousand bytes, and four times as many as JSON.
+    const nulls = [0xdc, 5000 >> 8, 5000 & 0xff, ...Buffer.alloc(5000, 0xc0)];
+    expect(await pack(nulls, false)).toEqual([413, 'request_too_large']);
     expect(await raw('{}', { method: 'PUT' })).toEqual([405, 'method_not_allowed']);
     expect(await raw('{}', {}, '/chat/completions')).toEqual([404, 'unknown_url']);
     expect(await raw('{}', {}, '/v1/%zz?a=b')).toEqual([400, 'bad_request']);
