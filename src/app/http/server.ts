@@ -1,7 +1,14 @@
 // The API on a port. Fastify reads requests within limits; what they mean is decided by the API's handlers,
 // so there is one route and no routing here.
 
-import { errorCodes, fastify, type FastifyError, type FastifyReply, type FastifyRequest, type RequestPayload } from 'fastify';
+import {
+  errorCodes,
+  fastify,
+  type FastifyError,
+  type FastifyReply,
+  type FastifyRequest,
+  type RequestPayload,
+} from 'fastify';
 import { STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createSecureContext, Server as TlsServer } from 'node:tls';
