@@ -104,6 +104,7 @@ describe('architecture', () => {
       '@huggingface/jinja',
       '@bufbuild/protobuf/wire',
       '@huggingface/tokenizers',
+      '@msgpack/msgpack',
       'prom-client',
     ]);
     for (const file of typescript.filter((f) => !isTest(f) && !isNodeOnly(f))) {
