@@ -96,6 +96,13 @@ describe('the program', () => {
     expect(err).not.toMatch(/\bat \S+:\d+/);
   });
 
+  it('ends with its terminal where there is no certificate to renew', async () => {
+    const ended = await start(['serve', '--model', tiny, '--port', '0'], (text, child) => {
+      if (text.includes('http')) child.kill('SIGHUP');
+    });
+    expect(ended.code).toBeNull();
+  });
+
   it('serves a model without weights, and a checkpoint with drafts, at the pace of the wafer, and reports', async () => {
     const emulated = ['serve', '--emulate', 'qwen3-0.6b', '--port', '0'];
     const drafted = ['serve', '--model', tiny, '--draft', tiny, '--pace', 'wafer', '--port', '0'];

@@ -177,7 +177,8 @@ async function serveReported(
       adminPort === undefined ? undefined : await listen(operations.adminApi(serving), adminHost, adminPort);
     closers.push(async () => onClosed?.(serving));
     const server = await listen(serving.api, host, port);
-    closers.push(onHangUp(() => renewTls([server, adminServer], tlsCert, tlsKey, onFailure)));
+    // Without a certificate to renew it means what it means elsewhere: the terminal was closed.
+    if (tls !== undefined) closers.push(onHangUp(() => renewTls([server, adminServer], tlsCert, tlsKey, onFailure)));
     const madeKey = madeAdminKey === undefined ? {} : { madeKey: madeAdminKey };
     try {
       await work({
