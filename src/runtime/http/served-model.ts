@@ -30,7 +30,7 @@ export interface ServedModel {
 export interface PreparedModel extends ServedModel {
   readonly prompts: PromptEncoder;
   readonly grammars: AnswerGrammars;
-  /** Names what answers depend on besides the request: the model, and the machine that it is placed on. */
+  /** Names what answers depend on besides the request: the version of a model, and the machine that it is placed on. */
   readonly fingerprint: string;
   /** How it writes calls of tools. */
   readonly toolFormat: ModelToolFormat;
@@ -38,7 +38,8 @@ export interface PreparedModel extends ServedModel {
   readonly marks: { readonly plain: ReadonlySet<number>; readonly tools: ReadonlySet<number> };
 }
 
-export function prepareModel(model: ServedModel): PreparedModel {
+/** @param version its number under its name */
+export function prepareModel(model: ServedModel, version: number): PreparedModel {
   const { tokenizer, eos } = model;
   const template = tokenizer.chatTemplate ?? '';
   const toolFormat = toolFormatOf(template);
@@ -50,14 +51,14 @@ export function prepareModel(model: ServedModel): PreparedModel {
     ...model,
     prompts: model.prompts ?? createPromptEncoder(tokenizer),
     grammars: createAnswerGrammars(tokenizer, eos),
-    fingerprint: fingerprintOf(model),
+    fingerprint: fingerprintOf(model, version),
     toolFormat,
     marks: { plain: thoughtMarks, tools: new Set([...thoughtMarks, ...idsOf(toolFormat.format.marks)]) },
   };
 }
 
-function fingerprintOf({ id, engine }: ServedModel): string {
-  const rng = createRng(0).fork(`${id} ${engine.waferBasis ?? ''} ${engine.maxContext}`);
+function fingerprintOf({ id, engine }: ServedModel, version: number): string {
+  const rng = createRng(0).fork(`${id} ${version} ${engine.waferBasis ?? ''} ${engine.maxContext}`);
   return `fp_${[rng.u32(), rng.u32()].map((word) => word.toString(16).padStart(8, '0')).join('')}`;
 }
 

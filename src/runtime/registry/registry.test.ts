@@ -83,6 +83,17 @@ describe('registry', () => {
     expect(() => registry.rollback('m', seconds(60))).toThrow('NOTHING_WARM');
   });
 
+  it('gives each version a fingerprint of its own, and the old one back', async () => {
+    const { registry, load, swap } = setUp();
+    const fingerprint = (): string => registry.acquire('m').model.fingerprint;
+    await load('a');
+    const first = fingerprint();
+    await swap('b');
+    expect(fingerprint()).not.toBe(first);
+    registry.rollback('m', seconds(0));
+    expect(fingerprint()).toBe(first);
+  });
+
   it('keeps one warm version, and none where none is wanted', async () => {
     const { log, load, swap, states } = setUp();
     await load('a');

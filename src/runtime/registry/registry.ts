@@ -183,7 +183,7 @@ export function createRegistry(options: RegistryOptions, versions: readonly Mode
       try {
         assert(opened.model.id === id, 'a version is opened under the name that it is served by');
         await opened.warmUp?.();
-        const model = prepareModel(opened.model);
+        const model = prepareModel(opened.model, number);
         if (isClosed) fail({ code: 'SERVER_CLOSING', message: 'the server is closing' });
         return () => makeVersion(opened, number, model);
       } catch (error) {
@@ -257,7 +257,7 @@ export function createRegistry(options: RegistryOptions, versions: readonly Mode
   for (const version of versions) {
     const { id } = version.model;
     if (entries.has(id)) nameTaken(id);
-    add(id, makeVersion(version, 1, prepareModel(version.model)));
+    add(id, makeVersion(version, 1, prepareModel(version.model, 1)));
   }
 
   return {
