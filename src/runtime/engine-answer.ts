@@ -7,7 +7,7 @@ import { createTextGate, type Shown, type TextGate } from './engine-text.ts';
 import type { Logits } from './executor/executor.ts';
 import type { LogitsProcessor } from './logits-processor.ts';
 import { createPool, type Pool } from './pooling.ts';
-import { createDraws, denseLogits, logprobsOf, sample, type Draws } from './sampler.ts';
+import { copiedLogits, createDraws, denseLogits, logprobsOf, sample, type Draws } from './sampler.ts';
 import { appendToken, createSequence, generated, type Sequence } from './sequence.ts';
 
 /** Both clocks at one moment. The wafer's stands still while no step is simulated. */
@@ -174,7 +174,7 @@ function draw({ processor, history, draws, request: { sampling } }: Answer, logi
     return logits.tokens[sample(logits.values, sampling, draws)];
   }
   // The executor's array is reported from below, so it stays as it is.
-  const adjusted = denseLogits(logits, vocab).slice();
+  const adjusted = copiedLogits(logits, vocab);
   processor.adjust(adjusted, history);
   const token = sample(adjusted, sampling, draws);
   history.push(token);

@@ -29,7 +29,7 @@ import { nextTurn } from './next-turn.ts';
 import type { PaceCounts, Pacer } from './pace.ts';
 import { createQueueEstimate } from './queue-estimate.ts';
 import { createScheduler, schedulers, type SchedulerName } from './scheduler/index.ts';
-import { advance, generated, tokensLeft } from './sequence.ts';
+import { advance, generated, nextTokens, tokensLeft } from './sequence.ts';
 import type { Drafter, Proposal } from './speculation/index.ts';
 import { addDrafts, NO_DRAFTS, type PlannedItem } from './speculation/speculate.ts';
 import type { StepCost, StepModel, StepRecord, StepShare } from './step-model.ts';
@@ -220,7 +220,7 @@ export function createEngine(options: EngineOptions): Engine {
       items: items.map(({ sequence, tokens, drafts = NO_DRAFTS }) => {
         markStarted(sequence, now);
         const { id, computed, length, blockTable, pool } = sequence;
-        const known = sequence.tokens.subarray(computed, computed + tokens);
+        const known = nextTokens(sequence, tokens);
         const item = {
           sequence: id,
           tokens: drafts.length === 0 ? known : Int32Array.of(...known, ...drafts),

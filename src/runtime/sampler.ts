@@ -2,7 +2,7 @@
 // top_p, in this order, as in most open servers.
 
 import { fail, type Rng } from '../core/index.ts';
-import type { Logits } from './executor/executor.ts';
+import type { Logits, SparseLogits } from './executor/executor.ts';
 
 export interface Sampling {
   /** 0 takes the likeliest token. */
@@ -40,20 +40,33 @@ export function createDraws(rng: Pick<Rng, 'uniform'>): Draws {
   };
 }
 
+/** Kept between draws, because a fresh one for each costs more than a draw from a few tokens. */
+let scratch = new Float64Array(0);
+
 /** How far the logits of tokens that sparse ones do not name lie below the least that they name. */
 const UNNAMED_BELOW = 20;
 
 /** @returns logits [vocab]; the given ones where they are that already */
 export function denseLogits(logits: Logits, vocab: number): Float32Array {
-  if (logits instanceof Float32Array) return logits;
-  const { tokens, values } = logits;
-  const dense = new Float32Array(vocab).fill(Math.min(...values) - UNNAMED_BELOW);
+  return logits instanceof Float32Array ? logits : writeDense(logits, new Float32Array(vocab));
+}
+
+function writeDense({ tokens, values }: SparseLogits, dense: Float32Array): Float32Array {
+  dense.fill(Math.min(...values) - UNNAMED_BELOW);
   for (const [i, token] of tokens.entries()) dense[token] = values[i];
   return dense;
 }
 
-/** Kept between draws, because a fresh one for each costs more than a draw from a few tokens. */
-let scratch = new Float64Array(0);
+/** Kept for the same reason as `scratch`: half a megabyte for each token, in large vocabularies. */
+let copy = new Float32Array(0);
+
+/** Logits [vocab] that may be changed, until the next call. */
+export function copiedLogits(logits: Logits, vocab: number): Float32Array {
+  if (copy.length !== vocab) copy = new Float32Array(vocab);
+  if (logits instanceof Float32Array) copy.set(logits);
+  else writeDense(logits, copy);
+  return copy;
+}
 
 /**
  * Draws a token. Takes one number from `rng` unless the temperature is 0, so that equal seeds give equal
@@ -67,6 +80,7 @@ export function sample(logits: Float32Array, sampling: Sampling, rng: Pick<Rng, 
   const { length } = logits;
   const { temperature, topK = length, topP = 1, minP = 0 } = sampling;
   const draw = rng.uniform();
+  if (length === 1) return best;
 
   // Relative to the likeliest token, whose weight is 1; what min_p leaves out weighs nothing.
   if (scratch.length < length) scratch = new Float64Array(length);
@@ -74,7 +88,7 @@ export function sample(logits: Float32Array, sampling: Sampling, rng: Pick<Rng, 
   let mass = 0;
   let count = 0;
   for (let i = 0; i < length; i++) {
-    const weight = Math.exp((logits[i] - logits[best]) / temperature);
+    const weight = i === best ? 1 : Math.exp((logits[i] - logits[best]) / temperature);
     const isKept = weight > 0 && weight >= minP;
     weights[i] = isKept ? weight : 0;
     if (!isKept) continue;

@@ -41,6 +41,8 @@ export interface Sequence extends Standing {
   tokens: Int32Array;
   /** Tokens known so far. */
   length: number;
+  /** Where a step finds its one token while it decodes: a view into `tokens` for each would cost more than the token. */
+  readonly single: Int32Array;
   /** Blocks it owns, in token order; empty while it waits. Set by the scheduler. */
   blockTable: Int32Array;
   /** Tokens whose keys and values are cached. */
@@ -71,6 +73,7 @@ export function createSequence(
     maxTokens,
     tokens: prompt,
     length: prompt.length,
+    single: new Int32Array(1),
     blockTable: NO_BLOCKS,
     computed: 0,
     sealed: 0,
@@ -87,6 +90,13 @@ export const tokensLeft = (sequence: Sequence): number => sequence.length - sequ
 
 /** Room to begin with behind a prompt. */
 const FIRST_ROOM = 64;
+
+/** Tokens of the next step, valid until the one after it. */
+export function nextTokens({ tokens, single, computed }: Sequence, count: number): Int32Array {
+  if (count !== 1) return tokens.subarray(computed, computed + count);
+  single[0] = tokens[computed];
+  return single;
+}
 
 export function appendToken(sequence: Sequence, token: number): void {
   if (sequence.length === sequence.tokens.length) {

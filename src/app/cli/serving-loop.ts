@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer, isIPv4 } from 'node:net';
 import process from 'node:process';
+import { setFlagsFromString } from 'node:v8';
 
 import { fail } from '../../core/index.ts';
 import type { Api } from '../../runtime/index.ts';
@@ -86,6 +87,9 @@ export async function serveUntilInterrupted(
   hooks: ServeHooks = {},
 ): Promise<number> {
   const signal = io.interrupt();
+  // Young objects of a server are few when they are collected; several threads that look for them mostly wait for one
+  // another, and take the cores that compute.
+  setFlagsFromString('--no-parallel-scavenge');
   try {
     refuseOpenDoors(options);
     // Before a model is loaded, which may take long.

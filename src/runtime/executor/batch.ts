@@ -16,8 +16,9 @@ export interface BatchLimits {
 /**
  * Makes what refuses a batch that would read or write outside of what it names, before anything is written. It throws
  * IngotError EXECUTOR_BATCH_INVALID.
+ * @param readsContext whether the executor reads all blocks of a context, or no more than the position before the first
  */
-export function createBatchCheck(limits: BatchLimits): (batch: Batch) => void {
+export function createBatchCheck(limits: BatchLimits, readsContext = true): (batch: Batch) => void {
   /** By block, who writes it, counted on from batch to batch, so that nothing has to be put back. */
   const writers = new Float64Array(limits.blocks).fill(-1);
   let writersSoFar = 0;
@@ -26,7 +27,7 @@ export function createBatchCheck(limits: BatchLimits): (batch: Batch) => void {
     writersSoFar += items.length;
     let tokens = 0;
     for (let i = 0; i < items.length; i++) {
-      validateItem(items[i], i, limits, writers, first);
+      validateItem(items[i], i, limits, readsContext, writers, first);
       tokens += items[i].tokens.length;
     }
     if (tokens > limits.maxStepTokens) {
@@ -36,7 +37,14 @@ export function createBatchCheck(limits: BatchLimits): (batch: Batch) => void {
 }
 
 /** @param first the number of the batch's first writer */
-function validateItem(item: BatchItem, index: number, limits: BatchLimits, writers: Float64Array, first: number): void {
+function validateItem(
+  item: BatchItem,
+  index: number,
+  limits: BatchLimits,
+  readsContext: boolean,
+  writers: Float64Array,
+  first: number,
+): void {
   const { tokens, start, blockTable } = item;
   if (tokens.length === 0) refuseItem(item, index, 'has no tokens', 'at least 1', '0');
   if (!(Number.isInteger(item.wantLogits) && item.wantLogits >= 0 && item.wantLogits <= tokens.length)) {
@@ -72,7 +80,8 @@ function validateItem(item: BatchItem, index: number, limits: BatchLimits, write
     );
   }
   const firstWritten = Math.floor(start / blockTokens);
-  for (let i = 0; i < needed; i++) {
+  const firstRead = readsContext || start === 0 ? 0 : Math.floor((start - 1) / blockTokens);
+  for (let i = firstRead; i < needed; i++) {
     const block = blockTable[i];
     // As an unsigned number, one below 0 is beyond all.
     if (block >>> 0 >= limits.blocks) {

@@ -25,7 +25,7 @@ export function createEmulateExecutor(options: EmulateExecutorOptions): Executor
   const blocks = Math.ceil(kvTokens / blockTokens);
   const maxContext = Math.min(options.maxContext, blocks * blockTokens);
   const limits = { vocab, maxContext, blocks, maxStepTokens };
-  const check = createBatchCheck(limits);
+  const check = createBatchCheck(limits, false);
   /** In the place of keys and values: a hash of all tokens up to one. */
   const hashes = new Uint32Array(blocks * blockTokens);
 

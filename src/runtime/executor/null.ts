@@ -32,7 +32,7 @@ export function createNullExecutor({
   maxStepTokens = 512,
 }: NullExecutorOptions): Executor<Float32Array> {
   const limits = { vocab, maxContext, blocks, maxStepTokens };
-  const check = createBatchCheck(limits);
+  const check = createBatchCheck(limits, false);
   const pool: Float32Array[] = [];
   return {
     ...limits,
