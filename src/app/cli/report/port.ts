@@ -4,7 +4,7 @@
 import { formatCount, IngotError, type Diagnostic } from '../../../core/index.ts';
 import type { Objective } from '../../../compiler/index.ts';
 import { opsOf, weightSpecs, type Op, type WeightSpec } from '../../../model/index.ts';
-import { kernelContext, price, total, type Breakdown } from '../../../sim/index.ts';
+import { kernelContext, priceAll, total, type Breakdown } from '../../../sim/index.ts';
 import { findWafer, type LlmShape } from '../../../spec/index.ts';
 import {
   formatOf,
@@ -322,21 +322,10 @@ function hotSpots({ program, wafer }: PlacedModel, tokens: number, cached: numbe
     let priced = known.get(key);
     if (priced === undefined) {
       const context = kernelContext(region, tokens, cached, numerics, detours);
-      priced = sectionPhases(ops, 'y', context).map(({ op, phases }) => {
-        const cost: Breakdown = {
-          hop: 0,
-          ramp: 0,
-          wavelet: 0,
-          step: 0,
-          task: 0,
-          startup: 0,
-          element: 0,
-          loop: 0,
-          division: 0,
-        };
-        for (const phase of phases) price(phase, wafer, cost);
-        return { kernel: op, cost };
-      });
+      priced = sectionPhases(ops, 'y', context).map((phases) => ({
+        kernel: phases.op,
+        cost: priceAll([phases], wafer),
+      }));
       known.set(key, priced);
     }
     const kinds = new Map(

@@ -63,7 +63,6 @@ export const elementTypes: ReadonlyMap<number, ElementType> = new Map<number, El
 ]);
 
 export const FLOAT = 1;
-export const FLOAT16 = 10;
 export const INT64 = 7;
 export const BOOL = 9;
 

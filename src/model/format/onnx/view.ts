@@ -1,7 +1,7 @@
 // An ONNX graph as the matchers see it: who writes a value, what is known of it, and what lies behind ops that only move or
 // convert elements.
 
-import { elementTypes, elementsOf, type OnnxTensor } from './tensor.ts';
+import { elementTypes, type OnnxTensor } from './tensor.ts';
 import type { Known } from './evaluate.ts';
 import type { OnnxModel, OnnxNode } from './model-file.ts';
 
@@ -139,5 +139,3 @@ export function hasDims(view: View, name: string, wanted: readonly number[]): bo
   const without = (list: readonly number[]): string => list.filter((n) => n !== 1).join();
   return dims !== undefined && without(dims) === without(wanted);
 }
-
-export const vectorLength = ({ tensor }: WeightRef): number => elementsOf(tensor.dims);
