@@ -15,6 +15,7 @@ import type { BatchLimits, Pass } from './batch.ts';
 import type { Batch, Executor } from './executor.ts';
 import { checkpointBytes, fillTables, loadWeights, lookUp } from './fill-memory.ts';
 import type { OnProgress } from './fill-memory.ts';
+import { askForHugePages } from './huge-pages.node.ts';
 import { lower } from './lower.ts';
 import type { LowerOptions, Lowered } from './lowered.ts';
 
@@ -101,6 +102,7 @@ export async function createProgramExecutor(options: ProgramExecutorOptions): Pr
   const sizes = geometry(options);
   const lowered = lower(program, sizes);
   const memory = allocate(lowered.totalBytes);
+  await askForHugePages(memory);
   const buffer = memory.buffer as unknown as SharedArrayBuffer;
   const module = await loadKernels();
   const kernels = instantiate(module, memory);

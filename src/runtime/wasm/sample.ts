@@ -28,12 +28,12 @@ const headDim = 32;
 /** A position in the third block of the cache. */
 const position = 40;
 
-/** Outputs of every kernel of matrices and attention, one after the other, as `module` computes them. */
-export function sampleKernels(module: WebAssembly.Module): Uint8Array {
+/** Outputs of every kernel of matrices and attention, as `module` computes them; each is valid until the next is asked for. */
+export function* sampleKernels(module: WebAssembly.Module): Generator<Uint8Array, void, undefined> {
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const kernels = instantiate(module, memory) as unknown as Record<string, (...operands: number[]) => number>;
   const words = new Uint32Array(memory.buffer);
-  const outputs: Uint8Array[] = [];
+  const output = new Uint8Array(memory.buffer, at.out, outBytes);
   const fill = (from: number, to: number, word: (bits: number) => number): void => {
     let state = 1;
     for (let i = from / 4; i < to / 4; i++)
@@ -43,10 +43,10 @@ export function sampleKernels(module: WebAssembly.Module): Uint8Array {
   const float = (bits: number): number => (bits & 0x807fffff) | 0x3f000000;
   /** Pairs of finite bfloat16 or IEEE halves, or any bytes and quarters. */
   const halves = (bits: number): number => bits & 0xbbffbbff;
-  const take = (kernel: string, ...operands: number[]): void => {
-    words.fill(0, at.out / 4);
+  const take = (kernel: string, ...operands: number[]): Uint8Array => {
+    output.fill(0);
     kernels[kernel](...operands);
-    outputs.push(new Uint8Array(memory.buffer, at.out, outBytes).slice());
+    return output;
   };
 
   const end = kernels['makeRuns'](0, k, 5, 9, 4, at.runs);
@@ -56,15 +56,15 @@ export function sampleKernels(module: WebAssembly.Module): Uint8Array {
     words.fill(0, at.table / 4, at.rows / 4);
     for (const tokens of [1, 2, 5]) {
       const matrix = [format, at.weights, at.inputs, tokens, k, at.runs, end, 0, blocks, at.out, stride];
-      take('linear', ...matrix, at.scales, at.accumulators, at.panel, at.scales, layout.blockRows * 4, at.table);
+      yield take('linear', ...matrix, at.scales, at.accumulators, at.panel, at.scales, layout.blockRows * 4, at.table);
     }
   }
   const pairs = Math.ceil(k / 2);
   for (const tokens of [1, 5]) {
     const groups = Math.ceil(tokens / layout.tokenGroup);
-    take('quantizeRows', at.packed, pairs, at.inputs, k * 4, k, at.out, tokens, 0, tokens === 1 ? 1 : groups);
+    yield take('quantizeRows', at.packed, pairs, at.inputs, k * 4, k, at.out, tokens, 0, tokens === 1 ? 1 : groups);
     const matrix = [at.weights, at.packed, tokens, pairs, at.scales, at.scales, 0, blocks, at.out, stride];
-    take('linearInt8', ...matrix, at.inputs);
+    yield take('linearInt8', ...matrix, at.inputs);
   }
 
   fill(at.weights, at.inputs, float);
@@ -77,7 +77,7 @@ export function sampleKernels(module: WebAssembly.Module): Uint8Array {
     const contextEnd = kernels['makeRuns'](0, length, tile, Math.ceil(length / tile), 4, at.runs);
     const cached = [at.table, 0, position, at.weights, 2 * keyBytes, 0, 0, at.channels, channelsEnd];
     const context = [at.rows, at.runs, contextEnd, tile === 1 ? 1 : 0, -Infinity];
-    take(
+    yield take(
       'attendHead',
       at.out,
       at.inputs,
@@ -93,7 +93,4 @@ export function sampleKernels(module: WebAssembly.Module): Uint8Array {
       0,
     );
   }
-  const all = new Uint8Array(outputs.length * outBytes);
-  for (const [i, bytes] of outputs.entries()) all.set(bytes, i * outBytes);
-  return all;
 }

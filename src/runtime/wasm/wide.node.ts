@@ -46,5 +46,9 @@ export function widenKernels(bytes: Uint8Array, narrow: WebAssembly.Module): Web
 
 /** Whether two builds of the kernels compute the same. */
 export function isSame(one: WebAssembly.Module, other: WebAssembly.Module): boolean {
-  return Buffer.compare(sampleKernels(one), sampleKernels(other)) === 0;
+  const theirs = sampleKernels(other);
+  // Both take the same samples.
+  for (const output of sampleKernels(one))
+    if (Buffer.compare(output, theirs.next().value as Uint8Array) !== 0) return false;
+  return true;
 }
