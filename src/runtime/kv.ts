@@ -2,8 +2,7 @@
 // this owns the ids.
 //
 // A full block is found by the tokens in it and by everything before them. The name of its contents is a number, given when
-// the contents are first sealed; the key of a block is its parent's number and its own tokens. So the chain is
-// compared, not hashed: no two histories can collide, by chance or by design.
+// the contents are first sealed; a block is known by its parent's number and its own tokens.
 //
 // What must stay true:
 // - free + used = total; a block is used while it has an owner, and a block with two owners is sealed.
@@ -11,6 +10,7 @@
 // - A block that nobody owns keeps its key until its memory is needed; the longest unused go first.
 
 import { assert } from '../core/index.ts';
+import { createBlockIndex, NO_PARENT } from './kv-index.ts';
 
 export interface KvBlocks {
   readonly total: number;
@@ -34,14 +34,14 @@ export interface KvBlocks {
   find(salt: string, tokens: Int32Array): Int32Array;
   /** One owner more for each. */
   share(blocks: Int32Array): void;
-  /** Block `index` of a table is full, with these tokens, and all before it are sealed: from now on it can be found. */
-  seal(salt: string, blockTable: Int32Array, index: number, tokens: Int32Array): void;
+  /** Block `place` of a table that holds `tokens` is full, and all before it are sealed: from now on it can be found. */
+  seal(salt: string, blockTable: Int32Array, place: number, tokens: Int32Array): void;
   /** Whether its one owner may write it. */
   isWritable(block: number): boolean;
 }
 
 /** Not sealed. */
-const NO_CONTENTS = 0;
+const NO_CONTENTS = NO_PARENT;
 
 export function createKvBlocks(total: number, blockTokens: number): KvBlocks {
   assert(total > 0 && blockTokens > 0, 'a KV cache has blocks, and blocks hold tokens');
@@ -49,26 +49,18 @@ export function createKvBlocks(total: number, blockTokens: number): KvBlocks {
   const stack = Int32Array.from({ length: total }, (_, i) => total - 1 - i);
   const owners = new Int32Array(total);
   const contents = new Float64Array(total).fill(NO_CONTENTS);
-  const keys: (string | undefined)[] = Array.from({ length: total });
-  const byKey = new Map<string, number>();
-  /** Blocks without an owner that have a key, the longest unused first. */
+  const index = createBlockIndex(total, blockTokens);
+  /** Blocks without an owner that can be found, the longest unused first. */
   const kept = new Set<number>();
   let empty = total;
   let nextContents = NO_CONTENTS + 1;
   let freed = 0;
 
-  /** A salt in quotes is no number, so that a first block is never taken for a later one. */
-  const rootOf = (salt: string): string => JSON.stringify(salt);
-  const keyOf = (parent: string | number, tokens: Int32Array): string => `${parent}|${tokens.join()}`;
-
   const takeEmpty = (): number => {
     if (empty > 0) return stack[--empty];
     const [oldest] = kept;
     kept.delete(oldest);
-    const key = keys[oldest];
-    assert(key !== undefined, 'a kept block has a key');
-    byKey.delete(key);
-    keys[oldest] = undefined;
+    index.remove(oldest);
     return oldest;
   };
 
@@ -91,7 +83,7 @@ export function createKvBlocks(total: number, blockTokens: number): KvBlocks {
       return count <= available;
     },
     allocate(count) {
-      assert(count <= empty + kept.size, `${count} blocks asked for, ${empty + kept.size} free`);
+      assert(count <= empty + kept.size, 'no more blocks are asked for than are free');
       const blocks = new Int32Array(count);
       for (let i = 0; i < count; i++) {
         const block = takeEmpty();
@@ -105,18 +97,18 @@ export function createKvBlocks(total: number, blockTokens: number): KvBlocks {
       freed += blocks.length;
       for (let i = blocks.length - 1; i >= 0; i--) {
         const block = blocks[i];
-        assert(owners[block] > 0, `block ${block} freed without an owner`);
+        assert(owners[block] > 0, 'no block is freed without an owner');
         owners[block]--;
         if (owners[block] > 0) continue;
-        if (keys[block] === undefined) stack[empty++] = block;
+        if (!index.has(block)) stack[empty++] = block;
         else kept.add(block);
       }
     },
     find(salt, tokens) {
       const found: number[] = [];
-      let parent: string | number = rootOf(salt);
-      for (let end = blockTokens; end <= tokens.length; end += blockTokens) {
-        const block = byKey.get(keyOf(parent, tokens.subarray(end - blockTokens, end)));
+      let parent = NO_PARENT;
+      for (let from = 0; from + blockTokens <= tokens.length; from += blockTokens) {
+        const block = index.find({ parent, salt, tokens, from });
         if (block === undefined) break;
         found.push(block);
         parent = contents[block];
@@ -125,26 +117,25 @@ export function createKvBlocks(total: number, blockTokens: number): KvBlocks {
     },
     share(blocks) {
       for (const block of blocks) {
-        assert(contents[block] !== NO_CONTENTS, `block ${block} is shared before it is sealed`);
+        assert(contents[block] !== NO_CONTENTS, 'no block is shared before it is sealed');
         if (owners[block] === 0) kept.delete(block);
         owners[block]++;
       }
     },
-    seal(salt, blockTable, index, tokens) {
-      const block = blockTable[index];
-      assert(owners[block] === 1 && contents[block] === NO_CONTENTS, `block ${block} cannot be sealed`);
-      const parent = index === 0 ? rootOf(salt) : contents[blockTable[index - 1]];
-      assert(parent !== NO_CONTENTS, `block ${block} is sealed before the one in front of it`);
-      const key = keyOf(parent, tokens);
-      const twin = byKey.get(key);
+    seal(salt, blockTable, place, tokens) {
+      const block = blockTable[place];
+      assert(owners[block] === 1 && contents[block] === NO_CONTENTS, 'a block that is shared or sealed cannot be sealed');
+      const parent = place === 0 ? NO_PARENT : contents[blockTable[place - 1]];
+      assert(place === 0 || parent !== NO_CONTENTS, 'a block is never sealed before the one in front of it');
+      const key = { parent, salt, tokens, from: place * blockTokens };
+      const twin = index.find(key);
       if (twin !== undefined) {
         // Two sequences computed the same at once. The contents have one name, and the first block goes by it.
         contents[block] = contents[twin];
         return;
       }
       contents[block] = nextContents++;
-      keys[block] = key;
-      byKey.set(key, block);
+      index.add(block, key);
     },
     isWritable: (block) => owners[block] === 1 && contents[block] === NO_CONTENTS,
   };

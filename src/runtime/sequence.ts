@@ -45,6 +45,8 @@ export interface Sequence extends Standing {
   readonly single: Int32Array;
   /** Blocks it owns, in token order; empty while it waits. Set by the scheduler. */
   blockTable: Int32Array;
+  /** Where the table lies, with room for more behind it. */
+  tableRoom: Int32Array;
   /** Tokens whose keys and values are cached. */
   computed: number;
   /** Blocks of the table that are sealed. */
@@ -75,6 +77,7 @@ export function createSequence(
     length: prompt.length,
     single: new Int32Array(1),
     blockTable: NO_BLOCKS,
+    tableRoom: NO_BLOCKS,
     computed: 0,
     sealed: 0,
     found: undefined,
@@ -118,7 +121,7 @@ export function reserve(kv: KvBlocks, sequence: Sequence, tokens: number): boole
   const missing = kv.blocksFor(tokens) - blockTable.length;
   if (missing <= 0) return true;
   if (!kv.canAllocate(missing)) return false;
-  sequence.blockTable = joined(blockTable, kv.allocate(missing));
+  extendTable(sequence, kv.allocate(missing));
   return true;
 }
 
@@ -135,7 +138,8 @@ export function admit(kv: KvBlocks, sequence: Sequence, prefixCache: boolean, sp
   const own = kv.blocksFor(sequence.length) - shared.length;
   if (!kv.canAllocate(own + spare, shared)) return false;
   kv.share(shared);
-  sequence.blockTable = joined(shared, kv.allocate(own));
+  extendTable(sequence, shared);
+  extendTable(sequence, kv.allocate(own));
   sequence.sealed = shared.length;
   sequence.computed = shared.length * kv.blockTokens;
   sequence.found ??= Math.min(sequence.computed, sequence.promptTokens);
@@ -154,19 +158,20 @@ export function release(kv: KvBlocks, sequence: Sequence): void {
 export function advance(kv: KvBlocks, sequence: Sequence, tokens: number, prefixCache: boolean): void {
   sequence.computed += tokens;
   if (!prefixCache) return;
-  const { blockTokens } = kv;
-  for (; (sequence.sealed + 1) * blockTokens <= sequence.computed; sequence.sealed++) {
-    const from = sequence.sealed * blockTokens;
-    const inside = sequence.tokens.subarray(from, from + blockTokens);
-    kv.seal(sequence.salt, sequence.blockTable, sequence.sealed, inside);
+  for (; (sequence.sealed + 1) * kv.blockTokens <= sequence.computed; sequence.sealed++) {
+    kv.seal(sequence.salt, sequence.blockTable, sequence.sealed, sequence.tokens);
   }
 }
 
-function joined(a: Int32Array, b: Int32Array): Int32Array {
-  if (a.length === 0) return b;
-  if (b.length === 0) return a;
-  const both = new Int32Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
+/** A running step may still read the table as it was. */
+function extendTable(sequence: Sequence, blocks: Int32Array): void {
+  const { length } = sequence.blockTable;
+  const needed = length + blocks.length;
+  if (needed > sequence.tableRoom.length) {
+    const roomier = new Int32Array(2 * needed);
+    roomier.set(sequence.blockTable);
+    sequence.tableRoom = roomier;
+  }
+  sequence.tableRoom.set(blocks, length);
+  sequence.blockTable = sequence.tableRoom.subarray(0, needed);
 }
