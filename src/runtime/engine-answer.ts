@@ -2,7 +2,7 @@
 
 import { createRng, type IngotError, type Seconds } from '../core/index.ts';
 import type { Timeline } from '../protocol/index.ts';
-import type { EngineRequest, FinishEvent, RequestAccount, TokenReport } from './engine-request.ts';
+import type { EngineRequest, FinishEvent, RequestAccount, TokenEvent, TokenReport } from './engine-request.ts';
 import { createTextGate, type Shown, type TextGate } from './engine-text.ts';
 import type { Logits } from './executor/executor.ts';
 import type { LogitsProcessor } from './logits-processor.ts';
@@ -30,7 +30,9 @@ export interface Answer extends Sequence {
   /** Its number within its prompt. */
   readonly among: number;
   readonly draws: Draws;
-  readonly gate: TextGate<TokenReport> | undefined;
+  readonly gate: TextGate<TokenReport>;
+  /** To its reader. */
+  readonly tell: (event: TokenEvent) => void;
   readonly processor: LogitsProcessor | undefined;
   /** Takes hidden states where it is to be an embedding. */
   readonly pool: Pool | undefined;
@@ -85,6 +87,7 @@ export function createAnswer(
     choice,
     among,
     now,
+    tell,
   }: {
     readonly id: number;
     readonly prompt: Int32Array;
@@ -92,6 +95,7 @@ export function createAnswer(
     readonly choice: number;
     readonly among: number;
     readonly now: Moment;
+    readonly tell: (event: TokenEvent) => void;
   },
 ): Answer {
   const { priority = 0, tenant = '', weight = 1, cacheSalt: salt = '', targets } = request;
@@ -112,7 +116,8 @@ export function createAnswer(
     among,
     // By its number within the prompt, so that the first of several choices equals the only one of a single.
     draws: createDraws(createRng(request.seed).fork(`choice ${among}`)),
-    gate: request.decoder && createTextGate<TokenReport>(request.decoder(), request.stop ?? []),
+    gate: createTextGate<TokenReport>(request.decoder?.(), request.stop ?? []),
+    tell,
     processor: request.processor?.(prompt),
     promptReports: request.promptLogprobs === undefined ? undefined : [{ token: prompt[0] }],
     pool: request.embed && createPool(request.embed),
@@ -136,20 +141,18 @@ export function markStarted({ times }: Answer, now: Moment): void {
   times.wafer.started ??= now.wafer;
 }
 
-export interface Accepted {
-  readonly token: number;
-  /** What may be shown now, in order. */
-  readonly shown: readonly Shown<TokenReport>[];
-  /** Why the answer ends, if it does. */
-  readonly ends?: 'stop' | 'length';
-}
-
 /**
- * Sample the next token and record it.
+ * Sample the next token, record it, and tell what may be shown.
  * @param vocab tokens that logits can be of
+ * @returns why the answer ends, if it does
  * @throws IngotError LOGITS_INVALID
  */
-export function acceptLogits(answer: Answer, logits: Logits, vocab: number, now: Moment): Accepted {
+export function acceptLogits(
+  answer: Answer,
+  logits: Logits,
+  vocab: number,
+  now: Moment,
+): 'stop' | 'length' | undefined {
   const { gate, times, maxTokens } = answer;
   const { logprobs, eos } = answer.request;
   const token = draw(answer, logits, vocab);
@@ -158,14 +161,22 @@ export function acceptLogits(answer: Answer, logits: Logits, vocab: number, now:
   times.server.tokens.push(now.server);
   times.wafer.tokens.push(now.wafer);
 
-  if (eos?.includes(token) === true) return { token, shown: gate === undefined ? [] : [gate.flush()], ends: 'stop' };
-  const last = complete || generated(answer) === maxTokens;
+  if (eos?.includes(token) === true) {
+    show(answer, gate.flush());
+    return 'stop';
+  }
   const report: TokenReport =
     logprobs === undefined ? { token } : { token, ...logprobsOf(denseLogits(logits, vocab), token, logprobs) };
-  const first = gate?.push(token, report) ?? { text: '', tokens: [report], stopped: false };
-  if (!last) return first.stopped ? { token, shown: [first], ends: 'stop' } : { token, shown: [first] };
-  const shown = first.stopped || gate === undefined ? [first] : [first, gate.flush()];
-  return { token, shown, ends: complete || shown.some(({ stopped }) => stopped) ? 'stop' : 'length' };
+  if (show(answer, gate.push(token, report))) return 'stop';
+  if (!complete && generated(answer) < maxTokens) return undefined;
+  const isStopped = show(answer, gate.flush());
+  return complete || isStopped ? 'stop' : 'length';
+}
+
+/** @returns whether a stop string was met */
+function show({ choice, tell }: Answer, { text, tokens, stopped }: Shown<TokenReport>): boolean {
+  if (text !== '' || tokens.length > 0) tell({ kind: 'tokens', choice, text, tokens });
+  return stopped;
 }
 
 function draw({ processor, history, draws, request: { sampling } }: Answer, logits: Logits, vocab: number): number {

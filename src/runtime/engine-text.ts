@@ -18,11 +18,14 @@ export interface TextGate<T> {
 }
 
 /**
+ * @param decoder without one tokens have no text
  * @param stops strings that end the text and are not part of it; the first to be complete wins
  */
-export function createTextGate<T>(decoder: TokenDecoder, stops: readonly string[]): TextGate<T> {
-  return stops.length === 0 ? openGate(decoder) : stoppingGate(decoder, stops);
+export function createTextGate<T>(decoder: TokenDecoder | undefined, stops: readonly string[]): TextGate<T> {
+  return stops.length === 0 ? openGate(decoder ?? mute) : stoppingGate(decoder ?? mute, stops);
 }
+
+const mute: TokenDecoder = { push: () => '', flush: () => '' };
 
 /** Nothing is held back, so each token goes with what text it completes. */
 const openGate = <T>(decoder: TokenDecoder): TextGate<T> => ({

@@ -320,25 +320,21 @@ export function createEngine(options: EngineOptions): Engine {
    * @returns whether it is what the draft says
    */
   function accept(answer: Answer, logits: Logits, now: Moment, draft: number | undefined): boolean {
-    const { token, shown, ends } = acceptLogits(answer, logits, vocab, now);
+    const ends = acceptLogits(answer, logits, vocab, now);
+    const token = answer.tokens[answer.length - 1];
     totals.generatedTokens++;
     if (generated(answer) === 1) countPrompt(answer);
     if (token === draft) {
       answer.accepted++;
       totals.acceptedTokens++;
     }
-    const call = calls.get(answer.request);
-    assert(call !== undefined, 'an answer that has not ended belongs to a call');
-    for (const { text, tokens } of shown) {
-      if (text !== '' || tokens.length > 0) call.channel.push({ kind: 'tokens', choice: answer.choice, text, tokens });
-    }
     if (ends !== undefined) finish(answer, ends, now);
     return token === draft;
   }
 
-  function tellPrompt({ request, choice, promptReports, length, promptTokens }: Answer): void {
+  function tellPrompt({ tell, choice, promptReports, length, promptTokens }: Answer): void {
     if (promptReports === undefined || length > promptTokens) return;
-    calls.get(request)?.channel.push({ kind: 'prompt', choice, tokens: promptReports });
+    tell({ kind: 'prompt', choice, tokens: promptReports });
   }
 
   function countPrompt({ promptTokens, found = 0 }: Answer): void {
@@ -437,6 +433,7 @@ export function createEngine(options: EngineOptions): Engine {
           choice: p * choices + among,
           among,
           now,
+          tell: channel.push,
         }),
       );
     });

@@ -47,7 +47,8 @@ export function createBlockIndex(total: number, blockTokens: number): BlockIndex
 
   function holds(block: number, { parent, salt, tokens, from }: BlockKey): boolean {
     if (parents[block] !== parent || (parent === NO_PARENT && salts[block] !== salt)) return false;
-    for (let i = 0, at = block * blockTokens; i < blockTokens; i++, at++) if (held[at] !== tokens[from + i]) return false;
+    for (let i = 0, at = block * blockTokens; i < blockTokens; i++, at++)
+      if (held[at] !== tokens[from + i]) return false;
     return true;
   }
 

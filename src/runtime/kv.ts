@@ -124,7 +124,10 @@ export function createKvBlocks(total: number, blockTokens: number): KvBlocks {
     },
     seal(salt, blockTable, place, tokens) {
       const block = blockTable[place];
-      assert(owners[block] === 1 && contents[block] === NO_CONTENTS, 'a block that is shared or sealed cannot be sealed');
+      assert(
+        owners[block] === 1 && contents[block] === NO_CONTENTS,
+        'a block that is shared or sealed cannot be sealed',
+      );
       const parent = place === 0 ? NO_PARENT : contents[blockTable[place - 1]];
       assert(place === 0 || parent !== NO_CONTENTS, 'a block is never sealed before the one in front of it');
       const key = { parent, salt, tokens, from: place * blockTokens };

@@ -14,6 +14,8 @@ export interface Filler {
   after(token: number, hash: number, valuesOf: (length: number) => Float32Array): SparseLogits;
 }
 
+/** Places of the page from which a token may go on, of all where it stands: the hash chooses them, since drawing from few is cheap. */
+const MOST_PLACES = 4;
 /** How much the hash sways the choice, in logits, so that other prompts get other answers at temperature 0. */
 const SWAY = 4;
 /** A token that ends the answer lies so far above the others that sampling hardly ever misses it. */
@@ -31,35 +33,44 @@ export function createFiller(
   breaks: (token: number) => boolean,
   eos: number | undefined,
 ): Filler {
-  const successors = new Map<number, Map<number, number>>();
-  const note = (token: number, next: number): void => {
-    const counts = successors.get(token) ?? new Map<number, number>();
-    counts.set(next, (counts.get(next) ?? 0) + 1);
-    successors.set(token, counts);
+  /** What follows each token, as often as it does. */
+  const followers = new Map<number, number[]>();
+  const openings = [page[0]];
+  for (const [i, token] of page.entries()) {
+    // The page is a ring, and an answer begins as a paragraph of it.
+    const next = page[(i + 1) % page.length];
+    const known = followers.get(token);
+    if (known === undefined) followers.set(token, [next]);
+    else known.push(next);
+    if (breaks(token) && i + 1 < page.length) openings.push(next);
+  }
+  const choiceOf = (token: number, next: readonly number[]): Choice => {
+    const counts = new Map<number, number>();
+    for (const one of next) counts.set(one, (counts.get(one) ?? 0) + 1);
+    return {
+      tokens: Int32Array.from(counts.keys()),
+      weights: Float32Array.from(counts.values(), (count) => Math.log(count)),
+      ending: eos === undefined || !ends(token) ? undefined : Int32Array.from([...counts.keys(), eos]),
+    };
   };
-  for (let i = 1; i < page.length; i++) note(page[i - 1], page[i]);
-  // The page is a ring, and an answer begins as a paragraph of it.
-  note(page[page.length - 1], page[0]);
-  const openings = new Map([[page[0], 1]]);
-  const chainOf = (token: number, counts: ReadonlyMap<number, number>) => ({
-    tokens: Int32Array.from(counts.keys()),
-    weights: Float32Array.from(counts.values(), (count) => Math.log(count)),
-    /** The same tokens and the one that ends the answer, where it may end here. */
-    ending: eos === undefined || !ends(token) ? undefined : Int32Array.from([...counts.keys(), eos]),
-  });
-  const chains = new Map<number, ReturnType<typeof chainOf>>();
-  for (let i = 1; i < page.length; i++) if (breaks(page[i - 1])) openings.set(page[i], 1);
-  for (const [token, counts] of successors) chains.set(token, chainOf(token, counts));
-  const chainAfter = (token: number): ReturnType<typeof chainOf> => {
-    let chain = chains.get(token);
+  const choicesOf = (token: number, next: readonly number[]): readonly Choice[] => {
+    if (next.length <= MOST_PLACES) return [choiceOf(token, next)];
+    const ring = [...next, ...next.slice(0, MOST_PLACES - 1)];
+    return next.map((_, from) => choiceOf(token, ring.slice(from, from + MOST_PLACES)));
+  };
+  const chain = new Map<number, readonly Choice[]>();
+  for (const [token, next] of followers) chain.set(token, choicesOf(token, next));
+  const choicesAfter = (token: number): readonly Choice[] => {
+    let choices = chain.get(token);
     // A token that the page lacks is followed by an opening.
-    if (chain === undefined) chains.set(token, (chain = chainOf(token, openings)));
-    return chain;
+    if (choices === undefined) chain.set(token, (choices = choicesOf(token, openings)));
+    return choices;
   };
 
   return {
     after(token, hash, valuesOf) {
-      const { tokens, weights, ending } = chainAfter(token);
+      const choices = choicesAfter(token);
+      const { tokens, weights, ending } = choices[Math.floor(hash / MEAN_SENTENCES) % choices.length];
       const over = hash % MEAN_SENTENCES === 0 ? ending : undefined;
       const values = valuesOf(over?.length ?? tokens.length);
       for (let i = 0; i < tokens.length; i++) values[i] = weights[i] + SWAY * fraction(hash, tokens[i]);
@@ -68,6 +79,14 @@ export function createFiller(
       return { tokens: over, values };
     },
   };
+}
+
+/** What may come next. */
+interface Choice {
+  readonly tokens: Int32Array;
+  readonly weights: Float32Array;
+  /** The same tokens and the one that ends the answer, where it may end here. */
+  readonly ending: Int32Array | undefined;
 }
 
 /** In [0, 1), by both numbers. */
