@@ -2,12 +2,13 @@
 
 import { createRng, type IngotError, type Seconds } from '../core/index.ts';
 import type { Timeline } from '../protocol/index.ts';
+import { adjustable, logprobsIn } from './adjustable-logits.ts';
 import type { EngineRequest, FinishEvent, RequestAccount, TokenEvent, TokenReport } from './engine-request.ts';
 import { createTextGate, type Shown, type TextGate } from './engine-text.ts';
 import type { Logits } from './executor/executor.ts';
 import type { LogitsProcessor } from './logits-processor.ts';
 import { createPool, type Pool } from './pooling.ts';
-import { copiedLogits, createDraws, denseLogits, logprobsOf, sample, type Draws } from './sampler.ts';
+import { createDraws, sampleLogits, type Draws } from './sampler.ts';
 import { appendToken, createSequence, generated, type Sequence } from './sequence.ts';
 
 /** Both clocks at one moment. The wafer's stands still while no step is simulated. */
@@ -70,7 +71,7 @@ export function notePrompt(answer: Answer, start: number, logits: readonly Logit
     const next = start + i + 1;
     if (next !== promptReports.length || next >= promptTokens) continue;
     const token = tokens[next];
-    promptReports.push({ token, ...logprobsOf(denseLogits(of, vocab), token, request.promptLogprobs ?? 0) });
+    promptReports.push({ token, ...logprobsIn(of, vocab, token, request.promptLogprobs ?? 0) });
   }
 }
 
@@ -166,7 +167,7 @@ export function acceptLogits(
     return 'stop';
   }
   const report: TokenReport =
-    logprobs === undefined ? { token } : { token, ...logprobsOf(denseLogits(logits, vocab), token, logprobs) };
+    logprobs === undefined ? { token } : { token, ...logprobsIn(logits, vocab, token, logprobs) };
   if (show(answer, gate.push(token, report))) return 'stop';
   if (!complete && generated(answer) < maxTokens) return undefined;
   const isStopped = show(answer, gate.flush());
@@ -180,14 +181,11 @@ function show({ choice, tell }: Answer, { text, tokens, stopped }: Shown<TokenRe
 }
 
 function draw({ processor, history, draws, request: { sampling } }: Answer, logits: Logits, vocab: number): number {
-  if (processor === undefined) {
-    if (logits instanceof Float32Array) return sample(logits, sampling, draws);
-    return logits.tokens[sample(logits.values, sampling, draws)];
-  }
+  if (processor === undefined) return sampleLogits(logits, sampling, draws);
   // The executor's array is reported from below, so it stays as it is.
-  const adjusted = copiedLogits(logits, vocab);
+  const adjusted = adjustable(logits, vocab);
   processor.adjust(adjusted, history);
-  const token = sample(adjusted, sampling, draws);
+  const token = adjusted.sample(sampling, draws);
   history.push(token);
   return token;
 }

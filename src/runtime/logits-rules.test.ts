@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { adjustable } from './adjustable-logits.ts';
 import { createBias, createLeastLength, createPenalties, inOrder } from './logits-rules.ts';
 
 const adjusted = (
@@ -7,9 +8,9 @@ const adjusted = (
   generated: readonly number[],
 ): number[] => {
   for (const token of generated) rule.accept(token);
-  const array = Float32Array.from(logits);
-  rule.adjust(array, generated);
-  return [...array];
+  const changed = adjustable(Float32Array.from(logits), logits.length);
+  rule.adjust(changed, generated);
+  return logits.map((_, token) => changed.get(token));
 };
 
 describe('rules on logits', () => {

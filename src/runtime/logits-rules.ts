@@ -17,8 +17,11 @@ export function createPenalties({ frequency, presence, repetition }: Penalties, 
   const seen = repetition === 1 ? new Set<number>() : new Set(prompt);
   return {
     adjust(logits) {
-      for (const token of seen) logits[token] *= logits[token] > 0 ? 1 / repetition : repetition;
-      for (const [token, count] of counts) logits[token] -= frequency * count + presence;
+      for (const token of seen) {
+        const logit = logits.get(token);
+        logits.set(token, logit * (logit > 0 ? 1 / repetition : repetition));
+      }
+      for (const [token, count] of counts) logits.set(token, logits.get(token) - (frequency * count + presence));
     },
     accept(token) {
       counts.set(token, (counts.get(token) ?? 0) + 1);
@@ -31,7 +34,7 @@ export function createPenalties({ frequency, presence, repetition }: Penalties, 
 /** Added to the logits of some tokens. */
 export const createBias = (biases: readonly (readonly [token: number, bias: number])[]): LogitsProcessor => ({
   adjust(logits) {
-    for (const [token, bias] of biases) logits[token] += bias;
+    for (const [token, bias] of biases) logits.set(token, logits.get(token) + bias);
   },
   accept: () => false,
 });
@@ -39,7 +42,7 @@ export const createBias = (biases: readonly (readonly [token: number, bias: numb
 /** No end before so many tokens. */
 export const createLeastLength = (least: number, eos: readonly number[]): LogitsProcessor => ({
   adjust(logits, generated) {
-    if (generated.length < least) for (const token of eos) logits[token] = -Infinity;
+    if (generated.length < least) for (const token of eos) logits.set(token, -Infinity);
   },
   accept: () => false,
 });

@@ -2,7 +2,7 @@
 // top_p, in this order, as in most open servers.
 
 import { fail, type Rng } from '../core/index.ts';
-import type { Logits, SparseLogits } from './executor/executor.ts';
+import type { Logits } from './executor/executor.ts';
 
 export interface Sampling {
   /** 0 takes the likeliest token. */
@@ -43,44 +43,26 @@ export function createDraws(rng: Pick<Rng, 'uniform'>): Draws {
 /** Kept between draws, because a fresh one for each costs more than a draw from a few tokens. */
 let scratch = new Float64Array(0);
 
-/** How far the logits of tokens that sparse ones do not name lie below the least that they name. */
-const UNNAMED_BELOW = 20;
-
-/** @returns logits [vocab]; the given ones where they are that already */
-export function denseLogits(logits: Logits, vocab: number): Float32Array {
-  return logits instanceof Float32Array ? logits : writeDense(logits, new Float32Array(vocab));
-}
-
-function writeDense({ tokens, values }: SparseLogits, dense: Float32Array): Float32Array {
-  dense.fill(Math.min(...values) - UNNAMED_BELOW);
-  for (const [i, token] of tokens.entries()) dense[token] = values[i];
-  return dense;
-}
-
-/** Kept for the same reason as `scratch`: half a megabyte for each token, in large vocabularies. */
-let copy = new Float32Array(0);
-
-/** Logits [vocab] that may be changed, until the next call. */
-export function copiedLogits(logits: Logits, vocab: number): Float32Array {
-  if (copy.length !== vocab) copy = new Float32Array(vocab);
-  if (logits instanceof Float32Array) copy.set(logits);
-  else writeDense(logits, copy);
-  return copy;
+/** From logits as an executor gives them. Of sparse ones only those that they name are drawn: all others together next to never come. */
+export function sampleLogits(logits: Logits, sampling: Sampling, rng: Pick<Rng, 'uniform'>): number {
+  if (logits instanceof Float32Array) return sample(logits, sampling, rng);
+  return logits.tokens[sample(logits.values, sampling, rng)];
 }
 
 /**
  * Draws a token. Takes one number from `rng` unless the temperature is 0, so that equal seeds give equal
  * tokens whatever else is in the batch.
  * @param logits [vocab]
+ * @param repeats the last logit is that of so many tokens: what is drawn is as if it stood there so many times
  * @throws IngotError LOGITS_INVALID where a logit is NaN or plus infinity, or all are minus infinity
  */
-export function sample(logits: Float32Array, sampling: Sampling, rng: Pick<Rng, 'uniform'>): number {
+export function sample(logits: Float32Array, sampling: Sampling, rng: Pick<Rng, 'uniform'>, repeats = 1): number {
   const best = likeliest(logits);
   if (sampling.temperature === 0) return best;
   const { length } = logits;
-  const { temperature, topK = length, topP = 1, minP = 0 } = sampling;
+  const { temperature, topK = Infinity, topP = 1, minP = 0 } = sampling;
   const draw = rng.uniform();
-  if (length === 1) return best;
+  if (length === 1 && repeats === 1) return best;
 
   // Relative to the likeliest token, whose weight is 1; what min_p leaves out weighs nothing.
   if (scratch.length < length) scratch = new Float64Array(length);
@@ -95,37 +77,54 @@ export function sample(logits: Float32Array, sampling: Sampling, rng: Pick<Rng, 
     mass += weight;
     count++;
   }
-  if (topK >= count && topP === 1) return drawFromAll(weights, length, draw * mass, best);
+  const last = length - 1;
+  if (weights[last] > 0) {
+    mass += (repeats - 1) * weights[last];
+    count += repeats - 1;
+  }
+  if (topK >= count && topP === 1) return drawFromAll(weights, last, repeats, draw * mass, best);
 
   // Vocabularies are large, and only what may be kept is worth putting in order: of top_p, tokens below the bound hold
   // less than 1 − top_p all together.
   const bound = topK < count ? largest(weights, length, topK) : ((1 - topP) * mass) / count;
   const candidates: number[] = [];
   for (let i = 0; i < length; i++) if (weights[i] > 0 && weights[i] >= bound) candidates.push(i);
-  let kept = takeLikeliest(weights, candidates, (taken, share) =>
-    topK < count ? taken === topK : share >= topP * mass,
-  );
-  if (topK < count && topP < 1) {
-    const enough = topP * sum(weights, kept);
-    kept = takeLikeliest(weights, kept, (_, share) => share >= enough);
-  }
+  const all = { tokens: candidates, last, repeats };
+  let kept =
+    topK < count ? takeLikeliest(weights, all, topK, Infinity) : takeLikeliest(weights, all, Infinity, topP * mass);
+  if (topK < count && topP < 1) kept = takeLikeliest(weights, kept, Infinity, topP * sum(weights, kept));
   const at = draw * sum(weights, kept);
   let cumulated = 0;
-  for (const token of kept) {
-    cumulated += weights[token];
-    if (at < cumulated) return token;
+  for (const token of kept.tokens) {
+    const times = timesOf(kept, token);
+    const before = cumulated;
+    cumulated += times * weights[token];
+    if (at < cumulated) return token + whichOf(times, at - before, weights[token]);
   }
-  return kept[kept.length - 1]; // Rounding only: `at` is below the exact sum.
+  return kept.tokens[kept.tokens.length - 1]; // Rounding only: `at` is below the exact sum.
 }
 
-function drawFromAll(weights: Float64Array, length: number, at: number, otherwise: number): number {
+function drawFromAll(weights: Float64Array, last: number, repeats: number, at: number, otherwise: number): number {
   let cumulated = 0;
-  for (let i = 0; i < length; i++) {
+  for (let i = 0; i < last; i++) {
     cumulated += weights[i];
     if (at < cumulated) return i;
   }
+  if (at < cumulated + repeats * weights[last]) return last + whichOf(repeats, at - cumulated, weights[last]);
   return otherwise; // Rounding only.
 }
+
+/** Which of `times` tokens of equal weight lies at a place in the sum of their weights. */
+const whichOf = (times: number, at: number, weight: number): number => Math.min(times - 1, Math.floor(at / weight));
+
+/** Some tokens; one of them, `last`, stands for so many. */
+interface Tokens {
+  readonly tokens: readonly number[];
+  readonly last: number;
+  readonly repeats: number;
+}
+
+const timesOf = ({ last, repeats }: Tokens, token: number): number => (token === last ? repeats : 1);
 
 /** The k-th largest of the first `length` weights: the root of a heap of the k largest, which nearly all others miss at one look. */
 function largest(weights: Float64Array, length: number, k: number): number {
@@ -146,9 +145,9 @@ function largest(weights: Float64Array, length: number, k: number): number {
   return heap[0];
 }
 
-const sum = (weights: Float64Array, tokens: readonly number[]): number => {
+const sum = (weights: Float64Array, kept: Tokens): number => {
   let total = 0;
-  for (const token of tokens) total += weights[token];
+  for (const token of kept.tokens) total += timesOf(kept, token) * weights[token];
   return total;
 };
 
@@ -169,13 +168,9 @@ function likeliest(logits: Float32Array): number {
   });
 }
 
-/** Tokens in falling order of weight, lower id first among equals, until `enough` of them are taken. */
-function takeLikeliest(
-  weights: Float64Array,
-  tokens: readonly number[],
-  enough: (count: number, mass: number) => boolean,
-): number[] {
-  const heap = [...tokens];
+/** Tokens in falling order of weight, lower id first among equals, until there are `most` or their weights reach `share`. */
+function takeLikeliest(weights: Float64Array, from: Tokens, most: number, share: number): Tokens {
+  const heap = [...from.tokens];
   const before = (a: number, b: number): boolean => (weights[a] === weights[b] ? a < b : weights[a] > weights[b]);
   const siftDown = (parent: number): void => {
     for (;;) {
@@ -190,41 +185,56 @@ function takeLikeliest(
   };
   for (let i = (heap.length >> 1) - 1; i >= 0; i--) siftDown(i);
 
-  const taken: number[] = [];
+  const tokens: number[] = [];
+  let { repeats } = from;
+  let count = 0;
   let mass = 0;
-  while (heap.length > 0 && !enough(taken.length, mass)) {
-    taken.push(heap[0]);
-    mass += weights[heap[0]];
-    const last = heap.pop() as number;
+  while (heap.length > 0 && count < most && mass < share) {
+    const token = heap[0];
+    let times = 1;
+    if (token === from.last) {
+      times = repeats = Math.min(repeats, most - count, Math.ceil((share - mass) / weights[token]));
+    }
+    tokens.push(token);
+    count += times;
+    mass += times * weights[token];
+    const end = heap.pop() as number;
     if (heap.length > 0) {
-      heap[0] = last;
+      heap[0] = end;
       siftDown(0);
     }
   }
-  return taken;
+  return { tokens, last: from.last, repeats };
 }
 
 /**
  * Log probability of a token and of the `count` likeliest, from the logits as the model gave them: neither
  * temperature nor the other rules have a part in it.
  * @param logits [vocab]
+ * @param repeats the last logit is that of so many tokens
  */
-export function logprobsOf(logits: Float32Array, token: number, count: number): TokenLogprobs {
+export function logprobsOf(logits: Float32Array, token: number, count: number, repeats = 1): TokenLogprobs {
+  const { length } = logits;
   const max = logits[likeliest(logits)];
   let total = 0;
-  for (let i = 0; i < logits.length; i++) total += Math.exp(logits[i] - max);
+  for (let i = 0; i < length; i++) total += Math.exp(logits[i] - max);
+  total += (repeats - 1) * Math.exp(logits[length - 1] - max);
   const logTotal = max + Math.log(total);
+  const logitOf = (id: number): number => logits[Math.min(id, length - 1)];
 
   const top: number[] = [];
-  for (let i = 0; i < logits.length; i++) {
-    if (top.length === count && !(logits[i] > (logits[top[count - 1]] ?? Infinity))) continue;
+  // The first of equal tokens are reported, so no more of those that the last logit stands for than are asked for.
+  const tokens = length - 1 + Math.min(repeats, count);
+  for (let i = 0; i < tokens; i++) {
+    const logit = logitOf(i);
+    if (top.length === count && !(logit > logitOf(top[count - 1]))) continue;
     let at = top.length;
-    while (at > 0 && logits[top[at - 1]] < logits[i]) at--;
+    while (at > 0 && logitOf(top[at - 1]) < logit) at--;
     top.splice(at, 0, i);
     if (top.length > count) top.pop();
   }
   return {
-    logprob: logits[token] - logTotal,
-    top: top.map((id) => ({ token: id, logprob: logits[id] - logTotal })),
+    logprob: logitOf(token) - logTotal,
+    top: top.map((id) => ({ token: id, logprob: logitOf(id) - logTotal })),
   };
 }

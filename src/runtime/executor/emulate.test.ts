@@ -79,8 +79,7 @@ describe('emulate', () => {
       maxTokens: 3,
       processor: () => ({
         adjust(logits) {
-          expect(logits.length).toBe(VOCAB);
-          for (let token = 0; token < VOCAB; token++) if (token !== zebra) logits[token] = -Infinity;
+          logits.keep(new Uint32Array(0), [zebra]);
         },
         accept: () => false,
       }),

@@ -14,21 +14,8 @@ export function createGrammarProcessor(
   let state = grammar.start;
   return {
     adjust(logits) {
-      const mask = vocabulary.mask(grammar, state);
-      const ends = state.accepting ? eos.map((token) => [token, logits[token]] as const) : [];
-      let isPossible = ends.some(([, logit]) => logit > -Infinity);
-      const given = isPossible ? undefined : logits.slice();
-      for (let token = 0; token < logits.length; token++) {
-        if (((mask[token >> 5] ?? 0) >>> (token & 31)) & 1) isPossible ||= logits[token] > -Infinity;
-        else logits[token] = -Infinity;
-      }
-      for (const [token, logit] of ends) logits[token] = logit;
-      if (isPossible || given === undefined) return;
-      // The model, or another rule, allows none of them: the grammar goes first, and all of them are equal.
-      for (let token = 0; token < logits.length; token++) {
-        if (((mask[token >> 5] ?? 0) >>> (token & 31)) & 1) logits[token] = 0;
-      }
-      for (const [token] of ends) logits[token] = 0;
+      // Where the model, or another rule, allows no token of the grammar's, the grammar goes first.
+      logits.keep(vocabulary.mask(grammar, state), state.accepting ? eos : []);
     },
     accept(token) {
       if (state.accepting && eos.includes(token)) return true;

@@ -2,6 +2,7 @@
 
 import * as fc from 'fast-check';
 import { createRng, type Rng } from '../../core/index.ts';
+import { adjustable } from '../adjustable-logits.ts';
 import type { Grammar } from './automaton.ts';
 import { createGrammarProcessor } from './grammar-processor.ts';
 import type { GrammarVocabulary } from './vocabulary.ts';
@@ -95,13 +96,14 @@ export function randomText(
   onTokens: (count: number) => void = () => {},
 ): Uint8Array {
   const rng = createRng(seed);
+  const alike = new Float32Array(vocab);
   const processor = createGrammarProcessor(grammar, vocabulary, [eos]);
   const bytes: number[] = [];
   let state = grammar.start;
   for (let tokens = 0; ; tokens++) {
-    const logits = new Float32Array(vocab);
+    const logits = adjustable(alike, vocab);
     processor.adjust(logits, []);
-    const possible = [...logits.keys()].filter((token) => logits[token] > -Infinity);
+    const possible = [...alike.keys()].filter((token) => logits.get(token) > -Infinity);
     onTokens(possible.length);
     if (possible.length === 0) throw new Error(`no token may follow ${JSON.stringify(Buffer.from(bytes).toString())}`);
     const token = tokens < patience ? pick(possible, rng, vocabulary) : nearest(possible);

@@ -5,7 +5,7 @@
 import { fail, joules, seconds } from '../../core/index.ts';
 import type { BatchItem, Executor } from '../executor/executor.ts';
 import { createKvBlocks } from '../kv.ts';
-import { denseLogits, sample } from '../sampler.ts';
+import { sampleLogits } from '../sampler.ts';
 import { appendToken, createSequence, NO_BLOCKS, reserve, tokensLeft, type Sequence } from '../sequence.ts';
 import type { StepModel } from '../step-model.ts';
 import type { Drafter, DraftWant } from './drafter.ts';
@@ -77,7 +77,7 @@ export function createModelDrafter({ executor, vocab, stepModel }: DraftModelOpt
       own.computed += items[i].tokens.length;
       if (items[i].wantLogits === 0) continue;
       const uniform = (): number => want.draws.peek(drafts.length);
-      const token = sample(denseLogits(results[i][0], vocab), want.sampling, { uniform });
+      const token = sampleLogits(results[i][0], want.sampling, { uniform });
       drafts.push(token);
       appendToken(own, token);
     }
