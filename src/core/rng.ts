@@ -20,17 +20,17 @@ function hash(text: string, seed: number): number {
 
 /** sfc32 (Doty-Humphrey, PractRand): small, fast, passes PractRand to 32 TB. */
 export function createRng(seed: number): Rng {
-  let a = 0x9e3779b9 ^ seed;
-  let b = 0x243f6a88 ^ Math.imul(seed, 0x85ebca6b);
-  let c = 0xb7e15162;
-  let counter = 1;
+  const state = Int32Array.of(0x9e3779b9 ^ seed, 0x243f6a88 ^ Math.imul(seed, 0x85ebca6b), 0xb7e15162, 1);
   const u32 = (): number => {
+    const a = state[0];
+    const b = state[1];
+    const c = state[2];
+    const counter = state[3];
     const t = (a + b + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = ((c << 21) | (c >>> 11)) + t;
-    c |= 0;
+    state[0] = b ^ (b >>> 9);
+    state[1] = c + (c << 3);
+    state[2] = ((c << 21) | (c >>> 11)) + t;
+    state[3] = counter + 1;
     return t >>> 0;
   };
   for (let i = 0; i < 12; i++) u32();

@@ -11,6 +11,7 @@
 
 import { assert } from '../core/index.ts';
 import { createBlockIndex, NO_PARENT } from './kv-index.ts';
+import { createBlockQueue } from './kv-queue.ts';
 
 export interface KvBlocks {
   readonly total: number;
@@ -51,15 +52,14 @@ export function createKvBlocks(total: number, blockTokens: number): KvBlocks {
   const contents = new Float64Array(total).fill(NO_CONTENTS);
   const index = createBlockIndex(total, blockTokens);
   /** Blocks without an owner that can be found, the longest unused first. */
-  const kept = new Set<number>();
+  const kept = createBlockQueue(total);
   let empty = total;
   let nextContents = NO_CONTENTS + 1;
   let freed = 0;
 
   const takeEmpty = (): number => {
     if (empty > 0) return stack[--empty];
-    const [oldest] = kept;
-    kept.delete(oldest);
+    const oldest = kept.take();
     index.remove(oldest);
     return oldest;
   };
@@ -118,7 +118,7 @@ export function createKvBlocks(total: number, blockTokens: number): KvBlocks {
     share(blocks) {
       for (const block of blocks) {
         assert(contents[block] !== NO_CONTENTS, 'no block is shared before it is sealed');
-        if (owners[block] === 0) kept.delete(block);
+        if (owners[block] === 0) kept.remove(block);
         owners[block]++;
       }
     },
