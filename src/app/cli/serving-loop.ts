@@ -90,6 +90,9 @@ export async function serveUntilInterrupted(
   // Young objects of a server are few when they are collected; several threads that look for them mostly wait for one
   // another, and take the cores that compute.
   setFlagsFromString('--no-parallel-scavenge');
+  // V8 makes objects among the old ones where those before them lived long, and does not look again. What a start makes
+  // lives long; what it then serves with the same code does not.
+  setFlagsFromString('--no-allocation-site-pretenuring');
   try {
     refuseOpenDoors(options);
     // Before a model is loaded, which may take long.
