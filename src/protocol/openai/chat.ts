@@ -16,7 +16,7 @@ import {
 } from './fields.ts';
 import { parseContent, parseMessage, type ChatMessage, type ToolCall } from './messages.ts';
 import { parseResponseFormat, type ResponseFormat } from './response-format.ts';
-import { MAX_TOOLS, parseToolChoice, parseTools, type Tool, type ToolChoice } from './tools.ts';
+import { MAX_TOOLS, parseTools, parseToolUse, type Tool, type ToolChoice } from './tools.ts';
 import type { TimeInfo, Usage } from './usage.ts';
 
 const oneOf = <T extends string>(...values: readonly T[]) => literals(values);
@@ -143,7 +143,7 @@ export function parseChatRequest(body: unknown): ChatRequest {
   }
   const mostTokens = max_completion_tokens ?? max_tokens;
   const limited = { ...rest, ...(mostTokens === undefined ? {} : { max_tokens: mostTokens }) };
-  const tools = parseTools(givenTools ?? []);
+  const { tools, toolChoice } = parseToolUse(tool_choice, parseTools(givenTools ?? []));
   const predicted = parsePrediction(prediction);
   if (predicted !== undefined) {
     const excluded =
@@ -156,7 +156,7 @@ export function parseChatRequest(body: unknown): ChatRequest {
     min_tokens: leastTokensOf(limited),
     messages: messages.map(parseMessage),
     tools,
-    toolChoice: parseToolChoice(tool_choice, tools),
+    toolChoice,
     format: parseResponseFormat(response_format, 'response_format'),
     reasoning: {
       effort: disable_reasoning === true ? 'none' : reasoning_effort,

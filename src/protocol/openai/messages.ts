@@ -29,7 +29,17 @@ export interface ChatMessage {
 export function parseMessage(value: unknown, index: number): ChatMessage {
   const where = `messages[${index}]`;
   if (!isRecord(value)) throw badValue(where, 'an object with role and content', value);
-  const { role, content, name, tool_calls, tool_call_id, reasoning, reasoning_content, ...others } = value;
+  const {
+    role,
+    content: given,
+    refusal,
+    name,
+    tool_calls,
+    tool_call_id,
+    reasoning,
+    reasoning_content,
+    ...others
+  } = value;
   if (!roles.includes(role as ChatMessage['role'])) throw badValue(`${where}.role`, roles.join(', '), role);
   const text = (key: string, given: unknown): string | undefined => {
     if (given === undefined || given === null) return undefined;
@@ -37,6 +47,8 @@ export function parseMessage(value: unknown, index: number): ChatMessage {
     return given;
   };
   const isAssistant = role === 'assistant';
+  // What another model said in the place of an answer is what was said.
+  const content = isAssistant ? (given ?? text('refusal', refusal)) : given;
   const calls = isAssistant ? parseToolCalls(tool_calls, `${where}.tool_calls`) : [];
   const thought = isAssistant
     ? (text('reasoning', reasoning) ?? text('reasoning_content', reasoning_content))
@@ -46,7 +58,7 @@ export function parseMessage(value: unknown, index: number): ChatMessage {
     throw badValue(`${where}.tool_call_id`, 'the id of the call that this answers', tool_call_id);
   }
   const unfit = {
-    ...(isAssistant ? {} : { tool_calls, reasoning, reasoning_content }),
+    ...(isAssistant ? {} : { tool_calls, reasoning, reasoning_content, refusal }),
     ...(role === 'tool' ? {} : { tool_call_id }),
     ...others,
   };
@@ -99,7 +111,8 @@ export function parseContent(content: unknown, where: string): string {
   if (!Array.isArray(content)) throw badValue(where, 'a string or a list of text parts', content);
   return content
     .map((part: unknown, i) => {
-      const { type, text } = (part ?? {}) as { readonly type?: unknown; readonly text?: unknown };
+      const { type, text, refusal } = (part ?? {}) as Readonly<Partial<Record<'type' | 'text' | 'refusal', unknown>>>;
+      if (type === 'refusal' && typeof refusal === 'string') return refusal;
       if (type !== 'text' && type !== 'input_text' && type !== 'output_text') {
         throw badValue(`${where}[${i}].type`, `'text', the only supported kind`, type, 'unsupported_value');
       }

@@ -20,6 +20,13 @@ export function parseResponseFormat(value: unknown, where: string, flat = false)
   if (value === undefined) return { kind: 'text' };
   if (!isRecord(value)) throw badValue(where, 'an object with a type', value);
   const { type, ...rest } = value;
+  // As llama.cpp, Together and others have it: an object, and which.
+  if (type === 'json_object' && isRecord(rest['schema'])) {
+    const { schema, ...others } = rest;
+    refuseOthers(others, [], where);
+    if (Object.keys(schema).length > 0) return { kind: 'json_schema', schema, where: `${where}.schema` };
+    return { kind: type };
+  }
   if (type === 'text' || type === 'json_object') {
     refuseOthers(rest, [], where);
     return { kind: type };

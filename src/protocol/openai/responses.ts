@@ -16,7 +16,7 @@ import {
 } from './fields.ts';
 import { parseContent, type ChatMessage, type ToolCall } from './messages.ts';
 import { parseResponseFormat } from './response-format.ts';
-import { MAX_TOOLS, parseToolChoice, parseTools } from './tools.ts';
+import { MAX_TOOLS, parseTools, parseToolUse } from './tools.ts';
 
 const boolean = Type.Boolean({ description: 'a boolean' });
 const { model, stream, temperature, top_p, service_tier, seed, priority, deadline_ms, slo } = sharedFields;
@@ -98,7 +98,7 @@ export interface ResponseRequest {
 export function parseResponseRequest(body: unknown): ResponseRequest {
   const raw = parseFields(body);
   const tools = parseTools(raw.tools ?? [], true);
-  const toolChoice = parseToolChoice(raw.tool_choice, tools, true);
+  const use = parseToolUse(raw.tool_choice, tools, true);
   const { format: givenFormat, verbosity, ...otherText } = isRecord(raw.text) ? raw.text : {};
   if (raw.text !== undefined && !isRecord(raw.text)) throw badValue('text', 'an object with a format', raw.text);
   refuseOthers(otherText, [], 'text');
@@ -116,8 +116,7 @@ export function parseResponseRequest(body: unknown): ResponseRequest {
       model: raw.model,
       messages: [...instructions, ...parseInput(raw.input)],
       min_tokens: 0,
-      tools,
-      toolChoice,
+      ...use,
       format,
       parallel_tool_calls,
       reasoning: { effort: raw.reasoning?.effort ?? undefined, format: 'parsed', clearThinking: undefined },

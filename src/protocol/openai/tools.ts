@@ -64,8 +64,38 @@ function parseTool(value: unknown, where: string, flat: boolean): Tool {
   };
 }
 
-/** @throws ApiError 400 */
-export function parseToolChoice(value: unknown, tools: readonly Tool[], flat = false): ToolChoice {
+/**
+ * Whether and which of the tools may be called: all, or those of `allowed_tools`, which alone the model is then told of.
+ * @throws ApiError 400
+ */
+export function parseToolUse(
+  value: unknown,
+  tools: readonly Tool[],
+  flat = false,
+): { readonly tools: readonly Tool[]; readonly toolChoice: ToolChoice } {
+  if (!isRecord(value) || value['type'] !== 'allowed_tools') {
+    return { tools, toolChoice: parseToolChoice(value, tools, flat) };
+  }
+  const { type: _, ...rest } = value;
+  const where = flat ? 'tool_choice' : 'tool_choice.allowed_tools';
+  if (!flat) refuseOthers(rest, ['allowed_tools'], 'tool_choice');
+  const allowed = flat ? rest : rest['allowed_tools'];
+  if (!isRecord(allowed)) throw badValue(where, 'an object with mode and tools', allowed);
+  refuseOthers(allowed, ['mode', 'tools'], where);
+  const { mode, tools: named } = allowed;
+  if (mode !== 'auto' && mode !== 'required') throw badValue(`${where}.mode`, `'auto' or 'required'`, mode);
+  if (!Array.isArray(named) || named.length === 0) throw badValue(`${where}.tools`, 'a list of functions', named);
+  const names = new Set(
+    named.map((tool: unknown) => {
+      const choice = parseToolChoice(isRecord(tool) ? tool : {}, tools, flat);
+      return choice.kind === 'named' ? choice.name : undefined;
+    }),
+  );
+  const callable = tools.filter(({ name }) => names.has(name));
+  return { tools: callable, toolChoice: { kind: mode } };
+}
+
+function parseToolChoice(value: unknown, tools: readonly Tool[], flat: boolean): ToolChoice {
   if (value === undefined) return { kind: tools.length > 0 ? 'auto' : 'none' };
   if (value === 'none') return { kind: 'none' };
   if (value === 'auto') return { kind: tools.length > 0 ? 'auto' : 'none' };
@@ -82,7 +112,11 @@ export function parseToolChoice(value: unknown, tools: readonly Tool[], flat = f
   const named = isRecord(value) && value['type'] === 'function' ? (flat ? value : value['function']) : undefined;
   const name = isRecord(named) ? named['name'] : undefined;
   if (typeof name !== 'string') {
-    throw badValue('tool_choice', `'none', 'auto', 'required', or an object that names a function`, value);
+    throw badValue(
+      'tool_choice',
+      `'none', 'auto', 'required', or an object that names a function or allowed tools`,
+      value,
+    );
   }
   if (!tools.some((tool) => tool.name === name)) {
     throw badValue('tool_choice', `one of the tools: ${tools.map((tool) => tool.name).join(', ')}`, name);

@@ -100,6 +100,69 @@ describe('what a grammar takes', () => {
     }
   });
 
+  it.each([
+    // What zod 4 writes for email(), datetime() and ulid().
+    [
+      'email',
+      "^(?:[A-Za-z0-9_'+\\-]+\\.)*[A-Za-z0-9_'+\\-]*[A-Za-z0-9_+-]@(?:[A-Za-z0-9][A-Za-z0-9\\-]*\\.)+[A-Za-z]{2,}$",
+    ],
+    [
+      'date-time',
+      '^(?:\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:02)-(?:0[1-9]|1\\d)))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$',
+    ],
+    ['ulid', '^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$'],
+    ['ipv4', '^1'],
+    ['uri', 'ingot'],
+  ])('holds to the format %s and a pattern at once', (format, pattern) => {
+    const regex = new RegExp(pattern, 'u');
+    const own = Object.hasOwn(stringFormats, format) ? new RegExp(stringFormats[format], 'u') : /^/;
+    const grammar = grammarOf({ type: 'string', format, pattern });
+    for (const text of texts(grammar, 20)) {
+      const value = JSON.parse(text) as string;
+      expect([regex.test(value), own.test(value)], value).toEqual([true, true]);
+    }
+  });
+
+  it('takes what both of two patterns take, and no others', () => {
+    for (const [format, pattern] of [
+      ['ipv4', '^1.*\\.7$'],
+      ['date', '-(?:02|12)-'],
+      ['hostname', '^[a-z.]+$'],
+    ]) {
+      const grammar = grammarOf({ type: 'string', format, pattern });
+      const regexes = [stringFormats[format], pattern].map((source) => new RegExp(source, 'u'));
+      for (const text of [
+        '10.2.3.7',
+        '10.2.3.8',
+        '2.2.3.7',
+        '2026-02-28',
+        '2026-02-30',
+        '2026-03-01',
+        'a.bc',
+        'a-b',
+        '',
+      ]) {
+        expect(accepts(grammar, JSON.stringify(text)), `${pattern} ${text}`).toBe(regexes.every((r) => r.test(text)));
+      }
+    }
+  });
+
+  it('draws bounds in that lie beyond what is exact, as those that zod puts around whole numbers', () => {
+    const safe = { minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER };
+    const integer = grammarOf({ type: 'integer', ...safe });
+    for (const text of ['0', '-999999999999999', '999999999999999']) expect(accepts(integer, text)).toBe(true);
+    for (const text of ['9999999999999999', '1.5', '-']) expect(accepts(integer, text)).toBe(false);
+    const positive = grammarOf({ type: 'integer', exclusiveMinimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+    expect(['0', '1', '999999999999999', '-1'].map((text) => accepts(positive, text))).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+    expect(accepts(grammarOf({ type: 'number', maximum: 3.4e38 }), '12.5')).toBe(true);
+    expect(problemsOf({ type: 'integer', minimum: Number.MAX_SAFE_INTEGER })).toHaveLength(1);
+  });
+
   it('counts lengths in code points, along with a pattern too', () => {
     const two = grammarOf({ type: 'string', minLength: 2, maxLength: 2 });
     expect(['"🦙🦙"', '"a\\n"', '"éé"'].every((text) => accepts(two, text))).toBe(true);

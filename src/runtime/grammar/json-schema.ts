@@ -5,11 +5,11 @@
 import { IngotError, type Diagnostic } from '../../core/index.ts';
 import { byteSet, choice, EMPTY, literal, repeat, rule, sequence, type Expression, type Graph } from './expression.ts';
 import { createJsonText, LAST_CODE, type CodeRange, type JsonText } from './json-text.ts';
-import { isBoundable, numberBetween, type Bound } from './number-range.ts';
+import { drawnIn, isBoundable, isWidest, numberBetween, type Bound } from './number-range.ts';
 import { patternExpression, PatternRefused, type LengthBounds } from './pattern.ts';
 import { areDisjoint } from './schema-disjoint.ts';
 import { isObject, isTyped, TYPES, type JsonType, type Schema } from './schema-type.ts';
-import { stringFormats } from './string-format.ts';
+import { DEFINED_FORMATS, stringFormats } from './string-format.ts';
 
 /** Bounds on schemas, which come from clients. */
 export const schemaLimits = {
@@ -31,7 +31,7 @@ const ANNOTATIONS = new Set([
 
 /** Keywords that say something about values of one type. */
 const KEYWORDS: Readonly<Record<JsonType, readonly string[]>> = {
-  object: ['properties', 'required', 'additionalProperties'],
+  object: ['properties', 'required', 'additionalProperties', 'propertyNames'],
   array: ['items', 'minItems', 'maxItems'],
   string: ['minLength', 'maxLength', 'pattern', 'format'],
   number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
@@ -231,18 +231,21 @@ export function schemaExpression(root: unknown, options: SchemaOptions): Express
       if (length.max < length.min) return choice();
       return inQuotes(repeat(json.anyCharacter, length.min, length.max));
     }
-    if (pattern !== undefined && format !== undefined) return unsupported(where, '"pattern" beside "format"');
-    if (format !== undefined && (typeof format !== 'string' || !Object.hasOwn(stringFormats, format))) {
+    const known =
+      typeof format === 'string' && Object.hasOwn(stringFormats, format) ? stringFormats[format] : undefined;
+    // A format that JSON Schema does not define says nothing to a validator; a pattern beside it says what its author means.
+    if (format !== undefined && known === undefined && (pattern === undefined || DEFINED_FORMATS.has(format))) {
       return unsupported(
         `${where}.format`,
         `the format ${JSON.stringify(format)?.slice(0, 40)}`,
         Object.keys(stringFormats).join(', '),
       );
     }
-    const source = pattern ?? stringFormats[format as string];
-    if (typeof source !== 'string') return problem('SCHEMA_INVALID', `${where}.pattern`, 'a pattern is a text');
+    if (pattern !== undefined && typeof pattern !== 'string')
+      return problem('SCHEMA_INVALID', `${where}.pattern`, 'a pattern is a text');
+    const sources = [known, pattern].filter((source) => source !== undefined);
     try {
-      return inQuotes(patternExpression(source, length, json));
+      return inQuotes(patternExpression(sources, length, json));
     } catch (error) {
       if (error instanceof PatternRefused) return unsupported(`${where}.pattern`, `a pattern with ${error.message}`);
       throw error;
@@ -269,14 +272,22 @@ export function schemaExpression(root: unknown, options: SchemaOptions): Express
       }
       return best;
     };
-    const min = bound('minimum', 'exclusiveMinimum', (a, b) => a > b);
-    const max = bound('maximum', 'exclusiveMaximum', (a, b) => a < b);
-    if (min === undefined && max === undefined) return isInteger ? json.anyInteger : json.anyNumber;
+    const min = drawnIn(
+      bound('minimum', 'exclusiveMinimum', (a, b) => a > b),
+      'min',
+    );
+    const max = drawnIn(
+      bound('maximum', 'exclusiveMaximum', (a, b) => a < b),
+      'max',
+    );
+    const bounds = { ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }) };
+    if (isInteger && isWidest(bounds)) return json.anyInteger;
+    if (min === undefined && max === undefined) return json.anyNumber;
     for (const edge of [min, max]) {
       if (edge === undefined || isBoundable(edge.value)) continue;
       return unsupported(where, `the bound ${edge.value}`, 'a decimal number of at most 15 digits');
     }
-    return numberBetween({ ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }) }, isInteger);
+    return numberBetween(bounds, isInteger);
   };
 
   const arrayOf = (schema: Schema, where: string, depth: number): Expression => {
@@ -295,12 +306,14 @@ export function schemaExpression(root: unknown, options: SchemaOptions): Express
   };
 
   const objectOf = (schema: Schema, where: string, depth: number): Expression => {
-    const { properties = {}, required = [], additionalProperties } = schema;
+    const { properties = {}, required = [], additionalProperties, propertyNames } = schema;
     if (!isObject(properties))
       return problem('SCHEMA_INVALID', `${where}.properties`, 'properties is an object of schemas');
     if (!Array.isArray(required) || !required.every((name) => typeof name === 'string')) {
       return problem('SCHEMA_INVALID', `${where}.required`, 'required is a list of names');
     }
+    if (propertyNames !== undefined && !saysNothing(propertyNames))
+      return unsupported(`${where}.propertyNames`, 'another kind of names than any');
     const names = Object.keys(properties);
     const additional = additionalSchema(additionalProperties, names.length === 0);
     const unnamed = required.filter((name) => !Object.hasOwn(properties, name));
@@ -331,6 +344,12 @@ function additionalSchema(given: unknown, isOpen: boolean): unknown {
   if (isObject(given)) return given;
   return isOpen ? true : undefined;
 }
+
+/** Names of members are texts whether it is said or not. */
+const saysNothing = (names: unknown): boolean =>
+  names === true ||
+  (isObject(names) &&
+    Object.entries(names).every(([key, value]) => ANNOTATIONS.has(key) || (key === 'type' && value === 'string')));
 
 interface Member {
   readonly name: string;

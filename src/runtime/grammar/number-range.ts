@@ -14,6 +14,20 @@ export interface NumberBounds {
 
 /** Doubles keep that many decimal digits apart. */
 const EXACT_DIGITS = 15;
+const WIDEST = 10 ** EXACT_DIGITS - 1;
+
+/**
+ * A bound so far out that its digits no longer tell doubles apart, such as the safe integers that generators of schemas put
+ * around every whole number, is drawn in to the last number of 15 digits: what lies between is never written.
+ */
+export function drawnIn(bound: Bound | undefined, side: 'min' | 'max'): Bound | undefined {
+  const isFar = bound !== undefined && (side === 'max' ? bound.value > WIDEST : bound.value < -WIDEST);
+  return isFar ? { value: side === 'max' ? WIDEST : -WIDEST, exclusive: false } : bound;
+}
+
+/** Whether whole numbers of any 15 digits are all that the bounds let through. */
+export const isWidest = ({ min, max }: NumberBounds): boolean =>
+  (min === undefined || min.value === -WIDEST) && (max === undefined || max.value === WIDEST);
 
 /** Digits before and after the point; undefined where a double has no such short form. */
 function decimalOf(value: number): { readonly whole: string; readonly fraction: string } | undefined {

@@ -24,10 +24,21 @@ export interface LengthBounds {
 }
 
 /**
- * Contents of strings, quotes left out, that match a pattern and have a length in code points within the bounds.
+ * Contents of strings, quotes left out, that match every one of the patterns and have a length in code points within the bounds.
  * @throws PatternRefused, IngotError GRAMMAR_TOO_LARGE from compileNetwork
  */
-export function patternExpression(source: string, length: LengthBounds, json: JsonText): Expression {
+export function patternExpression(sources: readonly string[], length: LengthBounds, json: JsonText): Expression {
+  const [first, ...others] = sources.map(nfaOf);
+  return { kind: 'graph', graph: counted(others.reduce(inBoth, first), length, json) };
+}
+
+/** Entered at node 0. */
+interface Nfa {
+  readonly nodes: readonly NfaNode[];
+  readonly end: number;
+}
+
+function nfaOf(source: string): Nfa {
   const nfa: NfaNode[] = [];
   const add = (): number => nfa.push({ jumps: [], sets: [] }) - 1;
   const start = add();
@@ -41,7 +52,7 @@ export function patternExpression(source: string, length: LengthBounds, json: Js
     if (!toEnd) nfa[last].sets.push({ ranges: ANYTHING, to: last });
     build(part, first, last, nfa, add);
   }
-  return { kind: 'graph', graph: counted(nfa, end, length, json) };
+  return { nodes: nfa, end };
 }
 
 interface NfaNode {
@@ -94,8 +105,66 @@ function build(part: Part, from: number, to: number, nfa: NfaNode[], add: () => 
   }
 }
 
+/**
+ * What both take. Each place is the set of places that either can be in (Rabin and Scott's construction), so that two long
+ * patterns make little more than the longer one, and not their product.
+ */
+function inBoth(a: Nfa, b: Nfa): Nfa {
+  const nodes: NfaNode[] = [];
+  const ends: number[] = [];
+  const places: (readonly [readonly number[], readonly number[]])[] = [];
+  const numbers = new Map<string, number>();
+  const numberOf = (inA: readonly number[], inB: readonly number[]): number => {
+    const key = `${inA.join()} ${inB.join()}`;
+    let number = numbers.get(key);
+    if (number === undefined) {
+      if (nodes.length >= MAX_STATES) throw new PatternRefused('too much that must hold at once');
+      number = nodes.push({ jumps: [], sets: [] }) - 1;
+      places.push([inA, inB]);
+      numbers.set(key, number);
+    }
+    return number;
+  };
+  numberOf(closure(a, [0]), closure(b, [0]));
+  for (let i = 0; i < places.length; i++) {
+    const [inA, inB] = places[i];
+    if (inA.includes(a.end) && inB.includes(b.end)) ends.push(i);
+    const edges = [...inA.flatMap((at) => a.nodes[at].sets), ...inB.flatMap((at) => b.nodes[at].sets)];
+    const cuts = new Set(edges.flatMap(({ ranges }) => ranges.flatMap(([low, high]) => [low, high + 1])));
+    const starts = [...cuts].sort((x, y) => x - y);
+    const targets = new Map<number, CodeRange[]>();
+    starts.slice(0, -1).forEach((low, k) => {
+      const toA = closure(a, reached(a, inA, low));
+      const toB = closure(b, reached(b, inB, low));
+      if (toA.length === 0 || toB.length === 0) return;
+      const to = numberOf(toA, toB);
+      const ranges = targets.get(to) ?? [];
+      ranges.push([low, starts[k + 1] - 1]);
+      targets.set(to, ranges);
+    });
+    for (const [to, ranges] of targets) nodes[i].sets.push({ ranges, to });
+  }
+  const end = nodes.push({ jumps: [], sets: [] }) - 1;
+  for (const at of ends) nodes[at].jumps.push(end);
+  return { nodes, end };
+}
+
+const reached = ({ nodes }: Nfa, places: readonly number[], code: number): number[] =>
+  places.flatMap((at) =>
+    nodes[at].sets
+      .filter(({ ranges }) => ranges.some(([low, high]) => low <= code && code <= high))
+      .map(({ to }) => to),
+  );
+
+/** All places that are reached without a character, rising. */
+function closure({ nodes }: Nfa, places: readonly number[]): number[] {
+  const all = new Set(places);
+  for (const at of all) for (const to of nodes[at].jumps) all.add(to);
+  return [...all].sort((x, y) => x - y);
+}
+
 /** The same automaton with the number of characters so far, as far as it matters. */
-function counted(nfa: readonly NfaNode[], end: number, { min, max }: LengthBounds, json: JsonText): Graph {
+function counted({ nodes: nfa, end }: Nfa, { min, max }: LengthBounds, json: JsonText): Graph {
   /** Beyond the lower bound the number does not matter where there is no upper one. */
   const most = max === Infinity ? min : max;
   const places: { readonly at: number; readonly count: number }[] = [];

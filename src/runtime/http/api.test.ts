@@ -121,6 +121,11 @@ describe('chat completions', () => {
     const bare = { role: 'assistant', content: 'x' };
     const user = { role: 'user', content: 'the' };
     expect(await answer([user, echoed, user])).toBe(await answer([user, bare, user]));
+    // Histories with refusals come from other services.
+    const refused = { role: 'assistant', content: null, refusal: 'x' };
+    expect(await answer([user, refused, user])).toBe(await answer([user, bare, user]));
+    const part = { role: 'assistant', content: [{ type: 'refusal', refusal: 'x' }] };
+    expect(await answer([user, part, user])).toBe(await answer([user, bare, user]));
   });
 
   it('reports log probabilities with bytes and alternatives', async () => {
@@ -266,6 +271,12 @@ describe('failures', () => {
     [{ tools: [{ type: 'web_search' }] }, 'invalid_value', 'tools[0].type'],
     [{ tools: [{ type: 'function', function: { name: 'a b' } }] }, 'invalid_value', 'tools[0].function.name'],
     [{ tool_choice: 'required' }, 'invalid_value', 'tool_choice'],
+    [{ tool_choice: { type: 'allowed_tools' } }, 'invalid_value', 'tool_choice.allowed_tools'],
+    [
+      { tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [{ type: 'function' }] } } },
+      'invalid_value',
+      'tool_choice',
+    ],
     [{ response_format: { type: 'xml' } }, 'invalid_value', 'response_format.type'],
     [{ response_format: { type: 'json_schema' } }, 'invalid_value', 'response_format.json_schema'],
     [

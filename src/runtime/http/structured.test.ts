@@ -108,6 +108,11 @@ describe('formats', () => {
         expect(await askStream(api, { response_format, temperature, seed })).toEqual(simplify(answer));
       }
     }
+    // The name that other open servers have for it.
+    const other = { type: 'json_object', schema };
+    expect(await ask(api, { response_format: other, seed: 5 }).then(simplify)).toEqual(
+      await ask(api, { response_format, seed: 5 }).then(simplify),
+    );
     expect(engine.counts).toMatchObject({ running: 0, blocksUsed: 0 });
   });
 
@@ -202,6 +207,13 @@ describe('tools', () => {
     const messages = [{ role: 'assistant', content: null, tool_calls: [call] }];
     await ask(api, { tools, messages, max_tokens: 1 });
     expect(seen.at(-1)).toContain(`"arguments": "${deep}"`);
+    // The model is told of those only that it may call.
+    const other = { type: 'function', function: { name: 'erase', description: 'e' } };
+    const allowed = { mode: 'auto', tools: [{ type: 'function', function: { name: 'erase' } }] };
+    const tool_choice = { type: 'allowed_tools', allowed_tools: allowed };
+    await ask(api, { tools: [...tools, other], max_tokens: 5, tool_choice });
+    expect(seen.at(-1)).toContain('"description": "e"');
+    expect(seen.at(-1)).not.toContain('"description": "d"');
     await ask(api, { tools, max_tokens: 5, tool_choice: 'none' });
     expect(seen.at(-1)).not.toContain('"description"');
     // A template that does not speak of developers takes them for the system.
