@@ -40,7 +40,7 @@ const mayImport: Record<string, readonly string[]> = {
 const longFiles: Record<string, string> = {};
 const fileLengthCap = 600;
 /** Raised only on purpose (STYLE 7). */
-const sourceLineBudget = 62_000;
+const sourceLineBudget = 63_000;
 
 const files = (readdirSync(src, { recursive: true }) as string[])
   .filter((name) => name.endsWith('.ts'))
