@@ -13,6 +13,7 @@ import {
   type Access,
   type AdminChoice,
   type Api,
+  type LedgerCounts,
   type Records,
   type Usage,
 } from '../runtime/index.ts';
@@ -39,6 +40,8 @@ export interface OperationsOptions {
 export interface Operations {
   readonly access?: Access;
   readonly onUsage?: (usage: Usage) => void;
+  /** What is on its way into the ledger. */
+  readonly ledger?: () => LedgerCounts;
   /** The key that was made for the admin, to be shown once. */
   readonly madeAdminKey?: string;
   adminApi(serving: Serving): Api;
@@ -58,11 +61,12 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   const records = await openRecords(data, databaseUrl);
   try {
     const access = await openAccess({ records, clock: wallClock, tools: keyTools });
-    const ledgerFailed = (error: unknown): void => onFailure?.(error, 'ledger');
-    const ledger = isKept || admin ? await startLedger(records, data, ledgerFailed) : undefined;
+    const tell = (text: string, cause?: unknown): void =>
+      onFailure?.(new Error(text, cause === undefined ? {} : { cause }), 'ledger');
+    const ledger = isKept || admin ? await startLedger(records, data, tell) : undefined;
     return {
       ...(auth ? { access } : {}),
-      ...(ledger === undefined ? {} : { onUsage: (usage: Usage) => ledger.append(usage) }),
+      ...(ledger === undefined ? {} : { onUsage: (usage: Usage) => ledger.append(usage), ledger: () => ledger.counts }),
       ...(madeAdminKey === undefined ? {} : { madeAdminKey }),
       adminApi: (serving) =>
         createAdminApi({
@@ -100,10 +104,10 @@ async function openRecords(data: string | undefined, databaseUrl: string | undef
 async function startLedger(
   records: Records,
   data: string | undefined,
-  onFailure: (error: unknown) => void,
+  tell: (text: string, cause?: unknown) => void,
 ): Promise<Ledger> {
   const { openLedger } = await import('./storage/ledger.ts');
-  return openLedger({ records, onFailure, ...(data === undefined ? {} : { dir: join(data, 'journal') }) });
+  return openLedger({ records, tell, ...(data === undefined ? {} : { dir: join(data, 'journal') }) });
 }
 
 function readAdminKey(file: string): string {

@@ -9,6 +9,7 @@ import {
   createTurns,
   type Access,
   type ApiOptions,
+  type LedgerCounts,
   type ModelRegistry,
   type Promises,
   type ServingApi,
@@ -32,6 +33,7 @@ export interface ServingOptions extends ModelSettings {
   /** Who may ask; default everybody. */
   readonly access?: Access;
   readonly onUsage?: (usage: Usage) => void;
+  readonly ledger?: () => LedgerCounts;
   /** Hears of failures that are not a client's. */
   readonly onFailure?: (error: unknown, requestId: string) => void;
   /** Hears of every request when it is over. */
@@ -62,6 +64,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     deadlineMs,
     access,
     onUsage,
+    ledger,
     onFailure,
     onRequest,
     keepBodies,
@@ -91,6 +94,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
         promises: promisesOf({ sloTtftMs, sloTpotMs, deadlineMs }),
         ...(access === undefined ? {} : { access }),
         ...(onUsage === undefined ? {} : { onUsage }),
+        ...(ledger === undefined ? {} : { ledger }),
         ...(coalesceMs === 0 ? {} : { coalescing: { bound: seconds(coalesceMs / 1000), wait } }),
         ...(onFailure === undefined ? {} : { onFailure }),
         ...(onRequest === undefined ? {} : { onRequest }),

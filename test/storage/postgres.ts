@@ -19,6 +19,9 @@ export function findPostgres(): string | undefined {
 export interface TestPostgres {
   /** An empty database. */
   newDatabase(): Promise<string>;
+  /** Nobody can reach it until `goOn`. */
+  halt(): Promise<void>;
+  goOn(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -38,23 +41,32 @@ export async function startPostgres(bin: string): Promise<TestPostgres> {
   const initial = ['-D', data, '-U', 'ingot', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale', 'C'];
   await promisify(execFile)(join(bin, 'initdb'), initial, { ...user, cwd: dir });
   // By socket only: no port to collide with.
-  const server: ChildProcess = spawn(
-    join(bin, 'postgres'),
-    // The server is not what is killed, so it need not wait for the disk.
-    ['-D', data, '-k', dir, '-c', 'listen_addresses=', '-c', 'fsync=off'],
-    options,
-  );
   const psql = (statement: string): void =>
     void execFileSync(join(bin, 'psql'), ['-h', dir, '-U', 'ingot', '-d', 'postgres', '-c', statement], options);
-  for (let tries = 0; ; tries++) {
-    try {
-      psql('select 1');
-      break;
-    } catch (error) {
-      if (tries > 100) throw error;
-      await soon(100);
+  const start = async (): Promise<ChildProcess> => {
+    const process = spawn(
+      join(bin, 'postgres'),
+      // Its process is killed, not its machine, so it need not wait for the disk.
+      ['-D', data, '-k', dir, '-c', 'listen_addresses=', '-c', 'fsync=off'],
+      options,
+    );
+    for (let tries = 0; ; tries++) {
+      try {
+        psql('select 1');
+        return process;
+      } catch (error) {
+        if (tries > 100) throw error;
+        await soon(100);
+      }
     }
-  }
+  };
+  let server = await start();
+  /** At once, in the middle of whatever it does. */
+  const halt = async (): Promise<void> => {
+    const ended = new Promise((resolve) => server.once('exit', resolve));
+    server.kill('SIGQUIT');
+    await ended;
+  };
   let databases = 0;
   return {
     async newDatabase() {
@@ -62,11 +74,12 @@ export async function startPostgres(bin: string): Promise<TestPostgres> {
       psql(`create database ${name}`);
       return `postgres://ingot@/${name}?host=${encodeURIComponent(dir)}`;
     },
+    halt,
+    async goOn() {
+      server = await start();
+    },
     async stop() {
-      const ended = new Promise((resolve) => server.once('exit', resolve));
-      // At once: nobody will open it again.
-      server.kill('SIGQUIT');
-      await ended;
+      await halt();
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -7,7 +7,7 @@ import process from 'node:process';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { recordsLaws } from '../../src/runtime/ledger/records.laws.ts';
-import { createMemoryRecords, type Records } from '../../src/runtime/index.ts';
+import { createMemoryRecords, type Records, type UsageRow } from '../../src/runtime/index.ts';
 import { usageRow } from '../../src/runtime/testing/usage-row.ts';
 import { openEmbedded, openPostgres } from '../../src/app/storage/database.ts';
 import { openLedger } from '../../src/app/storage/ledger.ts';
@@ -68,6 +68,45 @@ async function killAndReopen(args: readonly string[], reopen: () => Promise<Reco
   expect(readdirSync(join(args[0], 'journal'))).toEqual([]);
 }
 
+/**
+ * A database is away for a while: every row is there in the end, once.
+ * @param halt while something is being written
+ */
+async function outliveOutage(
+  records: Records,
+  halt: (written: Promise<void>) => Promise<void>,
+  goOn: () => Promise<void>,
+): Promise<void> {
+  const dir = newFolder();
+  const told: string[] = [];
+  const ledger = await openLedger({ records, dir, tell: (text) => told.push(text) });
+  const append = (rows: number): void => {
+    for (let i = 0; i < rows; i++) ledger.append(usageOf('patient'));
+  };
+  append(3);
+  await ledger.flush();
+  expect(ledger.counts).toEqual({ waiting: 0, lost: 0 });
+  append(1200);
+  const cut = ledger.flush();
+  await halt(cut);
+  await cut;
+  append(7);
+  await ledger.flush();
+  append(5);
+  await ledger.flush();
+  expect(ledger.counts.waiting).toBeGreaterThanOrEqual(12);
+  expect(told).toHaveLength(1);
+  expect(told[0]).toMatch(/^\d+ rows of usage wait for the database, 0 are lost$/);
+  await goOn();
+  append(1);
+  await ledger.flush();
+  expect(ledger.counts).toEqual({ waiting: 0, lost: 0 });
+  expect(told.slice(1)).toEqual(['the database answers again; 0 rows of usage wait, 0 are lost']);
+  expect(await records.usage({ tenant: 'patient' })).toMatchObject([{ requests: 1216, completion_tokens: 5 * 1216 }]);
+  await ledger.close();
+  expect(readdirSync(dir)).toEqual([]);
+}
+
 // Making a database takes seconds of a core: PostgreSQL makes its own meanwhile, and what the laws leave of PGlite's is killed.
 const bin = findPostgres();
 const postgres = bin === undefined ? undefined : startPostgres(bin);
@@ -83,6 +122,27 @@ describe('PGlite', () => {
   }, 60_000);
 });
 
+describe('PGlite, closed and opened again', () => {
+  it('has each row of usage once', async () => {
+    let now = await openEmbedded(embedded);
+    const records: Records = {
+      ...createMemoryRecords(),
+      appendUsage: (rows) => now.appendUsage(rows),
+      usage: (filter) => now.usage(filter),
+    };
+    const goOn = async (): Promise<void> => {
+      now = await openEmbedded(embedded);
+    };
+    const halt = async (written: Promise<void>): Promise<void> => {
+      // It is not ended by others in the middle of anything.
+      await written;
+      await now.close();
+    };
+    await outliveOutage(records, halt, goOn);
+    await now.close();
+  }, 60_000);
+});
+
 describe.skipIf(bin === undefined)('PostgreSQL (skipped where it is not installed)', () => {
   let server: TestPostgres;
   beforeAll(async () => {
@@ -95,6 +155,11 @@ describe.skipIf(bin === undefined)('PostgreSQL (skipped where it is not installe
   it('is whole after its client was killed in the middle of writes', async () => {
     const url = await server.newDatabase();
     await killAndReopen([newFolder(), url], () => openPostgres(url));
+  }, 60_000);
+
+  it('has each row of usage once when it was away for a while', async () => {
+    const records = await closedAfter(openPostgres(await server.newDatabase()));
+    await outliveOutage(records, server.halt, server.goOn);
   }, 60_000);
 
   it('refuses to change the audit log, and says what it cannot reach', async () => {
@@ -113,43 +178,71 @@ describe.skipIf(bin === undefined)('PostgreSQL (skipped where it is not installe
 });
 
 describe('ledger', () => {
-  it('goes on when the database fails for a while, and counts each row once', async () => {
+  it('counts a row once that was written and not acknowledged', async () => {
     const memory = createMemoryRecords();
     let isDown = true;
-    const failures: unknown[] = [];
     const records: Records = {
       ...memory,
       async appendUsage(rows) {
         await memory.appendUsage(rows);
-        // Written, but nobody heard of it.
         if (isDown) throw new Error('connection lost');
       },
     };
     const dir = newFolder();
-    const ledger = await openLedger({ records, dir, onFailure: (error) => failures.push(error) });
+    const ledger = await openLedger({ records, dir });
     ledger.append(usageOf('a'));
     await ledger.flush();
     ledger.append(usageOf('a'));
     await ledger.flush();
-    expect(failures).toHaveLength(2);
-    expect(readdirSync(dir)).toHaveLength(3);
+    expect(ledger.counts.waiting).toBe(2);
     isDown = false;
     await ledger.close();
     expect(await memory.usage({})).toMatchObject([{ tenant: 'a', requests: 2 }]);
     expect(readdirSync(dir)).toEqual([]);
   });
 
+  it('hands over in order however many wait, and reads again what memory does not hold', async () => {
+    const batches: (readonly UsageRow[])[] = [];
+    let isDown = true;
+    const records: Records = {
+      ...createMemoryRecords(),
+      async appendUsage(rows) {
+        if (isDown) throw new Error('down');
+        batches.push(rows);
+      },
+    };
+    const dir = newFolder();
+    const ledger = await openLedger({ records, dir });
+    const rows = 23_000;
+    for (let i = 0; i < rows; i++) ledger.append({ ...usageOf('a'), prompt_tokens: i });
+    await ledger.flush();
+    expect(ledger.counts.waiting).toBe(rows);
+    // Whatever memory holds is handed over as it was.
+    for (const name of readdirSync(dir).filter((file) => file.endsWith('.rows'))) {
+      const text = readFileSync(join(dir, name), 'utf8');
+      writeFileSync(join(dir, name), text.replaceAll('"tenant":"a"', '"tenant":"b"'));
+    }
+    isDown = false;
+    await ledger.flush();
+    const written = batches.flat();
+    expect(written.map((row) => row.prompt_tokens)).toEqual(Array.from({ length: rows }, (_, i) => i));
+    expect(Math.max(...batches.map((batch) => batch.length))).toBeLessThanOrEqual(5000);
+    expect(written.filter(({ tenant }) => tenant === 'a').length).toBeLessThanOrEqual(10_000);
+    await ledger.close();
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
   it('goes on where the disk takes nothing, and never fails who appends', async () => {
     const memory = createMemoryRecords();
-    const failures: unknown[] = [];
+    const told: string[] = [];
     const dir = newFolder();
-    const ledger = await openLedger({ records: memory, dir, onFailure: (error) => failures.push(error) });
+    const ledger = await openLedger({ records: memory, dir, tell: (text) => told.push(text) });
     rmSync(dir, { recursive: true });
     ledger.append(usageOf('a'));
     await ledger.flush();
     ledger.append(usageOf('a'));
     await ledger.flush();
-    expect(failures).toHaveLength(2);
+    expect(told).toEqual(['the journal of usage takes nothing, and what comes now waits in memory']);
     expect(await memory.usage({})).toEqual([]);
     mkdirSync(dir);
     await ledger.flush();
@@ -158,17 +251,46 @@ describe('ledger', () => {
     expect(readdirSync(dir)).toEqual([]);
   });
 
+  it('holds so many rows without a journal, and says what is lost beyond', async () => {
+    const memory = createMemoryRecords();
+    let isDown = true;
+    const records: Records = {
+      ...memory,
+      appendUsage: (rows) => (isDown ? Promise.reject(new Error('down')) : memory.appendUsage(rows)),
+    };
+    const told: string[] = [];
+    const ledger = await openLedger({ records, mostLoose: 10, tell: (text) => told.push(text) });
+    for (let i = 0; i < 15; i++) ledger.append(usageOf('a'));
+    await ledger.flush();
+    expect(ledger.counts).toEqual({ waiting: 10, lost: 5 });
+    isDown = false;
+    await ledger.flush();
+    expect(ledger.counts).toEqual({ waiting: 0, lost: 5 });
+    expect(told).toEqual([
+      '10 rows of usage wait, memory holds no more, and what comes now is lost',
+      '10 rows of usage wait for the database, 5 are lost',
+      'the database answers again; 0 rows of usage wait, 5 are lost',
+    ]);
+    expect(await memory.usage({})).toMatchObject([{ tenant: 'a', requests: 10 }]);
+    await ledger.close();
+  });
+
   it('leaves its journal to the next start where the database never came back', async () => {
     const down: Records = { ...createMemoryRecords(), appendUsage: () => Promise.reject(new Error('down')) };
     const dir = newFolder();
     const ledger = await openLedger({ records: down, dir });
     for (let i = 0; i < 5; i++) ledger.append(usageOf('a'));
+    // Nobody else takes or removes its rows.
+    await expect(openLedger({ records: createMemoryRecords(), dir })).rejects.toThrow('DATA_IN_USE');
     await ledger.close();
-    // Cut in the middle of a write.
+    // Cut in the middle of a write, and damaged.
     writeFileSync(join(dir, 'cut.rows'), '{"id":"x","tena');
+    writeFileSync(join(dir, 'bad.rows'), `not a row\n${JSON.stringify(usageRow({ tenant: 'a' }))}\n`);
     const records = createMemoryRecords();
-    await (await openLedger({ records, dir })).close();
-    expect(await records.usage({})).toMatchObject([{ tenant: 'a', requests: 5, completion_tokens: 25 }]);
-    expect(readdirSync(dir)).toEqual([]);
+    const next = await openLedger({ records, dir });
+    expect(next.counts).toEqual({ waiting: 0, lost: 1 });
+    await next.close();
+    expect(await records.usage({})).toMatchObject([{ tenant: 'a', requests: 6, completion_tokens: 30 }]);
+    expect(readdirSync(dir)).toEqual(['bad.rows.damaged']);
   });
 });

@@ -160,7 +160,7 @@ async function serveReported(
       onFailure,
     });
     closers.push(() => operations.close());
-    const { access, onUsage, madeAdminKey } = operations;
+    const { access, onUsage, ledger, madeAdminKey } = operations;
     const progress = createProgress(io, 'loading weights');
     const serving = await openServing({
       ...choices,
@@ -168,6 +168,7 @@ async function serveReported(
       keepBodies: logPrompts === true,
       ...(access === undefined ? {} : { access }),
       ...(onUsage === undefined ? {} : { onUsage }),
+      ...(ledger === undefined ? {} : { ledger }),
       ...(onPlaced === undefined ? {} : { onPlaced }),
       kvTokens,
       signal,

@@ -1,14 +1,14 @@
 // The database: PGlite in a folder of this machine, or a PostgreSQL server. Loaded only where somebody asks for storage.
 
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import process from 'node:process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { Kysely, PGliteDialect, PostgresDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 
-import { fail, IngotError } from '../../core/index.ts';
+import { IngotError } from '../../core/index.ts';
 import type { Records } from '../../runtime/index.ts';
+import { lockFolder } from './folder-lock.ts';
 import { createSqlRecords } from './sql-records.ts';
 import { migrations, type Tables } from './tables.ts';
 
@@ -17,6 +17,8 @@ const BIGINT = 20;
 /** More would only wait for each other: writes come in batches. */
 const CONNECTIONS = 4;
 const CONNECT_MS = 10_000;
+/** A server that says nothing for so long has failed; what waits for it is tried again. */
+const QUERY_MS = 30_000;
 
 /**
  * A database within this process. Only one process may have the folder open.
@@ -52,10 +54,13 @@ export async function openPostgres(url: string): Promise<Records> {
     connectionString: url,
     max: CONNECTIONS,
     connectionTimeoutMillis: CONNECT_MS,
+    query_timeout: QUERY_MS,
     types,
   });
-  // A connection that breaks while nobody uses it is made again when somebody does.
+  // A connection that breaks while nobody uses it is made again when somebody does; whoever uses one hears from the query, and
+  // what the connection says beside that would end the process.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return migrated(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }), withoutSecrets(url));
 }
 
@@ -86,54 +91,5 @@ function withoutSecrets(url: string): string {
     return `${protocol}//${host}${pathname}`;
   } catch {
     return 'DATABASE_URL';
-  }
-}
-
-/** Folders that this process has open; the number of a killed process may come again. */
-const opened = new Set<string>();
-
-/** Two processes in one folder would destroy it. @returns what gives it free @throws IngotError DATA_IN_USE */
-function lockFolder(dir: string): () => void {
-  const file = join(dir, 'lock');
-  const take = (): number | undefined => {
-    try {
-      return openSync(file, 'wx');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
-      throw error;
-    }
-  };
-  let lock = take();
-  if (lock === undefined) {
-    const owner = Number(readFileSync(file, 'utf8'));
-    if (owner === process.pid ? opened.has(resolve(dir)) : isAlive(owner)) {
-      fail({
-        code: 'DATA_IN_USE',
-        message: 'another server has this folder open',
-        where: dir,
-        found: `process ${owner}`,
-        suggestion: `end that server, or take another folder; if there is no such server, remove ${file}`,
-      });
-    }
-    // Whoever had it was killed.
-    rmSync(file, { force: true });
-    lock = take() ?? fail({ code: 'DATA_IN_USE', message: 'another server has just opened this folder', where: dir });
-  }
-  writeSync(lock, String(process.pid));
-  closeSync(lock);
-  opened.add(resolve(dir));
-  return () => {
-    opened.delete(resolve(dir));
-    rmSync(file, { force: true });
-  };
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

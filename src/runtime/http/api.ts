@@ -17,7 +17,7 @@ import { createTelemetry, type Exposition, type OpenRecord, type RequestRecord }
 import { modelList, modelRecord, type ServedModel } from './served-model.ts';
 import { beginRequest, type ServedRequest } from './served-request.ts';
 import type { Access } from '../access/index.ts';
-import type { Usage } from '../ledger/index.ts';
+import type { LedgerCounts, Usage } from '../ledger/index.ts';
 import type { ModelRegistry } from '../registry/index.ts';
 
 export interface ApiRequest {
@@ -52,6 +52,8 @@ export interface ApiOptions {
   readonly access?: Access;
   /** Hears what each request used, before its answer ends. */
   readonly onUsage?: (usage: Usage) => void;
+  /** What is on its way into the ledger; absent where there is none. */
+  readonly ledger?: () => LedgerCounts;
   /** Unix time: it stamps answers, and times them. */
   readonly clock: Clock;
   /** Names requests, and seeds those that bring no seed. */
@@ -99,12 +101,13 @@ const JSON_TYPE = 'application/json';
 const SSE_TYPE = 'text/event-stream; charset=utf-8';
 
 export function createApi(options: ApiOptions): ServingApi {
-  const { clock, rng, coalescing, onFailure, onRequest, registry, access, promises = {} } = options;
+  const { clock, rng, coalescing, onFailure, onRequest, ledger, registry, access, promises = {} } = options;
   const { metrics, vllm, hardware, open } = createTelemetry({
     models: () => registry.models,
     measured: () => registry.measured,
     ...(coalescing === undefined ? {} : { coalescing: coalescing.bound }),
     ...(onRequest === undefined ? {} : { onRequest }),
+    ...(ledger === undefined ? {} : { ledger }),
   });
   const hex = (words: number): string =>
     Array.from({ length: words }, () => rng.u32().toString(16).padStart(8, '0')).join('');

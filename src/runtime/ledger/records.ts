@@ -30,6 +30,14 @@ export interface UsageRow {
 /** A row before it has a name. */
 export type Usage = Omit<UsageRow, 'id'>;
 
+/** Rows on their way. */
+export interface LedgerCounts {
+  /** Not yet in the records. */
+  readonly waiting: number;
+  /** Since the start: what no place was left for, and damaged lines of the journal. */
+  readonly lost: number;
+}
+
 /** Sums of rows. */
 export interface UsageTotal {
   readonly tenant: string;

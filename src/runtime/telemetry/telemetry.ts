@@ -3,9 +3,11 @@
 
 import type { Seconds } from '../../core/index.ts';
 import type { Engine } from '../engine.ts';
+import type { LedgerCounts } from '../ledger/index.ts';
 import type { ServedModel } from '../http/served-model.ts';
 import { createHardwareHistory, type HardwareHistory } from './hardware-endpoint.ts';
 import { registerHardwareMetrics, type Monitored } from './hardware-metrics.ts';
+import { registerLedgerMetrics } from './ledger-metrics.ts';
 import { createHardwareMonitor, type HardwareMonitor } from './hardware-monitor.ts';
 import type { MeasuredModel } from './engine-series.ts';
 import { createApiMetrics, type ApiMetrics, type Exposition } from './metrics.ts';
@@ -20,7 +22,10 @@ export interface TelemetryOptions {
   readonly coalescing?: Seconds;
   /** Hears of each request when it is over. It must not throw. */
   readonly onRequest?: (record: RequestRecord) => void;
+  readonly ledger?: () => LedgerCounts;
 }
+
+const NO_LEDGER: LedgerCounts = { waiting: 0, lost: 0 };
 
 export interface Telemetry {
   readonly metrics: ApiMetrics;
@@ -29,7 +34,7 @@ export interface Telemetry {
   open(begun: Parameters<typeof openRecord>[0]): OpenRecord;
 }
 
-export function createTelemetry({ models, measured, coalescing, onRequest }: TelemetryOptions): Telemetry {
+export function createTelemetry({ models, measured, coalescing, onRequest, ledger }: TelemetryOptions): Telemetry {
   const metrics = createApiMetrics(measured, coalescing);
   const vllm = createVllmMetrics(measured);
   const watched = new WeakSet<Engine>();
@@ -56,6 +61,7 @@ export function createTelemetry({ models, measured, coalescing, onRequest }: Tel
   const monitored = (): readonly Monitored[] => models().flatMap((model) => monitorOf(model) ?? []);
   const hardware = createHardwareHistory(monitored);
   registerHardwareMetrics(metrics.registry, monitored);
+  registerLedgerMetrics(metrics.registry, ledger ?? (() => NO_LEDGER));
 
   return {
     metrics,
