@@ -23,7 +23,7 @@ import {
 } from './engine-answer.ts';
 import { createChannel, type Channel, type EventStream } from './engine-channel.ts';
 import { checkRequest, contextLimit, type EngineRequest, type TokenEvent } from './engine-request.ts';
-import type { Batch, BatchItem, Executor, Logits } from './executor/executor.ts';
+import type { Batch, Executor, Logits } from './executor/executor.ts';
 import { createKvBlocks } from './kv.ts';
 import { nextTurn } from './next-turn.ts';
 import type { PaceCounts, Pacer } from './pace.ts';
@@ -31,8 +31,8 @@ import { createQueueEstimate } from './queue-estimate.ts';
 import { createScheduler, schedulers, type SchedulerName } from './scheduler/index.ts';
 import { advance, generated, nextTokens, tokensLeft } from './sequence.ts';
 import type { Drafter, Proposal } from './speculation/index.ts';
-import { addDrafts, NO_DRAFTS, type PlannedItem } from './speculation/speculate.ts';
-import type { StepCost, StepModel, StepRecord, StepShare } from './step-model.ts';
+import { addDrafts, isGuessable, NO_DRAFTS, type PlannedItem } from './speculation/speculate.ts';
+import type { StepCost, StepModel, StepRecord, StepWork } from './step-model.ts';
 
 export interface EngineOptions {
   readonly executor: Executor;
@@ -188,9 +188,9 @@ export function createEngine(options: EngineOptions): Engine {
     const { items, drafting } = await schedule();
     if (items.length === 0) return; // Everybody left while drafts were made.
     const batch = begin(items);
-    const shares = batch.items.map(shareOf);
-    const cost = price(shares, drafting);
-    charge(items, shares, cost);
+    const work = workOf(batch);
+    const cost = price(items, drafting);
+    charge(items, work, cost);
     const began = moment();
     let logits: readonly (readonly Logits[])[];
     try {
@@ -200,8 +200,8 @@ export function createEngine(options: EngineOptions): Engine {
       return;
     }
     const executed = clock.now();
-    count(shares, cost);
-    if (listeners.size > 0) tell(shares, began, { server: executed, wafer: seconds(totals.waferSeconds) }, cost.busy);
+    count(work, cost);
+    if (listeners.size > 0) tell(work, began, { server: executed, wafer: seconds(totals.waferSeconds) }, cost.busy);
     if (pacer !== undefined) await pacer.release(cost.time, items.length);
     commit(items, logits);
   }
@@ -210,26 +210,26 @@ export function createEngine(options: EngineOptions): Engine {
     const items = scheduler.schedule();
     assert(items.length > 0, 'a scheduler with sequences schedules some');
     leftWaiting = scheduler.waiting;
-    if (drafter !== undefined) return addDrafts(items, { kv, drafter, draftTokens, maxStepTokens });
-    return { items };
+    if (drafter === undefined || !items.some((item) => isGuessable(item, drafter))) return { items };
+    return addDrafts(items, { kv, drafter, draftTokens, maxStepTokens });
   }
 
   function begin(items: readonly PlannedItem[]): Batch {
     const now = moment();
     return {
-      items: items.map(({ sequence, tokens, drafts = NO_DRAFTS }) => {
+      items: items.map(({ sequence, tokens, cached, drafts = NO_DRAFTS }) => {
         markStarted(sequence, now);
-        const { id, computed, length, blockTable, pool } = sequence;
-        const known = nextTokens(sequence, tokens);
+        const { id, length, blockTable, pool } = sequence;
+        const known = nextTokens(sequence, tokens - drafts.length);
         const item = {
           sequence: id,
           tokens: drafts.length === 0 ? known : Int32Array.of(...known, ...drafts),
-          start: computed,
+          start: cached,
           blockTable,
           wantLogits:
             pool?.kind === 'mean' || readsPrompt(sequence)
               ? tokens
-              : computed + tokens === length
+              : cached + tokens === length + drafts.length
                 ? 1 + drafts.length
                 : 0,
         };
@@ -238,9 +238,9 @@ export function createEngine(options: EngineOptions): Engine {
     };
   }
 
-  function tell(items: readonly StepShare[], from: Moment, to: Moment, busy: StepRecord['busy']): void {
+  function tell(work: StepWork, from: Moment, to: Moment, busy: StepRecord['busy']): void {
     const record: StepRecord = {
-      items,
+      work,
       server: { from: from.server, to: to.server },
       wafer: { from: from.wafer, to: to.wafer },
       ...(busy === undefined ? {} : { busy }),
@@ -249,7 +249,7 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   /** What a step takes on the wafer, the guessing before it included. */
-  function price(items: readonly StepShare[], drafting: Proposal | undefined): StepCost {
+  function price(items: readonly PlannedItem[], drafting: Proposal | undefined): StepCost {
     const cost = stepModel?.step({ items });
     return {
       time: seconds((cost?.time ?? 0) + (drafting?.time ?? 0)),
@@ -259,20 +259,17 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   /** Before the step, while everybody in it is still there. */
-  function charge(items: readonly PlannedItem[], shares: readonly StepShare[], { time, energy }: StepCost): void {
-    let all = 0;
-    for (const { tokens } of shares) all += tokens;
-    for (let i = 0; i < items.length; i++) {
-      const { sequence } = items[i];
-      const share = shares[i].tokens / all;
+  function charge(items: readonly PlannedItem[], work: StepWork, { time, energy }: StepCost): void {
+    for (const { sequence, tokens } of items) {
+      const share = tokens / work.tokens;
       sequence.waferSeconds += share * time;
       sequence.waferJoules += share * energy;
     }
   }
 
-  function count(shares: readonly StepShare[], { time, energy }: StepCost): void {
+  function count({ tokens }: StepWork, { time, energy }: StepCost): void {
     totals.steps++;
-    for (const { tokens } of shares) totals.computedTokens += tokens;
+    totals.computedTokens += tokens;
     totals.waferSeconds += time;
     totals.waferJoules += energy;
   }
@@ -283,7 +280,7 @@ export function createEngine(options: EngineOptions): Engine {
       const { sequence, tokens, drafts = NO_DRAFTS } = items[i];
       if (sequence.ended) continue; // Cancelled during the step.
       const { pool } = sequence;
-      advance(kv, sequence, tokens, prefixCache);
+      advance(kv, sequence, tokens - drafts.length, prefixCache);
       const first = sequence.computed - logits[i].length;
       pool?.add(first, logits[i] as readonly Float32Array[]);
       if (readsPrompt(sequence)) notePrompt(sequence, first, logits[i], vocab);
@@ -476,12 +473,22 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-/** Pooling takes the place of logits. */
-const shareOf = ({ tokens, start, wantLogits, hidden }: BatchItem): StepShare => ({
-  tokens: tokens.length,
-  cached: start,
-  logits: hidden === true ? 0 : wantLogits,
-});
+function workOf({ items }: Batch): StepWork {
+  let [tokens, cached, logits] = [0, 0, 0];
+  for (const {
+    tokens: { length },
+    start,
+    wantLogits,
+    hidden,
+  } of items) {
+    tokens += length;
+    // Behind the first of them, and one more behind each that follows.
+    cached += length * start + (length * (length - 1)) / 2;
+    // Pooling takes the place of logits.
+    if (hidden !== true) logits += wantLogits;
+  }
+  return { tokens, cached, logits };
+}
 
 const overdue = {
   code: 'DEADLINE_EXCEEDED',

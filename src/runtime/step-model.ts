@@ -27,10 +27,10 @@ interface Span {
   readonly to: Seconds;
 }
 
-/** One sequence's part of a step. */
-export interface StepShare {
-  /** Processed now, and cached before. */
+/** What all sequences of a step asked for. */
+export interface StepWork {
   readonly tokens: number;
+  /** Sum over the tokens of how many are cached before each. */
   readonly cached: number;
   /** Tokens of which logits are wanted. */
   readonly logits: number;
@@ -38,7 +38,7 @@ export interface StepShare {
 
 /** A step that was executed, for those who watch. */
 export interface StepRecord {
-  readonly items: readonly StepShare[];
+  readonly work: StepWork;
   /** How long the executor took on this machine. */
   readonly server: Span;
   /** On the simulated wafer's clock, which stands still between steps. */

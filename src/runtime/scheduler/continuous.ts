@@ -26,16 +26,16 @@ export function createScheduler<S extends Sequence>(options: SchedulerOptions): 
     preemptions++;
   }
 
-  /** Those that decode, each with room for one token more. Whoever has none left is no longer running. */
-  function decode(): S[] {
-    const decoding: S[] = [];
+  /** A token for those that decode, who have room for one more. Whoever has none left is no longer running. */
+  function decode(): StepItem<S>[] {
+    const items: StepItem<S>[] = [];
     for (let i = 0; i < running.items.length; i++) {
       const sequence = running.items[i];
       if (tokensLeft(sequence) > 1) continue;
       while (!reserve(kv, sequence, sequence.length) && running.items[i] === sequence) preempt();
-      if (running.items[i] === sequence) decoding.push(sequence);
+      if (running.items[i] === sequence) items.push({ sequence, tokens: 1, cached: sequence.computed });
     }
-    return decoding;
+    return items;
   }
 
   /** Another choice of the same prompt is at it: a step or two later its blocks can be shared. */
@@ -82,20 +82,20 @@ export function createScheduler<S extends Sequence>(options: SchedulerOptions): 
     },
     schedule() {
       const before = preemptions;
-      const decoding = decode();
+      const items = decode();
       // What was preempted a moment ago would only be in the way again.
       if (preemptions === before) admitWaiting();
-      const items: StepItem<S>[] = decoding.map((sequence) => ({ sequence, tokens: 1 }));
       // At most maxRunning ≤ maxStepTokens sequences run, so where any prefills, a token of the budget is left for it.
       let budget = Math.min(limits.chunkSize, limits.maxStepTokens - items.length);
       if (items.length === running.items.length) return items;
+      const decoding = items.map(({ sequence }) => sequence);
       budget = policy.prefillTokens?.(decoding, budget) ?? budget;
       const scheduled = new Set(decoding);
       for (const sequence of running.items) {
         if (budget === 0) break;
         if (scheduled.has(sequence)) continue;
         const tokens = Math.min(tokensLeft(sequence), budget, sequence.mostStepTokens ?? budget);
-        items.push({ sequence, tokens });
+        items.push({ sequence, tokens, cached: sequence.computed });
         budget -= tokens;
       }
       return items;

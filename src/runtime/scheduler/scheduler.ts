@@ -8,6 +8,8 @@ export interface StepItem<S extends Sequence> {
   readonly sequence: S;
   /** Tokens to process: 1 for decode, a chunk for prefill. */
   readonly tokens: number;
+  /** Its tokens that are cached before them. */
+  readonly cached: number;
 }
 
 export interface SchedulerLimits {

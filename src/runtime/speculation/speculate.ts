@@ -10,7 +10,7 @@ import type { StepItem } from '../scheduler/index.ts';
 import { generated, reserve, tokensLeft } from '../sequence.ts';
 import type { Drafter, Proposal } from './drafter.ts';
 
-/** A share of a step with the guesses that it verifies behind its last token. */
+/** A share of a step whose last tokens are guesses that it verifies. */
 export interface PlannedItem extends StepItem<Answer> {
   readonly drafts?: readonly number[];
 }
@@ -26,6 +26,10 @@ export interface SpeculationOptions {
 export const NO_DRAFTS: readonly number[] = [];
 const NOTHING: Proposal = { drafts: [], time: seconds(0), energy: joules(0) };
 
+/** Whether the drafter has something to go by: the first token of an answer has not, and some look at predictions only. */
+export const isGuessable = ({ sequence, tokens }: StepItem<Answer>, { ofPredictions = false }: Drafter): boolean =>
+  !(ofPredictions && sequence.prediction === undefined) && tokens === tokensLeft(sequence) && generated(sequence) > 0;
+
 /** @returns the same items with drafts, and what the guessing took */
 export async function addDrafts(
   items: readonly StepItem<Answer>[],
@@ -34,12 +38,12 @@ export async function addDrafts(
   let budget = maxStepTokens - items.reduce((sum, { tokens }) => sum + tokens, 0);
   const asking: Answer[] = [];
   const wants = [];
-  for (const { sequence, tokens } of items) {
-    // The first token of an answer has nothing to go by, and the last of the longest needs no successor.
-    if (drafter.ofPredictions === true && sequence.prediction === undefined) continue;
+  for (const item of items) {
+    const { sequence } = item;
+    // The last token of the longest answer needs no successor.
     const useful = sequence.maxTokens - generated(sequence) - 1;
     const most = Math.min(draftTokens, budget, useful);
-    if (most < 1 || tokens !== tokensLeft(sequence) || generated(sequence) === 0) continue;
+    if (most < 1 || !isGuessable(item, drafter)) continue;
     budget -= most;
     asking.push(sequence);
     const { draws, id, prediction } = sequence;
@@ -61,8 +65,9 @@ export async function addDrafts(
     items: items
       .filter(({ sequence }) => !sequence.ended)
       .map((item) => {
-        const drafts = draftsOf.get(item.sequence) ?? NO_DRAFTS;
-        return { ...item, drafts: drafts.slice(0, roomFor(kv, item.sequence, drafts.length)) };
+        const guessed = draftsOf.get(item.sequence) ?? NO_DRAFTS;
+        const drafts = guessed.slice(0, roomFor(kv, item.sequence, guessed.length));
+        return { ...item, tokens: item.tokens + drafts.length, drafts };
       }),
     drafting,
   };

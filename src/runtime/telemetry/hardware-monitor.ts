@@ -100,15 +100,9 @@ export function createHardwareMonitor(model: HardwareModel): HardwareMonitor {
     get oldest() {
       return seconds(first() * WINDOW_SECONDS);
     },
-    stepped({ items, wafer: { from, to }, server, busy }) {
+    stepped({ work, wafer: { from, to }, server, busy }) {
       if (to <= from) return;
-      const step = { seconds: to - from, tokens: 0, cached: 0, logits: 0 };
-      for (const { tokens, cached, logits } of items) {
-        step.tokens += tokens;
-        // Behind the first of them, and one more behind each that follows.
-        step.cached += tokens * cached + (tokens * (tokens - 1)) / 2;
-        step.logits += logits;
-      }
+      const step = { seconds: to - from, ...work };
       const byStage = busy?.() ?? all.busy.map(() => 0);
       now = to;
       add(all, step, byStage, 1);

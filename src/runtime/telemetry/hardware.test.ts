@@ -11,7 +11,7 @@ import { testAccount } from '../testing/test-account.ts';
 const body = { model: TEST_MODEL, prompt: 'the wafer', max_tokens: 6, seed: 1, ignore_eos: true };
 
 const step = (from: number, time: number, tokens: number, cached: number): StepRecord => ({
-  items: [{ tokens, cached, logits: 1 }],
+  work: { tokens, cached: tokens * cached + (tokens * (tokens - 1)) / 2, logits: 1 },
   server: { from: seconds(100 + from), to: seconds(100 + from + 2 * time) },
   wafer: { from: seconds(from), to: seconds(from + time) },
   busy: () => [time / 2, time / 4],

@@ -135,11 +135,8 @@ export function createVllmMetrics(models: () => readonly MeasuredModel[]): Expos
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
-    stepped(model, { items }) {
-      stepTokens.observe(
-        labelsOf(model),
-        items.reduce((sum, { tokens }) => sum + tokens, 0),
-      );
+    stepped(model, { work }) {
+      stepTokens.observe(labelsOf(model), work.tokens);
     },
     ended({ asked, answers }) {
       if (asked === undefined) return;
