@@ -260,7 +260,8 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** Before the step, while everybody in it is still there. */
   function charge(items: readonly PlannedItem[], work: StepWork, { time, energy }: StepCost): void {
-    for (const { sequence, tokens } of items) {
+    for (let i = 0; i < items.length; i++) {
+      const { sequence, tokens } = items[i];
       const share = tokens / work.tokens;
       sequence.waferSeconds += share * time;
       sequence.waferJoules += share * energy;
@@ -475,12 +476,9 @@ export function createEngine(options: EngineOptions): Engine {
 
 function workOf({ items }: Batch): StepWork {
   let [tokens, cached, logits] = [0, 0, 0];
-  for (const {
-    tokens: { length },
-    start,
-    wantLogits,
-    hidden,
-  } of items) {
+  for (let i = 0; i < items.length; i++) {
+    const { start, wantLogits, hidden } = items[i];
+    const { length } = items[i].tokens;
     tokens += length;
     // Behind the first of them, and one more behind each that follows.
     cached += length * start + (length * (length - 1)) / 2;
