@@ -84,7 +84,7 @@ describe('keys', () => {
   });
 
   it('are needed for all but what says that the server is there', async () => {
-    const { server, client, clientOf } = await serveWithKeys({});
+    const { server, client } = await serveWithKeys({});
     const stranger = new OpenAI({ apiKey: 'sk-none', baseURL: `${server.url}/v1`, maxRetries: 0 });
     await expect(stranger.chat.completions.create(base)).rejects.toThrow(OpenAI.AuthenticationError);
     await expect(stranger.models.list()).rejects.toMatchObject({ status: 401, code: 'invalid_api_key' });
@@ -92,8 +92,61 @@ describe('keys', () => {
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
     expect((await fetch(`${server.url}/v1/tcp_warming`)).status).toBe(204);
     expect((await client.chat.completions.create(base)).usage?.completion_tokens).toBe(8);
+  });
+
+  it('show and open the models of their tenant, and no others are there', async () => {
+    const { registry, server, client, clientOf, secrets } = await serveWithKeys({});
+    const { engine, tokenizer } = createTestApi();
+    const model = { id: 'other', created: 0, ownedBy: 'ingot', engine, tokenizer, eos: [] };
+    await registry.load('other', () => Promise.resolve({ model, close: () => engine.close() }));
+    registry.setAlias('chat', TEST_MODEL);
+    registry.setAlias('second', 'other');
+    for (const of of [client, await clientOf('kept', {}, ['other'])])
+      await of.chat.completions.create({ ...base, model: 'other' });
     const kept = await clientOf('kept', {}, ['other']);
-    await expect(kept.chat.completions.create(base)).rejects.toThrow(OpenAI.PermissionDeniedError);
+    const listed = async (of: OpenAI): Promise<string[]> => (await of.models.list()).data.map(({ id }) => id);
+    expect(await listed(client)).toEqual([TEST_MODEL, 'chat', 'other', 'second']);
+    expect(await listed(kept)).toEqual(['other', 'second']);
+    expect(await kept.models.retrieve('second')).toMatchObject({ id: 'second', alias_of: 'other' });
+    // Those of others answer as those that do not exist, to the letter.
+    const refusals = (name: string): Promise<unknown[]> =>
+      Promise.all(
+        [
+          kept.models.retrieve(name),
+          kept.get(`/models/${name}/provenance`),
+          kept.chat.completions.create({ ...base, model: name }),
+          kept.chat.completions.create({ ...base, model: name, stream: true }),
+          kept.completions.create({ model: name, prompt: 'x' }),
+          kept.responses.create({ model: name, input: 'x' }),
+          kept.embeddings.create({ model: name, input: 'x' }),
+        ].map((asking) =>
+          asking.then(
+            () => 'answered',
+            (error: InstanceType<typeof OpenAI.APIError>) => [
+              error.status,
+              error.code,
+              error.message.replaceAll(name, 'X'),
+            ],
+          ),
+        ),
+      );
+    const absent = Array.from({ length: 7 }, () => [
+      404,
+      'model_not_found',
+      "404 The model 'X' does not exist on this server. It serves 'other', 'second'.",
+    ]);
+    for (const name of ['absent', TEST_MODEL, 'chat']) expect(await refusals(name)).toEqual(absent);
+    const seen = async (path: string, tenant: string): Promise<string> => {
+      const authorization = `Bearer ${secrets.get(tenant)}`;
+      return (await fetch(`${server.url}${path}`, { headers: { authorization } })).text();
+    };
+    for (const path of ['/v1/models?format=openrouter', '/metrics', '/metrics/vllm']) {
+      expect(await seen(path, 'acme')).toContain(TEST_MODEL);
+      expect(await seen(path, 'kept')).not.toContain(TEST_MODEL);
+      expect(await seen(path, 'kept')).toContain('other');
+    }
+    expect(await seen('/v1/telemetry/hardware', 'kept')).not.toContain(TEST_MODEL);
+    expect(await (await fetch(`${server.url}/ready`)).json()).toEqual({ status: 'ready' });
   });
 
   it('have limits that the client sees, and waits for when told to', async () => {

@@ -27,8 +27,8 @@ export interface Visitor {
   readonly key: string;
   readonly priority: number;
   readonly weight: number;
-  /** @throws ApiError 403 */
-  requireModel(id: string): void;
+  /** Models that it may not use are not there for it. */
+  mayUse(model: string): boolean;
   /** A request begins. @throws ApiError 429 where it is one too many */
   begin(): Visit;
   limitHeaders(): Readonly<Record<string, string>>;
@@ -206,16 +206,7 @@ function visitorOf(tenant: Tenant, key: string, use: Use): Visitor {
     key,
     priority,
     weight,
-    requireModel(model) {
-      if (models === undefined || models.includes(model)) return;
-      throw new ApiError({
-        status: 403,
-        code: 'model_not_allowed',
-        param: 'model',
-        message: `The tenant '${id}' may not use the model '${shownName(model)}'.`,
-        suggestion: `It may use ${models.map((name) => `'${name}'`).join(', ') || 'none'}.`,
-      });
-    },
+    mayUse: (model) => models === undefined || models.includes(model),
     begin() {
       const { concurrent_requests: most } = limits;
       if (most !== undefined && use.inProgress >= most) {

@@ -11,7 +11,7 @@ export interface TenantLimits {
 export interface Tenant {
   readonly id: string;
   readonly limits: TenantLimits;
-  /** Models that it may use; absent: all. */
+  /** Models that it may use, by id, and so by their aliases; absent: all. */
   readonly models?: readonly string[];
   /** Level of urgency of its requests, as in the engine: the smaller goes first, 0 is usual. */
   readonly priority: number;

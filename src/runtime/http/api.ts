@@ -13,7 +13,7 @@ import { limitHeaders } from './limit-headers.ts';
 import { modelFormat } from './model-formats.ts';
 import { responses } from './responses-endpoint.ts';
 import { apiErrorOf } from './failure.ts';
-import { createTelemetry, type Exposition, type OpenRecord, type RequestRecord } from '../telemetry/index.ts';
+import { createTelemetry, ofModels, type Exposition, type OpenRecord, type RequestRecord } from '../telemetry/index.ts';
 import { modelList, modelRecord, type ServedModel } from './served-model.ts';
 import { beginRequest, type ServedRequest } from './served-request.ts';
 import type { Access } from '../access/index.ts';
@@ -122,7 +122,7 @@ export function createApi(options: ApiOptions): ServingApi {
     },
   });
   const exposing = ({ contentType, text }: Exposition): Route<Handler> => ({
-    GET: async ({ tenant }) => ({ type: contentType, body: await text(tenant()) }),
+    GET: async ({ tenant, sees }) => ({ type: contentType, body: ofModels(await text(tenant()), sees) }),
   });
   const routes: Routes<Handler> = {
     '/v1/chat/completions': completing(chatCompletion),
@@ -130,19 +130,21 @@ export function createApi(options: ApiOptions): ServingApi {
     '/v1/responses': completing(responses),
     '/v1/embeddings': completing(embeddings),
     '/v1/models': {
-      GET: (_, { query = '' }) => {
-        const { object, data } = modelList(registry.models, registry.aliases);
+      GET: ({ sees }, { query = '' }) => {
+        const seen = registry.models.filter(({ id }) => sees(id));
+        const { object, data } = modelList(seen, registry.aliases);
         return json({ object, data: data.map(modelFormat(query)) });
       },
     },
-    '/v1/models/{id}/provenance': { GET: async (_, __, id) => json(await registry.provenance(id)) },
+    '/v1/models/{id}/provenance': { GET: async ({ sees }, _, id) => json(await registry.provenance(id, sees)) },
     '/v1/models/{id}': {
       GET: ({ findModel }, { query = '' }, id) => json(modelFormat(query)(modelRecord(findModel(id), id))),
     },
     '/health': { GET: () => json({ status: 'ok' }) },
-    '/v1/telemetry/hardware': { GET: (_, { query = '' }) => json(hardware.byTime(query)) },
+    '/v1/telemetry/hardware': { GET: ({ sees }, { query = '' }) => json(hardware.byTime(query, sees)) },
     '/v1/telemetry/requests/{id}': { GET: ({ tenant }, _, id) => json(hardware.byRequest(id, tenant())) },
-    '/ready': { GET: () => readiness(registry.models) },
+    // Their names are for who has a key, where keys are needed.
+    '/ready': { GET: () => readiness(registry.models, access === undefined) },
     '/metrics': exposing(metrics),
     '/metrics/vllm': exposing(vllm),
     // The Cerebras client opens its connection with this.
@@ -215,6 +217,7 @@ export function createApi(options: ApiOptions): ServingApi {
       const served = beginRequest({ registry, request, requestId, track: record, options });
       const context: EndpointContext = {
         begin: served.begin,
+        sees: served.sees,
         findModel: served.findModel,
         submit: served.submit,
         tenant: served.tenant,
@@ -286,12 +289,15 @@ function outcomeOf(status: number): RequestRecord['outcome'] {
 }
 
 /** Whether a balancer should send requests here: a model is there, and its queue has room. */
-function readiness(models: readonly ServedModel[]): Answer {
+function readiness(models: readonly ServedModel[], named: boolean): Answer {
   const open = models.filter(({ engine: { counts, limits } }) => counts.waiting + counts.running < limits.sequences);
   const isReady = open.length > 0;
   return {
     status: isReady ? 200 : 503,
-    body: JSON.stringify({ status: isReady ? 'ready' : 'busy', models: open.map(({ id }) => id) }),
+    body: JSON.stringify({
+      status: isReady ? 'ready' : 'busy',
+      ...(named ? { models: open.map(({ id }) => id) } : {}),
+    }),
   };
 }
 

@@ -29,7 +29,9 @@ import type { PreparedModel } from './served-model.ts';
 export interface EndpointContext {
   /** It counts as a request of its tenant, whatever becomes of it. @throws ApiError 429 */
   readonly begin: () => void;
-  /** @throws ApiError 403, 404 */
+  /** By id, whether a model is there for who asks. */
+  readonly sees: (id: string) => boolean;
+  /** @throws ApiError 404 */
   readonly findModel: (id: string) => PreparedModel;
   /** Hands a request to the model's engine, in the name of whoever sent it. @throws ApiError 429; of Engine.submit */
   readonly submit: (model: PreparedModel, asked: SentToModel) => EventStream<TokenEvent>;

@@ -18,7 +18,9 @@ export interface ServedRequest {
   identify(): void;
   /** It counts as a request of its tenant. @throws ApiError 429 */
   begin(): void;
-  /** @throws ApiError 403, 404 */
+  /** By id, whether a model is there for who asks. */
+  readonly sees: (id: string) => boolean;
+  /** @throws ApiError 404 */
   readonly findModel: (name: string) => PreparedModel;
   /** @throws ApiError 429; of Engine.submit */
   readonly submit: (model: PreparedModel, asked: SentToModel) => EventStream<TokenEvent>;
@@ -54,7 +56,10 @@ export function beginRequest({ registry, request, requestId, track, options }: B
     for (const lease of leases) lease.release();
   };
 
+  const sees = (id: string): boolean => visitor?.mayUse(id) ?? true;
+
   return {
+    sees,
     identify() {
       visitor = access?.identify(request.headers?.['authorization']);
     },
@@ -62,9 +67,8 @@ export function beginRequest({ registry, request, requestId, track, options }: B
       visit = visitor?.begin();
     },
     findModel(name) {
-      const lease = registry.acquire(name);
+      const lease = registry.acquire(name, sees);
       leases.push(lease);
-      visitor?.requireModel(lease.model.id);
       return lease.model;
     },
     submit(model, asked) {

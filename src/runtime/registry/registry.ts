@@ -75,10 +75,17 @@ export interface ModelRegistry {
   list(): readonly ModelStatus[];
   /** @throws IngotError MODEL_NOT_SERVED */
   status(id: string): ModelStatus;
-  /** @param name of a model, or an alias @throws ApiError 404 model_not_found */
-  acquire(name: string): Lease;
-  /** @throws ApiError 404 model_not_found */
-  provenance(name: string): Promise<{ readonly id: string; readonly version: number } & Partial<ModelProvenance>>;
+  /**
+   * @param name of a model, or an alias
+   * @param sees by id, whether a model is there for who asks; default each
+   * @throws ApiError 404 model_not_found
+   */
+  acquire(name: string, sees?: (id: string) => boolean): Lease;
+  /** The same of its parameters. @throws ApiError 404 model_not_found */
+  provenance(
+    name: string,
+    sees?: (id: string) => boolean,
+  ): Promise<{ readonly id: string; readonly version: number } & Partial<ModelProvenance>>;
   /**
    * Open a model, warm it up, and serve it under a new name.
    * @throws IngotError MODEL_NAME_TAKEN, MODEL_BUSY; of `open` and its warm-up
@@ -219,10 +226,10 @@ export function createRegistry(options: RegistryOptions, versions: readonly Mode
       ...(aliases.has(id) ? { suggestion: `'${id}' is an alias of '${aliases.get(id)}'` } : {}),
     });
 
-  const find = (name: string): Entry => {
+  const find = (name: string, sees: (id: string) => boolean = () => true): Entry => {
     const entry = entries.get(aliases.get(name) ?? name);
-    if (entry !== undefined) return entry;
-    const names = [...entries.keys(), ...aliases.keys()];
+    if (entry !== undefined && sees(entry.id)) return entry;
+    const names = [...entries.keys(), ...aliases.keys()].filter((known) => sees(aliases.get(known) ?? known));
     const near = nearest(name, names);
     const served =
       names.length === 0 ? 'It serves none at present.' : `It serves ${names.map((n) => `'${n}'`).join(', ')}.`;
@@ -283,8 +290,8 @@ export function createRegistry(options: RegistryOptions, versions: readonly Mode
     aliases,
     list: () => [...entries.values()].map(statusOf),
     status: (id) => statusOf(entryOf(id)),
-    acquire(name) {
-      const version = find(name).live;
+    acquire(name, sees) {
+      const version = find(name, sees).live;
       version.inFlight++;
       let isHeld = true;
       return {
@@ -298,8 +305,8 @@ export function createRegistry(options: RegistryOptions, versions: readonly Mode
         },
       };
     },
-    async provenance(name) {
-      const { id, live } = find(name);
+    async provenance(name, sees) {
+      const { id, live } = find(name, sees);
       live.provenance ??= live.opened.provenance?.() ?? Promise.resolve(undefined);
       return { id, version: live.number, ...(await live.provenance) };
     },

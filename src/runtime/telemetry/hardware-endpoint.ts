@@ -27,8 +27,8 @@ interface KeptRequest {
 
 export interface HardwareHistory {
   ended(record: RequestRecord, monitor: HardwareMonitor): void;
-  /** @throws ApiError 400, 404 */
-  byTime(query: string): object;
+  /** @param sees by id, whether a model is there for who asks @throws ApiError 400, 404 */
+  byTime(query: string, sees: (id: string) => boolean): object;
   /**
    * @param tenant who asks: others' requests are not there for them; undefined where there are no tenants
    * @throws ApiError 404
@@ -40,8 +40,8 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
   /** In the order in which they ended, which is the order of forgetting. */
   const requests = new Map<string, KeptRequest>();
 
-  function find(id: string | null): Monitored {
-    const all = monitored();
+  function find(id: string | null, sees: (id: string) => boolean): Monitored {
+    const all = monitored().filter(({ model }) => sees(model.id));
     const found = id === null && all.length === 1 ? all[0] : all.find(({ model }) => model.id === id);
     if (found !== undefined) return found;
     const names = all.map(({ model }) => `'${model.id}'`).join(', ');
@@ -103,7 +103,7 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
         requests.delete(oldest);
       }
     },
-    byTime(query) {
+    byTime(query, sees) {
       const params = new URLSearchParams(query);
       for (const name of params.keys())
         if (!['from', 'to', 'model'].includes(name)) {
@@ -115,7 +115,7 @@ export function createHardwareHistory(monitored: () => readonly Monitored[]): Ha
             suggestion: 'Use from, to and model.',
           });
         }
-      const { model, monitor } = find(params.get('model'));
+      const { model, monitor } = find(params.get('model'), sees);
       const time = (name: string, otherwise: number): Seconds => {
         const given = params.get(name);
         const value = given === null ? otherwise : given === '' ? NaN : Number(given);

@@ -188,3 +188,13 @@ function seenBy(text: string, tenant: string | undefined): string {
   const isSeen = (line: string): boolean => line.startsWith('#') || line === '' || line.includes(own);
   return text.split('\n').filter(isSeen).join('\n');
 }
+
+/** Without the series of models that are not there for who looks. */
+export const ofModels = (text: string, sees: (model: string) => boolean): string =>
+  text
+    .split('\n')
+    .filter((line) => {
+      const label = /[{,]model(?:_name)?=("(?:[^"\\]|\\.)*")/.exec(line)?.[1];
+      return label === undefined || sees(JSON.parse(label) as string);
+    })
+    .join('\n');
