@@ -25,6 +25,8 @@ export interface ServingOptions extends ModelSettings {
   readonly aliases?: Readonly<Record<string, string>>;
   /** Longest that a streamed token waits to travel with others, in milliseconds; default 0, each travels at once. */
   readonly coalesceMs?: number;
+  /** Megabytes of responses that are kept to be gone on with; default KEPT_RESPONSES_MB, 0 for none. */
+  readonly keepResponsesMb?: number;
   /** What requests that name no targets are promised, in milliseconds. */
   readonly sloTtftMs?: number;
   readonly sloTpotMs?: number;
@@ -59,6 +61,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     models = [{}],
     aliases = {},
     coalesceMs = 0,
+    keepResponsesMb = KEPT_RESPONSES_MB,
     sloTtftMs,
     sloTpotMs,
     deadlineMs,
@@ -91,6 +94,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
         registry,
         clock: wallClock,
         rng: createRng(randomInt(2 ** 32)),
+        keptResponses: keepResponsesMb * MB,
         promises: promisesOf({ sloTtftMs, sloTpotMs, deadlineMs }),
         ...(access === undefined ? {} : { access }),
         ...(onUsage === undefined ? {} : { onUsage }),
@@ -112,6 +116,11 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     throw error;
   }
 }
+
+const MB = 1_000_000;
+
+/** Thousands of conversations, and small beside any model. */
+export const KEPT_RESPONSES_MB = 64;
 
 const milliseconds = (value: number): Seconds => seconds(value / 1000);
 

@@ -292,7 +292,7 @@ describe('openai client, structured', () => {
     const client = await withTools();
     const request = { model: TEST_MODEL, input: 'the wafer', max_output_tokens: 6, seed: 7 } as const;
     const whole = await client.responses.create(request);
-    expect(whole).toMatchObject({ object: 'response', status: 'incomplete', store: false });
+    expect(whole).toMatchObject({ object: 'response', status: 'incomplete', store: true });
     expect(whole.output_text).not.toBe('');
     const types: string[] = [];
     const numbers: number[] = [];

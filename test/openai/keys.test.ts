@@ -83,6 +83,17 @@ describe('keys', () => {
     expect(await cachedOf(client)).toBeGreaterThan(0);
   });
 
+  it('let nobody read or go on with the responses of another tenant', async () => {
+    const { client, clientOf } = await serveWithKeys({});
+    const other = await clientOf('zeta', {});
+    const { id } = await client.responses.create({ model: TEST_MODEL, input: 'a secret', max_output_tokens: 2 });
+    expect((await client.responses.retrieve(id)).id).toBe(id);
+    await expect(other.responses.retrieve(id)).rejects.toThrow(OpenAI.NotFoundError);
+    await expect(other.responses.delete(id)).rejects.toThrow(OpenAI.NotFoundError);
+    const next = other.responses.create({ model: TEST_MODEL, input: 'and', previous_response_id: id });
+    await expect(next).rejects.toMatchObject({ code: 'previous_response_not_found' });
+  });
+
   it('are needed for all but what says that the server is there', async () => {
     const { server, client } = await serveWithKeys({});
     const stranger = new OpenAI({ apiKey: 'sk-none', baseURL: `${server.url}/v1`, maxRetries: 0 });

@@ -16,7 +16,7 @@ import {
 } from './command.ts';
 import { logFormats } from '../telemetry/reports.ts';
 import { DEFAULT_SCHEDULER, type ModelChoice } from '../model-version.ts';
-import type { Serving } from '../serving.ts';
+import { KEPT_RESPONSES_MB, type Serving } from '../serving.ts';
 import { contextOption, threadsOption, servedWaferOption } from './placement-options.ts';
 import { servingSummary } from './report/serving-text.ts';
 import { serveUntilInterrupted, untilAborted, type ServeOptions } from './serving-loop.ts';
@@ -38,6 +38,7 @@ interface ServeCommandOptions extends Omit<ServeOptions, 'models' | 'aliases'> {
   readonly draft?: string;
   readonly draftTokens?: number;
   readonly coalesceMs?: number;
+  readonly keepResponsesMb?: number;
 }
 
 export const serve: CliCommand<ServeCommandOptions> = {
@@ -108,6 +109,15 @@ export const serve: CliCommand<ServeCommandOptions> = {
           'let streamed tokens travel together, none waiting longer than this (default: 0, each travels at once)',
           0,
           1000,
+        ),
+      )
+      .addOption(
+        wholeOption(
+          '--keep-responses-mb <mb>',
+          'memory for responses of /v1/responses that clients can go on with by their ids; the oldest make room ' +
+            `(default: ${KEPT_RESPONSES_MB}; 0: none are kept)`,
+          0,
+          100_000,
         ),
       )
       .option('--host <address>', 'address to listen on; 0.0.0.0 is every address of this machine', '127.0.0.1')

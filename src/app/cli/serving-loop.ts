@@ -32,6 +32,7 @@ type ServingChoices = Pick<
   | 'draft'
   | 'draftTokens'
   | 'coalesceMs'
+  | 'keepResponsesMb'
   | 'wafer'
   | 'threads'
 >;

@@ -26,6 +26,8 @@ export interface ResponseWriter {
   fail(error: ApiError): string;
   /** The response as far as it has come. */
   response(): object;
+  /** Its items so far. */
+  output(): readonly Item[];
 }
 
 /** An item that is being written. */
@@ -110,6 +112,7 @@ export function createResponseWriter(head: ResponseHead): ResponseWriter {
 
   return {
     response,
+    output: () => output,
     begin: () =>
       event('response.created', { response: response() }) + event('response.in_progress', { response: response() }),
     part(part, logprobs) {

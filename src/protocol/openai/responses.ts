@@ -1,4 +1,4 @@
-// The Responses API without a memory: every request brings its whole conversation.
+// The Responses API. A request brings its whole conversation, or names a response to go on from.
 
 import { Type } from 'typebox';
 import { badValue, createBodyParser, isRecord, refuseOthers, shownName } from './body.ts';
@@ -33,6 +33,8 @@ const responseFields = {
   /** Not OpenAI's here, but useful to repeat an answer. */
   seed,
   stream_options: Type.Optional(StreamOptionsSchema),
+  store: Type.Optional(boolean),
+  previous_response_id: Type.Optional(Type.String({ description: 'the id of a response' })),
   input: Type.Union([Type.String(), Type.Array(Type.Unknown(), { minItems: 1, maxItems: limits.messages })], {
     description: `a string, or a list of 1 to ${limits.messages} items`,
   }),
@@ -75,10 +77,8 @@ const parseFields = createBodyParser({
   fields: responseFields,
   ignored: sharedIgnored.filter((name) => name !== 'metadata'),
   restricted: {
-    store: onlyFalse,
     background: onlyFalse,
     truncation: onlyOneOf('disabled'),
-    previous_response_id: never,
     conversation: never,
     prompt: never,
     max_tool_calls: never,
@@ -87,16 +87,44 @@ const parseFields = createBodyParser({
   },
 });
 
+/** What was said before, where it is kept; of whoever asks. */
+export interface PastItems {
+  /** Items of a conversation up to and with this response. */
+  conversation(responseId: string): readonly Item[] | undefined;
+  item(id: string): Item | undefined;
+}
+
+type Item = Readonly<Record<string, unknown>>;
+
 export interface ResponseRequest {
   /** The same, asked as a chat. */
   readonly chat: ChatRequest;
   /** Fields that the response repeats. */
   readonly echoed: Readonly<Record<string, unknown>>;
+  /** The conversation that is answered, what came before included; instructions are not part of it. */
+  readonly items: readonly Item[];
+  /** The response can be gone on with. */
+  readonly store: boolean;
 }
 
-/** @throws ApiError 400 */
-export function parseResponseRequest(body: unknown): ResponseRequest {
+/**
+ * @param past undefined where nothing is kept
+ * @throws ApiError 400, 404
+ */
+export function parseResponseRequest(body: unknown, past: PastItems | undefined): ResponseRequest {
   const raw = parseFields(body);
+  const { previous_response_id: previous } = raw;
+  if (past === undefined && (raw.store === true || previous !== undefined)) {
+    throw new ApiError({
+      status: 400,
+      code: 'unsupported_parameter',
+      param: raw.store === true ? 'store' : 'previous_response_id',
+      message: 'This server keeps no responses.',
+      suggestion: `Send the whole conversation as 'input', and 'store' as false.`,
+    });
+  }
+  const store = past !== undefined && raw.store !== false;
+  const items = [...(previous === undefined ? [] : conversationOf(previous, past)), ...itemsOf(raw.input, past)];
   const tools = parseTools(raw.tools ?? [], true);
   const use = parseToolUse(raw.tool_choice, tools, true);
   const { format: givenFormat, verbosity, ...otherText } = isRecord(raw.text) ? raw.text : {};
@@ -114,7 +142,10 @@ export function parseResponseRequest(body: unknown): ResponseRequest {
   return {
     chat: {
       model: raw.model,
-      messages: [...instructions, ...parseInput(raw.input)],
+      messages: [
+        ...instructions,
+        ...parseInput(items, items.length - (typeof raw.input === 'string' ? 1 : raw.input.length)),
+      ],
       min_tokens: 0,
       ...use,
       format,
@@ -138,9 +169,9 @@ export function parseResponseRequest(body: unknown): ResponseRequest {
       max_output_tokens: max_output_tokens ?? null,
       metadata: raw.metadata ?? {},
       parallel_tool_calls,
-      previous_response_id: null,
+      previous_response_id: previous ?? null,
       reasoning: { effort: raw.reasoning?.effort ?? null, summary: null },
-      store: false,
+      store,
       temperature: heat ?? 1,
       text: { format: givenFormat ?? { type: 'text' } },
       tool_choice: raw.tool_choice ?? 'auto',
@@ -154,12 +185,52 @@ export function parseResponseRequest(body: unknown): ResponseRequest {
       top_p: mass ?? 1,
       truncation: 'disabled',
     },
+    items,
+    store,
   };
 }
 
-/** Calls in a row belong to one message of the assistant, and so do thoughts before it. */
-function parseInput(input: string | readonly unknown[]): ChatMessage[] {
-  if (typeof input === 'string') return [{ role: 'user', content: input }];
+function conversationOf(id: string, past: PastItems | undefined): readonly Item[] {
+  const items = past?.conversation(id);
+  if (items !== undefined) return items;
+  throw new ApiError({
+    status: 400,
+    code: 'previous_response_not_found',
+    param: 'previous_response_id',
+    message: `Previous response with id '${shownName(id)}' not found.`,
+    suggestion: 'Responses are kept in memory until newer ones need the room; send the whole conversation instead.',
+  });
+}
+
+/** What was given, with kept items in the place of references to them. */
+function itemsOf(input: string | readonly unknown[], past: PastItems | undefined): Item[] {
+  if (typeof input === 'string') return [{ type: 'message', role: 'user', content: input }];
+  return input.map((item, i) => {
+    const where = `input[${i}]`;
+    if (!isRecord(item)) throw badValue(where, 'an object', item);
+    if (item['type'] !== 'item_reference') return item;
+    refuseOthers(item, ['type', 'id'], where);
+    const { id } = item;
+    if (typeof id !== 'string') throw badValue(`${where}.id`, 'the id of an item', id);
+    const found = past?.item(id);
+    if (found !== undefined) return found;
+    throw new ApiError({
+      status: 404,
+      code: 'item_not_found',
+      param: `${where}.id`,
+      message: `Item with id '${shownName(id)}' not found.`,
+      suggestion: `Send the item itself; those of responses are kept in memory, where 'store' is not false, until newer ones need the room.`,
+    });
+  });
+}
+
+/**
+ * Calls in a row belong to one message of the assistant, and so do thoughts before it.
+ * @param before items that came from elsewhere than the request
+ */
+function parseInput(items: readonly Item[], before: number): ChatMessage[] {
+  if (items.length > limits.messages)
+    throw badValue('input', `at most ${limits.messages} items, earlier ones included`, items.length);
   const messages: ChatMessage[] = [];
   let reasoning: string | undefined;
   const assistant = (message: { content?: string; call?: ToolCall }): void => {
@@ -180,9 +251,8 @@ function parseInput(input: string | readonly unknown[]): ChatMessage[] {
         : { reasoning: thought }),
     });
   };
-  input.forEach((item, i) => {
-    const where = `input[${i}]`;
-    if (!isRecord(item)) throw badValue(where, 'an object', item);
+  items.forEach((item, i) => {
+    const where = `input[${i - before}]`;
     const { type = 'message', ...rest } = item;
     const text = (key: string): string => {
       const value = rest[key];
@@ -226,11 +296,11 @@ function parseInput(input: string | readonly unknown[]): ChatMessage[] {
           code: 'unsupported_value',
           param: `${where}.type`,
           message: `Items of type '${shownName(String(type))}' are not supported by this server.`,
-          suggestion: 'It takes message, function_call, function_call_output and reasoning.',
+          suggestion: 'It takes message, function_call, function_call_output, reasoning and item_reference.',
         });
     }
   });
-  if (messages.length === 0) throw badValue('input', 'at least one message', input);
+  if (messages.length === 0) throw badValue('input', 'at least one message', items);
   return messages;
 }
 

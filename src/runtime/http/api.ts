@@ -11,7 +11,8 @@ import type { EndpointBody, EndpointContext, Promises } from './endpoint.ts';
 import { createRouter, handlerOf, parseJson, type Route, type Routes } from './routing.ts';
 import { limitHeaders } from './limit-headers.ts';
 import { modelFormat } from './model-formats.ts';
-import { responses } from './responses-endpoint.ts';
+import { inputTokens, responses } from './responses-endpoint.ts';
+import { createResponseStore } from './response-store.ts';
 import { apiErrorOf } from './failure.ts';
 import { createTelemetry, ofModels, type Exposition, type OpenRecord, type RequestRecord } from '../telemetry/index.ts';
 import { modelList, modelRecord, type ServedModel } from './served-model.ts';
@@ -62,6 +63,8 @@ export interface ApiOptions {
   readonly coalescing?: Coalescing;
   /** What is promised to requests that say nothing, and the longest that any may take. */
   readonly promises?: Promises;
+  /** Characters of JSON of responses that are kept to be gone on with, in memory; absent or 0: none are. */
+  readonly keptResponses?: number;
   /** Hears of every failure that nobody foresaw (status 500), with the request's id. */
   readonly onFailure?: (error: unknown, requestId: string) => void;
   /** Hears of every request when its response is over. It must not throw. */
@@ -102,6 +105,8 @@ const SSE_TYPE = 'text/event-stream; charset=utf-8';
 
 export function createApi(options: ApiOptions): ServingApi {
   const { clock, rng, coalescing, onFailure, onRequest, ledger, registry, access, promises = {} } = options;
+  const { keptResponses = 0 } = options;
+  const kept = keptResponses > 0 ? createResponseStore(keptResponses) : undefined;
   const { metrics, vllm, hardware, open } = createTelemetry({
     models: () => registry.models,
     measured: () => registry.measured,
@@ -128,6 +133,18 @@ export function createApi(options: ApiOptions): ServingApi {
     '/v1/chat/completions': completing(chatCompletion),
     '/v1/completions': completing(completion),
     '/v1/responses': completing(responses),
+    '/v1/responses/input_tokens': completing(inputTokens),
+    ...(kept === undefined
+      ? {}
+      : {
+          '/v1/responses/{id}': {
+            GET: ({ tenant }: EndpointContext, _: ApiRequest, id: string) => ({ body: kept.get(tenant(), id).text }),
+            DELETE: ({ tenant }: EndpointContext, _: ApiRequest, id: string) => {
+              kept.drop(tenant(), id);
+              return json({ id, object: 'response', deleted: true });
+            },
+          },
+        }),
     '/v1/embeddings': completing(embeddings),
     '/v1/models': {
       GET: ({ sees }, { query = '' }) => {
@@ -228,6 +245,7 @@ export function createApi(options: ApiOptions): ServingApi {
         newSeed: () => rng.u32(),
         track: record,
         coalescing,
+        kept,
         promises,
       };
       let result: ApiResponse;

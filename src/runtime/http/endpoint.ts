@@ -23,6 +23,7 @@ import { createChunkedWriter, streamAnswer, wholeAnswer, type AnswerPlan, type W
 import type { Coalescing } from './coalesce.ts';
 import type { PromptParam } from './failure.ts';
 import { refuseOversize } from './prompts.ts';
+import type { ResponseStore } from './response-store.ts';
 import type { PreparedModel } from './served-model.ts';
 
 /** What the API gives an endpoint for one request. */
@@ -48,6 +49,8 @@ export interface EndpointContext {
   /** Keeps what telemetry tells of the request. */
   readonly track: RequestTrack;
   readonly coalescing: Coalescing | undefined;
+  /** Responses to go on with; undefined where none are kept. */
+  readonly kept: ResponseStore | undefined;
   /** What is promised to requests that say nothing, and the longest that any may take. */
   readonly promises: Promises;
 }

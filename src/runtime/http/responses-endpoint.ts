@@ -1,4 +1,4 @@
-// POST /v1/responses, stateless: a chat in the words of the newer API.
+// /v1/responses: a chat in the words of the newer API, which can be gone on with by its id.
 
 import {
   createResponseWriter,
@@ -15,7 +15,8 @@ import { chatLogprobs } from './token-logprobs.ts';
 
 /** @throws ApiError */
 export async function responses(given: unknown, context: EndpointContext): Promise<EndpointBody> {
-  const { chat, echoed } = parseResponseRequest(given);
+  const { kept } = context;
+  const { chat, echoed, items, store } = parseResponseRequest(given, kept?.pastOf(context.tenant()));
   const model = context.findModel(chat.model);
   try {
     const { request, reader } = await planChat(chat, model, context);
@@ -43,7 +44,14 @@ export async function responses(given: unknown, context: EndpointContext): Promi
     const logprobs = (tokens: readonly TokenReport[]): ChatLogprobs['content'] =>
       chat.logprobs === true ? chatLogprobs(tokens, model.tokenizer).content : [];
     const events = context.submit(model, { operation: 'chat', stream: isStream, request });
-    const written = createWriter(plan, writer, logprobs);
+    const written = createWriter(plan, writer, logprobs, () => {
+      if (store)
+        kept?.keep(context.tenant(), {
+          id,
+          text: JSON.stringify(writer.response()),
+          items: [...items, ...writer.output()],
+        });
+    });
     if (isStream) return streamAnswer(events, plan.coalescing, written);
     written.begin();
     for await (const event of events) written.write(event);
@@ -57,6 +65,7 @@ function createWriter(
   plan: AnswerPlan<unknown>,
   writer: ResponseWriter,
   logprobs: (tokens: readonly TokenReport[]) => ChatLogprobs['content'],
+  onFinish: () => void,
 ): AnswerWriter {
   const reading = createAnswerReading(plan);
   return {
@@ -64,8 +73,10 @@ function createWriter(
     write(event) {
       let said = '';
       for (const piece of reading.read(event)) {
-        if (piece.kind === 'finish') said += writer.finish(piece.reason, reading.end());
-        else if (piece.kind === 'parts') {
+        if (piece.kind === 'finish') {
+          said += writer.finish(piece.reason, reading.end());
+          onFinish();
+        } else if (piece.kind === 'parts') {
           let reports = piece.isThought ? [] : logprobs(piece.tokens);
           for (const part of piece.parts) {
             said += writer.part(part, reports);
@@ -78,4 +89,18 @@ function createWriter(
     end: () => '',
     fail: (error) => writer.fail(apiErrorOf(error, 'input')),
   };
+}
+
+/**
+ * What such a request has for a prompt, in tokens; nothing is computed.
+ * @throws ApiError
+ */
+export async function inputTokens(given: unknown, context: EndpointContext): Promise<EndpointBody> {
+  const { chat } = parseResponseRequest(given, context.kept?.pastOf(context.tenant()));
+  try {
+    const { request } = await planChat(chat, context.findModel(chat.model), context);
+    return JSON.stringify({ object: 'response.input_tokens', input_tokens: promptTokensOf(request) });
+  } catch (error) {
+    throw apiErrorOf(error, 'input');
+  }
 }

@@ -75,6 +75,7 @@ export function createTestApi(
     access,
     onRequest,
     keepBodies = false,
+    keptResponses = 100_000,
     promises = {},
     embedding = { pooling: 'last', normalize: true, dimensions: [] },
   }: {
@@ -85,6 +86,7 @@ export function createTestApi(
     readonly access?: Access;
     readonly onRequest?: (record: RequestRecord) => void;
     readonly keepBodies?: boolean;
+    readonly keptResponses?: number;
     readonly promises?: Promises;
     readonly embedding?: Embedding;
   } = {},
@@ -140,6 +142,7 @@ export function createTestApi(
     ...(coalescing === undefined ? {} : { coalescing }),
     ...(onRequest === undefined ? {} : { onRequest }),
     keepBodies,
+    keptResponses,
     promises,
     onFailure: (error) => failures.push(error),
   });

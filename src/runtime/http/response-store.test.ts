@@ -1,0 +1,62 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { createResponseStore } from './response-store.ts';
+
+const item = (id: string, text = ''): Record<string, unknown> => ({ type: 'message', id, content: text });
+const sizeOf = (text: string, ...items: object[]): number =>
+  JSON.stringify(items).length - 1 - items.length + text.length;
+
+describe('kept responses', () => {
+  it('are found by their owner alone, they and their items', () => {
+    const store = createResponseStore(1000);
+    store.keep('a', { id: 'r1', text: '{}', items: [item('m1', 'of a')] });
+    store.keep('b', { id: 'r2', text: '{}', items: [item('m1', 'of b')] });
+    expect(store.pastOf('a').conversation('r1')).toHaveLength(1);
+    expect(store.pastOf('a').item('m1')).toMatchObject({ content: 'of a' });
+    expect(store.pastOf('b').item('m1')).toMatchObject({ content: 'of b' });
+    for (const owner of ['b', undefined]) {
+      expect(store.pastOf(owner).conversation('r1')).toBeUndefined();
+      expect(() => store.get(owner, 'r1')).toThrow('not found');
+      expect(() => store.drop(owner, 'r1')).toThrow('not found');
+    }
+    store.drop('a', 'r1');
+    expect(store.pastOf('a').item('m1')).toBeUndefined();
+    expect(() => store.get('a', 'r1')).toThrow('not found');
+  });
+
+  it('make room by age of use, and never hold more than they may', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ id: fc.nat(9), length: fc.nat(40), isLook: fc.boolean() }), { maxLength: 60 }),
+        (steps) => {
+          const most = 200;
+          const store = createResponseStore(most);
+          /** The same, written down plainly: newest last. */
+          let model: { id: string; size: number }[] = [];
+          for (const [at, { id: number, length, isLook }] of steps.entries()) {
+            const id = isLook ? `r${number}` : `r${at}`;
+            const known = model.find((entry) => entry.id === id);
+            if (isLook) {
+              expect(store.pastOf(undefined).conversation(id) !== undefined).toBe(known !== undefined);
+              if (known !== undefined) model = [...model.filter((entry) => entry !== known), known];
+              continue;
+            }
+            const items = [item(`m${at}`)];
+            const text = 'x'.repeat(length);
+            store.keep(undefined, { id, text, items });
+            model.push({ id, size: sizeOf(text, ...items) });
+            while (model.reduce((sum, { size }) => sum + size, 0) > most) model.shift();
+          }
+          for (const { id } of model) expect(store.get(undefined, id).id).toBe(id);
+        },
+      ),
+    );
+  });
+
+  it('are not kept where one alone is too large', () => {
+    const store = createResponseStore(10);
+    store.keep(undefined, { id: 'r', text: 'x'.repeat(11), items: [] });
+    expect(store.pastOf(undefined).conversation('r')).toBeUndefined();
+  });
+});
