@@ -2,13 +2,19 @@
 // by the request's max tokens. A reader takes all that came at once, so that one that is behind catches up, and so that what
 // it does once per taking costs little per event.
 
+/** What came and is not taken yet. */
+export interface Held<T> {
+  /** @param due call it when the reader should take, now or later */
+  add(value: T, due: () => void): void;
+  /** Everything, which is then no longer held; undefined where there is nothing. */
+  take(): readonly T[] | undefined;
+}
+
 export interface EventStream<T> extends AsyncIterable<T> {
-  /**
-   * Resolves when there is something to take, or nothing more will come; undefined where that is so already. A later call
-   * takes the place of an earlier one.
-   * @param isAwaited only values of which this is true count
-   */
-  ready(isAwaited?: (value: T) => boolean): Promise<void> | undefined;
+  /** From now on values are held by this; at first each is due at once. */
+  hold(held: Held<T>): void;
+  /** Resolves when something is due, or nothing more will come; undefined where that is so already. For one caller at a time. */
+  ready(): Promise<void> | undefined;
   /**
    * All that came since the last time; undefined once there is nothing more to come.
    * @throws the reason of an early end, after all that came before it
@@ -24,46 +30,63 @@ export interface Channel<T> extends EventStream<T> {
   close(reason?: Error): void;
 }
 
-const always = (): boolean => true;
+function createList<T>(): Held<T> {
+  /** Undefined where it is empty: most readers take each value as it comes, and an array of one is small. */
+  let values: T[] | undefined;
+  return {
+    add(value, due) {
+      if (values === undefined) values = [value];
+      else values.push(value);
+      due();
+    },
+    take() {
+      const taken = values;
+      values = undefined;
+      return taken;
+    },
+  };
+}
 
 /**
  * A queue with one reader.
  * @param abandoned called when the reader leaves before the end
  */
 export function createChannel<T>(abandoned: () => void): Channel<T> {
-  /** Undefined where it is empty: most readers take each value as it comes, and an array of one is small. */
-  let queue: T[] | undefined;
+  let held = createList<T>();
+  let isDue = false;
   let closed = false;
   let reason: Error | undefined;
-  let waiting: { readonly isAwaited: (value: T) => boolean; readonly resolve: () => void } | undefined;
+  let resolve: (() => void) | undefined;
 
-  const wake = (): void => {
-    waiting?.resolve();
-    waiting = undefined;
+  const due = (): void => {
+    isDue = true;
+    resolve?.();
+    resolve = undefined;
   };
 
   const channel: Channel<T> = {
+    hold(next) {
+      for (const value of held.take() ?? []) next.add(value, due);
+      held = next;
+    },
     push(value) {
-      if (closed) return;
-      if (queue === undefined) queue = [value];
-      else queue.push(value);
-      if (waiting?.isAwaited(value) === true) wake();
+      if (!closed) held.add(value, due);
     },
     close(error) {
       if (closed) return;
       closed = true;
       reason = error;
-      wake();
+      due();
     },
-    ready(isAwaited = always) {
-      if (closed || queue?.some(isAwaited) === true) return undefined;
-      return new Promise((resolve) => {
-        waiting = { isAwaited, resolve };
+    ready() {
+      if (closed || isDue) return undefined;
+      return new Promise((ended) => {
+        resolve = ended;
       });
     },
     take() {
-      const taken = queue;
-      queue = undefined;
+      isDue = false;
+      const taken = held.take();
       if (taken !== undefined) return taken;
       if (!closed) return [];
       if (reason !== undefined) throw reason;

@@ -11,7 +11,7 @@ import {
 } from '../../protocol/index.ts';
 import type { EventStream } from '../engine-channel.ts';
 import type { FinishEvent, TokenEvent, TokenReport } from '../engine-request.ts';
-import { takeFrom, type Coalescing, type TakeEvents } from './coalesce.ts';
+import { createJoiner, type Coalescing } from './coalesce.ts';
 import { apiErrorOf, type PromptParam } from './failure.ts';
 import type { MessageReader } from './message-reader.ts';
 import { timeInfoOf, usageOf } from './time-info.ts';
@@ -159,8 +159,13 @@ export async function streamAnswer(
   coalescing: Coalescing | undefined,
   writer: AnswerWriter,
 ): Promise<AsyncIterable<string>> {
-  const take = takeFrom(events, coalescing);
-  return stream(await take(), take, events, writer);
+  if (coalescing !== undefined) events.hold(createJoiner(coalescing));
+  return stream(await nextOf(events), events, writer);
+}
+
+async function nextOf(events: EventStream<TokenEvent>): Promise<readonly TokenEvent[] | undefined> {
+  await events.ready();
+  return events.take();
 }
 
 /** Characters of one piece: what a slow client has not yet taken waits as events, which are smaller. */
@@ -168,13 +173,12 @@ const MOST_AT_ONCE = 65_536;
 
 async function* stream(
   first: readonly TokenEvent[] | undefined,
-  take: TakeEvents,
   events: EventStream<TokenEvent>,
   writer: AnswerWriter,
 ): AsyncIterable<string> {
   try {
     let said = writer.begin();
-    for (let taken = first; taken !== undefined; taken = await take()) {
+    for (let taken = first; taken !== undefined; taken = await nextOf(events)) {
       for (const event of taken) {
         said += writer.write(event);
         if (said.length < MOST_AT_ONCE) continue;

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { seconds } from '../../core/index.ts';
 import type { FinishEvent, TokenEvent } from '../engine-request.ts';
 import { createChannel, type Channel } from '../engine-channel.ts';
-import { takeFrom } from './coalesce.ts';
+import { createJoiner } from './coalesce.ts';
 
 const finish = (choice: number): TokenEvent => ({ kind: 'finish', choice }) as FinishEvent;
 const token = (choice: number, i: number): TokenEvent => ({
@@ -30,6 +30,15 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 const bound = seconds(0.01);
 
+/** Reads what is due, joined. */
+function createReader(events: Channel<TokenEvent>, wait: () => Promise<void>) {
+  events.hold(createJoiner({ bound, wait }));
+  return async () => {
+    await events.ready();
+    return events.take();
+  };
+}
+
 describe('tokens that travel together', () => {
   it('lose and reorder nothing, whatever comes when, and the first of a choice goes at once', async () => {
     const steps = fc.array(fc.oneof(fc.nat(2), fc.constantFrom('due' as const, 'turn' as const)), { maxLength: 40 });
@@ -50,7 +59,7 @@ describe('tokens that travel together', () => {
         const of = new Map<number, number[]>();
         const sizes = new Map<number, number[]>();
         const ended: number[] = [];
-        const take = takeFrom(events, { bound, wait: waits.wait });
+        const take = createReader(events, waits.wait);
         const read = async (): Promise<void> => {
           for (let taken = await take(); taken !== undefined; taken = await take()) {
             for (const event of taken) {
@@ -82,7 +91,7 @@ describe('tokens that travel together', () => {
   it('wait no longer than one bound, with one timer, and neither for a first token nor for an end', async () => {
     const waits = createWaits();
     const events = createChannel<TokenEvent>(() => undefined);
-    const take = takeFrom(events, { bound, wait: waits.wait });
+    const take = createReader(events, waits.wait);
     events.push(token(0, 0));
     expect(await take()).toMatchObject([{ text: 't0' }]);
     const second = take();
@@ -105,7 +114,7 @@ describe('tokens that travel together', () => {
 
   it('are told before the reason of an early end', async () => {
     const events: Channel<TokenEvent> = createChannel(() => undefined);
-    const take = takeFrom(events, { bound, wait: createWaits().wait });
+    const take = createReader(events, createWaits().wait);
     for (let i = 0; i < 3; i++) events.push(token(0, i));
     await take();
     const rest = take();

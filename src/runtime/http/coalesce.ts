@@ -1,8 +1,9 @@
 // Tokens that travel together: thousands of events a second for one reader cost more than they show. The first token never
-// waits, a later one waits no longer than the bound, and nothing is left out.
+// waits, a later one waits no longer than the bound, and nothing is left out. Tokens are joined as they come, since as many
+// objects as tokens, each alive for as long as the bound, would be most of what the garbage collector has to copy.
 
 import type { Seconds } from '../../core/index.ts';
-import type { EventStream } from '../engine-channel.ts';
+import type { Held } from '../engine-channel.ts';
 import type { TokenEvent, TokenReport } from '../engine-request.ts';
 
 export interface Coalescing {
@@ -12,50 +13,55 @@ export interface Coalescing {
   readonly wait: (time: Seconds) => Promise<void>;
 }
 
-/** What came since the last call, at least one event; undefined at the end. Rejects with the reason of an early end. */
-export type TakeEvents = () => Promise<readonly TokenEvent[] | undefined>;
-
-/** All events as they are without a bound; with one the same tokens and text in fewer. */
-export function takeFrom(events: EventStream<TokenEvent>, coalescing: Coalescing | undefined): TakeEvents {
-  if (coalescing === undefined || coalescing.bound <= 0) {
-    return async () => {
-      await events.ready();
-      return events.take();
-    };
-  }
-  const { bound, wait } = coalescing;
-  /** Choices of which a token has been taken. */
-  const begun: (true | undefined)[] = [];
-  const isUrgent = ({ kind, choice }: TokenEvent): boolean => kind !== 'tokens' || begun[choice] === undefined;
-  return async () => {
-    await events.ready();
-    const urgent = events.ready(isUrgent);
-    // What waits is left in the stream, so that it is there before the reason of an early end.
-    if (urgent !== undefined) await Promise.race([urgent, wait(bound)]);
-    const taken = events.take();
-    return taken && joined(taken, begun);
-  };
+/** Tokens of one choice that came since the last taking. */
+interface Joined {
+  readonly kind: 'tokens';
+  readonly choice: number;
+  text: string;
+  readonly tokens: TokenReport[];
 }
 
-/** Tokens of one choice in one event, up to its end; its very first stays alone. */
-function joined(events: readonly TokenEvent[], begun: (true | undefined)[]): TokenEvent[] {
-  const result: TokenEvent[] = [];
-  const open = new Map<number, { text: string; readonly tokens: TokenReport[] }>();
-  for (const event of events) {
-    const { choice } = event;
-    const before = open.get(choice);
-    if (event.kind !== 'tokens' || begun[choice] === undefined) {
-      if (event.kind === 'tokens') begun[choice] = true;
-      result.push(event);
-    } else if (before === undefined) {
-      const { kind, text, tokens } = event;
-      const first = { kind, choice, text, tokens: [...tokens] };
-      open.set(choice, first);
-      result.push(first);
-    } else {
-      before.text += event.text;
-      before.tokens.push(...event.tokens);
-    }
-  }
-  return result;
+/** The same tokens and text in fewer events; all but tokens is due at once, and so is the first of each choice. */
+export function createJoiner({ bound, wait }: Coalescing): Held<TokenEvent> {
+  let events: TokenEvent[] = [];
+  /** By choice. */
+  let open: (Joined | undefined)[] = [];
+  /** Choices that have had a token. */
+  const begun: (true | undefined)[] = [];
+  let isWaiting = false;
+
+  return {
+    add(event, due) {
+      const { kind, choice } = event;
+      if (kind !== 'tokens' || begun[choice] === undefined) {
+        if (kind === 'tokens') begun[choice] = true;
+        events.push(event);
+        due();
+        return;
+      }
+      const joined = open[choice];
+      if (joined === undefined) {
+        const first = { kind, choice, text: event.text, tokens: [...event.tokens] };
+        open[choice] = first;
+        events.push(first);
+      } else {
+        joined.text += event.text;
+        for (const report of event.tokens) joined.tokens.push(report);
+      }
+      if (isWaiting) return;
+      isWaiting = true;
+      // What was taken before leaves the wait to what comes after, which then waits less.
+      void wait(bound).then(() => {
+        isWaiting = false;
+        if (events.length > 0) due();
+      });
+    },
+    take() {
+      if (events.length === 0) return undefined;
+      const taken = events;
+      events = [];
+      open = [];
+      return taken;
+    },
+  };
 }
