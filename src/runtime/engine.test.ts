@@ -198,6 +198,62 @@ describe('engine', () => {
     );
   });
 
+  it('charges its requests all of the wafer, those that leave and those whose step fails included', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ wanted: requests, leaves: fc.option(fc.integer({ min: 1, max: 12 })) }), {
+          minLength: 1,
+          maxLength: 6,
+        }),
+        fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 3 }),
+        fc.boolean(),
+        async (list, failing, drafts) => {
+          let step = 0;
+          const leaving = new Map<number, AbortController[]>();
+          const { engine } = createTestEngine(
+            {
+              maxStepTokens: 6,
+              onStep: async () => {
+                step++;
+                for (const controller of leaving.get(step) ?? []) controller.abort();
+                await immediately();
+                if (failing.includes(step)) throw new Error('broken');
+              },
+            },
+            drafts ? { drafter: createNgramDrafter(), draftTokens: 2 } : {},
+          );
+          const paid = { seconds: 0, joules: 0 };
+          const shown = { seconds: 0, steps: 0 };
+          engine.watchSteps(({ wafer }) => {
+            shown.seconds += wafer.to - wafer.from;
+            shown.steps++;
+          });
+          await Promise.allSettled(
+            list.map(({ wanted, leaves }) => {
+              const controller = new AbortController();
+              if (leaves !== null) leaving.set(leaves, [...(leaving.get(leaves) ?? []), controller]);
+              const onEnd: EngineRequest['onEnd'] = ({ waferSeconds, waferJoules }) => {
+                paid.seconds += waferSeconds;
+                paid.joules += waferJoules;
+              };
+              return collect(engine.submit({ ...wanted, prompts: [wanted.prompt], onEnd }, controller.signal));
+            }),
+          );
+          // Readers that left do not wait for the end of their step.
+          await engine.close();
+          const { waferSeconds, waferJoules, steps } = engine.counts;
+          expect(paid.seconds).toBeCloseTo(waferSeconds, 12);
+          expect(paid.joules).toBeCloseTo(waferJoules, 9);
+          expect(shown.seconds).toBeCloseTo(waferSeconds, 12);
+          expect([shown.steps, waferJoules]).toEqual([steps, 2 * steps]);
+          expect(steps).toBe(step);
+          idle(engine);
+        },
+      ),
+      { numRuns: 80 },
+    );
+  });
+
   it('advances the wafer by the step model, chunk by chunk', async () => {
     const { engine } = createTestEngine({ maxStepTokens: 4 });
     const { finished } = await collect(engine.submit(request([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], { maxTokens: 3 })));

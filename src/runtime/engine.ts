@@ -106,7 +106,7 @@ export interface Engine {
   submit(request: EngineRequest, signal?: AbortSignal): EventStream<TokenEvent>;
   /** How long a request that comes now would wait for its first step, as far as answers so far tell. */
   expectedQueueTime(): Seconds;
-  /** Tell of each step when it has been executed. @returns what ends it */
+  /** Tell of each step when it has been executed, or has failed. @returns what ends it */
   watchSteps(listener: (step: StepRecord) => void): () => void;
   /** End every request with ENGINE_CLOSED; resolves when no step is running. The executor stays open. */
   close(): Promise<void>;
@@ -192,16 +192,21 @@ export function createEngine(options: EngineOptions): Engine {
     const cost = price(items, drafting);
     charge(items, work, cost);
     const began = moment();
-    let logits: readonly (readonly Logits[])[];
+    let logits: readonly (readonly Logits[])[] | undefined;
+    let failure: IngotError | undefined;
     try {
       logits = await executor.execute(batch);
     } catch (cause) {
-      for (const { sequence } of items) endCall(sequence.request, failureOf(cause));
-      return;
+      failure = failureOf(cause);
     }
     const executed = clock.now();
+    // A step that failed too: its sequences are charged, and who left meanwhile has been told.
     count(work, cost);
     if (listeners.size > 0) tell(work, began, { server: executed, wafer: seconds(totals.waferSeconds) }, cost.busy);
+    if (logits === undefined) {
+      for (const { sequence } of items) endCall(sequence.request, failure);
+      return;
+    }
     if (pacer !== undefined) await pacer.release(cost.time, items.length);
     commit(items, logits);
   }

@@ -36,7 +36,7 @@ export interface StepWork {
   readonly logits: number;
 }
 
-/** A step that was executed, for those who watch. */
+/** A step that was executed, or failed, for those who watch. */
 export interface StepRecord {
   readonly work: StepWork;
   /** How long the executor took on this machine. */
