@@ -73,6 +73,15 @@ describe('what is told of embeddings', () => {
     expect(JSON.stringify(fields)).not.toContain('null');
     const [model] = spansOf(records[0]).children;
     expect(model.name).toBe(`embeddings ${TEST_MODEL}`);
+    // Nothing was drawn, and nothing ended for a reason; only counters have one, vLLM's.
+    expect(fields['finish_reasons']).toBeUndefined();
+    expect(Object.keys(model.attributes).filter((key) => /finish|temperature|seed|output_tokens/.test(key))).toEqual(
+      [],
+    );
+    const { text } = await call(api, '/metrics/vllm');
+    expect(text).toContain(
+      `vllm:request_success_total{model_name="${TEST_MODEL}",engine="0",finished_reason="stop"} 2`,
+    );
     expect(model.children.map(({ name }) => name).slice(0, 3)).toEqual(['queue', 'prefill', 'wafer']);
   });
 });

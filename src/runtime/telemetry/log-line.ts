@@ -71,7 +71,7 @@ export function logEntryOf(record: RequestRecord): LogEntry {
             prompt_tokens: asked.promptTokens,
             cached_tokens: account?.cachedTokens ?? 0,
             generated_tokens: account?.generatedTokens ?? 0,
-            finish_reasons: answers.map(({ reason }) => reason),
+            finish_reasons: asked.operation === 'embeddings' ? undefined : answers.map(({ reason }) => reason),
             ...timesOf(
               answers.map(({ timeline }) => timeline),
               MICROSECOND_DIGITS,

@@ -74,19 +74,24 @@ function modelSpan(record: RequestRecord, asked: AskedOfModel): SpanPlan {
       'gen_ai.request.model': model,
       'gen_ai.response.model': model,
       'gen_ai.request.stream': stream,
-      'gen_ai.request.temperature': temperature,
-      'gen_ai.request.seed': request.seed,
-      'gen_ai.request.choice.count': request.choices ?? 1,
       'gen_ai.usage.input_tokens': promptTokens,
-      'gen_ai.usage.output_tokens': account?.generatedTokens ?? 0,
       'gen_ai.usage.cache_read.input_tokens': account?.cachedTokens ?? 0,
+      // The conventions give an embedding none of these: nothing is drawn, and nothing ends for a reason.
+      ...(operation === 'embeddings'
+        ? {}
+        : {
+            'gen_ai.request.temperature': temperature,
+            'gen_ai.request.seed': request.seed,
+            'gen_ai.request.choice.count': request.choices ?? 1,
+            'gen_ai.usage.output_tokens': account?.generatedTokens ?? 0,
+            ...(answers.length === 0 ? {} : { 'gen_ai.response.finish_reasons': answers.map(({ reason }) => reason) }),
+          }),
       ...(request.maxTokens === undefined ? {} : { 'gen_ai.request.max_tokens': request.maxTokens }),
       ...(topP === undefined ? {} : { 'gen_ai.request.top_p': topP }),
       ...(topK === undefined ? {} : { 'gen_ai.request.top_k': topK }),
       ...(request.stop === undefined || request.stop.length === 0
         ? {}
         : { 'gen_ai.request.stop_sequences': request.stop }),
-      ...(answers.length === 0 ? {} : { 'gen_ai.response.finish_reasons': answers.map(({ reason }) => reason) }),
       ...(stream && Number.isFinite(first) ? { 'gen_ai.response.time_to_first_chunk': first - received } : {}),
       ...(request.tenant === undefined ? {} : { 'ingot.tenant': request.tenant }),
       ...(answers.length > shown.length ? { 'ingot.answers.left_out': answers.length - shown.length } : {}),
