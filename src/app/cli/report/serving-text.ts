@@ -8,6 +8,9 @@ const percentOf = (part: number, whole: number): string => percent(part / Math.m
 
 const ms = (seconds: number): string => `${(seconds * 1000).toFixed(3)} ms`;
 
+/** More of the steps late than this is told, though the machine caught up. */
+const SOME_LATE = 0.05;
+
 export function servingSummary(counts: EngineCounts): string {
   const { steps, promptTokens, cachedTokens, generatedTokens, preemptions, draftedTokens, acceptedTokens } = counts;
   if (steps === 0) return 'no request came\n';
@@ -28,7 +31,9 @@ export function servingSummary(counts: EngineCounts): string {
     lines.push(
       `pace of the wafer: ${late} of steps late, by ${ms(worstSeconds)} at most; ` +
         (behindFrom === undefined
-          ? 'this machine kept up'
+          ? lateSteps > SOME_LATE * pace.steps
+            ? 'this machine stood still at times and caught up'
+            : 'this machine kept up'
           : `this machine falls behind from ${behindFrom} stream${behindFrom === 1 ? '' : 's'} at once`),
     );
   }
