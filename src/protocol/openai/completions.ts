@@ -2,7 +2,7 @@ import { Type, type Static, type TObject } from 'typebox';
 import { badValue, createBodyParser } from './body.ts';
 import type { FinishReason } from './chat.ts';
 import { ApiError } from './error.ts';
-import { leastTokensOf, limits, never, onlyFalse, sharedFields, sharedIgnored } from './fields.ts';
+import { leastTokensOf, limits, never, sharedFields, sharedIgnored } from './fields.ts';
 import type { ServiceTier } from './fields.ts';
 import type { TimeInfo, Usage } from './usage.ts';
 
@@ -18,6 +18,10 @@ const completionFields = {
     description: 'a string, a list of token ids, or a list of either',
   }),
   echo: Type.Optional(Type.Boolean({ description: 'a boolean' })),
+  /** What comes after the text that is asked for; of models that were trained to fill in. */
+  suffix: Type.Optional(Type.String({ description: 'a string' })),
+  /** Cerebras': token ids in the place of text. */
+  return_raw_tokens: Type.Optional(Type.Boolean({ description: 'a boolean' })),
   logprobs: Type.Optional(
     Type.Integer({
       minimum: 0,
@@ -33,8 +37,6 @@ const parseFields = createBodyParser({
   restricted: {
     best_of: { allows: (value) => value === 1, only: '1' },
     grammar_root: never,
-    return_raw_tokens: onlyFalse,
-    suffix: { allows: (value) => value === '', only: 'an empty string' },
   },
 });
 
@@ -71,6 +73,14 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
   }
   if (rest.max_tokens === 0 && rest.echo !== true)
     throw badValue('max_tokens', `a whole number from 1 to 2^53 - 1, or 0 with 'echo'`, 0);
+  if ((rest.suffix ?? '') !== '') {
+    if (rest.echo === true) throw badValue('echo', `false where there is a 'suffix'`, true);
+    if (prompts.some((each) => typeof each !== 'string'))
+      throw badValue('prompt', `texts where there is a 'suffix'`, prompt);
+  }
+  if (rest.return_raw_tokens === true && rest.echo === true) {
+    throw badValue('echo', `false where 'return_raw_tokens' is true`, true);
+  }
   const max_tokens = rest.max_tokens ?? DEFAULT_MAX_TOKENS;
   return { ...rest, max_tokens, min_tokens: leastTokensOf({ ...rest, max_tokens }), prompts };
 }
@@ -84,6 +94,12 @@ export interface CompletionLogprobs {
   readonly text_offset: readonly number[];
 }
 
+/** What is told of a completion's tokens beside its text, or in its place. */
+export interface CompletionTokens {
+  readonly logprobs?: CompletionLogprobs;
+  readonly ids?: readonly number[];
+}
+
 export interface Completion {
   readonly id: string;
   readonly object: 'text_completion';
@@ -91,7 +107,9 @@ export interface Completion {
   readonly model: string;
   readonly choices: readonly {
     readonly index: number;
+    /** Empty where tokens were asked for in its place. */
     readonly text: string;
+    readonly tokens?: readonly number[];
     readonly logprobs: CompletionLogprobs | null;
     readonly finish_reason: FinishReason;
   }[];

@@ -51,9 +51,9 @@ export const literals = <T extends string>(values: readonly T[]) =>
   );
 
 const leastTokens = Type.Integer({
-  minimum: 0,
+  minimum: -1,
   maximum: Number.MAX_SAFE_INTEGER,
-  description: 'a whole number from 0 to 2^53 - 1',
+  description: 'a whole number from 0 to 2^53 - 1, or -1 for as many as there may be',
 });
 const penalty = Type.Number({ minimum: -2, maximum: 2, description: 'a number from -2 to 2' });
 
@@ -144,7 +144,8 @@ export function leastTokensOf(body: {
   readonly min_completion_tokens?: number;
   readonly max_tokens?: number;
 }): number {
-  const least = Math.max(body.min_tokens ?? 0, body.min_completion_tokens ?? 0);
+  const given = [body.min_tokens ?? 0, body.min_completion_tokens ?? 0];
+  const least = given.includes(-1) ? (body.max_tokens ?? Number.MAX_SAFE_INTEGER) : Math.max(...given);
   if (body.max_tokens === undefined || least <= body.max_tokens) return least;
   throw badValue('min_tokens', `at most the most tokens of an answer, ${body.max_tokens}`, least);
 }

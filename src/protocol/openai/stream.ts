@@ -2,7 +2,7 @@
 // per chunk only the text, and what was asked for, is.
 
 import type { ChatLogprobs, FinishReason } from './chat.ts';
-import type { CompletionLogprobs } from './completions.ts';
+import type { CompletionTokens } from './completions.ts';
 import { errorBody, type ApiError } from './error.ts';
 import type { TimeInfo, Usage } from './usage.ts';
 
@@ -94,15 +94,16 @@ export function createChatChunkWriter(head: StreamHead): ChunkWriter<ChatLogprob
 }
 
 /** Chunks of `text_completion`, which has text only. `open` is wanted only where the prompt is echoed. */
-export function createCompletionChunkWriter(head: StreamHead): ChunkWriter<CompletionLogprobs> {
+export function createCompletionChunkWriter(head: StreamHead): ChunkWriter<CompletionTokens> {
   const { open, close } = frame('text_completion', head);
-  const chunk = (choice: number, text: string, logprobs: string, reason: string): string =>
-    `${open}{"index":${choice},"text":${JSON.stringify(text)},"logprobs":${logprobs},"finish_reason":${reason}}${close}`;
+  const chunk = (choice: number, text: string, { logprobs, ids }: CompletionTokens, reason: string): string => {
+    const said = ids === undefined ? `"text":${JSON.stringify(text)}` : `"text":"","tokens":${JSON.stringify(ids)}`;
+    return `${open}{"index":${choice},${said},"logprobs":${logprobsOf(logprobs)},"finish_reason":${reason}}${close}`;
+  };
   return {
-    open: (choice, text = '') => chunk(choice, text, 'null', 'null') + END,
-    part: (choice, part, logprobs) =>
-      chunk(choice, part.kind === 'content' ? part.text : '', logprobsOf(logprobs), 'null') + END,
-    finish: (choice, reason, end) => chunk(choice, '', 'null', `"${reason}"`) + endOf(end) + END,
+    open: (choice, text = '') => chunk(choice, text, {}, 'null') + END,
+    part: (choice, part, tokens = {}) => chunk(choice, part.kind === 'content' ? part.text : '', tokens, 'null') + END,
+    finish: (choice, reason, end) => chunk(choice, '', {}, `"${reason}"`) + endOf(end) + END,
     usage: (end) => `${open}]${endOf(end)}${END}`,
   };
 }

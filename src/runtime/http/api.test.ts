@@ -392,10 +392,12 @@ describe('failures', () => {
     [{ prompt: [5000] }, 'invalid_prompt', 'prompt'],
     [{ prompt: ['a', 'b'], n: 65 }, 'invalid_value', 'prompt'],
     [{ max_tokens: 0 }, 'invalid_value', 'max_tokens'],
-    [{ return_raw_tokens: true }, 'unsupported_parameter', 'return_raw_tokens'],
+    [{ return_raw_tokens: true, echo: true }, 'invalid_value', 'echo'],
+    [{ suffix: 'x', echo: true }, 'invalid_value', 'echo'],
+    [{ suffix: 'x', prompt: [5] }, 'invalid_value', 'prompt'],
     [{ grammar_root: 'x' }, 'unsupported_parameter', 'grammar_root'],
     [{ best_of: 4 }, 'unsupported_parameter', 'best_of'],
-    [{ suffix: 'x' }, 'unsupported_parameter', 'suffix'],
+    [{ suffix: 'x' }, 'suffix_not_supported', 'suffix'],
     [{ prompt: 'x'.repeat(300) }, 'context_length_exceeded', 'prompt'],
   ])('refuses the completion %j', async (over, code, param) => {
     const { api } = createTestApi();

@@ -23,7 +23,7 @@ export async function chatCompletion(given: unknown, context: EndpointContext): 
       openEach: true,
       reader,
       hidesThoughts,
-      logprobs: (tokens) => chatLogprobs(tokens, tokenizer),
+      logprobs: request.logprobs === undefined ? undefined : (tokens) => chatLogprobs(tokens, tokenizer),
       chunkWriter: createChatChunkWriter,
       whole: ({ id, created }, { choices, usage, times }) => ({
         id,

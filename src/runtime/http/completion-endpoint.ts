@@ -1,9 +1,10 @@
 // POST /v1/completions.
 
-import { createCompletionChunkWriter, parseCompletionRequest, type CompletionLogprobs } from '../../protocol/index.ts';
-import type { EngineRequest } from '../engine-request.ts';
+import { createCompletionChunkWriter, parseCompletionRequest, type CompletionTokens } from '../../protocol/index.ts';
+import type { EngineRequest, TokenReport } from '../engine-request.ts';
 import { answer, encodeTexts, engineRequest, type EndpointBody, type EndpointContext } from './endpoint.ts';
 import { apiErrorOf } from './failure.ts';
+import { fillInOf } from './fill-in.ts';
 import { messageOf, plainReader } from './message-reader.ts';
 import { completionLogprobs } from './token-logprobs.ts';
 
@@ -12,10 +13,16 @@ export async function completion(given: unknown, context: EndpointContext): Prom
   const body = parseCompletionRequest(given);
   const model = context.findModel(body.model);
   const { tokenizer } = model;
+  const { suffix = '', return_raw_tokens: isRaw = false } = body;
   try {
+    const fillIn = suffix === '' ? undefined : fillInOf(tokenizer, model.id);
+    const sampling = engineRequest(body, model, context);
+    const prompts =
+      fillIn === undefined ? body.prompts : body.prompts.map((text) => fillIn.prompt(String(text), suffix));
     const request: EngineRequest = {
-      ...engineRequest(body, model, context),
-      prompts: await encodeTexts(body.prompts, model),
+      ...sampling,
+      ...(fillIn === undefined || body.ignore_eos === true ? {} : { eos: [...(sampling.eos ?? []), ...fillIn.ends] }),
+      prompts: await encodeTexts(prompts, model),
       // The answer goes on from the prompt's last character.
       decoder: () => tokenizer.decoder({ continues: true }),
       ...(body.logprobs === undefined ? {} : { logprobs: body.logprobs }),
@@ -28,14 +35,18 @@ export async function completion(given: unknown, context: EndpointContext): Prom
       const prompt = body.prompts[Math.floor(choice / (body.n ?? 1))];
       return typeof prompt === 'string' ? prompt : tokenizer.decode(prompt);
     };
-    return await answer<CompletionLogprobs>(body, request, model, context, {
+    const told = (tokens: readonly TokenReport[], offset: number): CompletionTokens => ({
+      ...(request.logprobs === undefined ? {} : { logprobs: completionLogprobs(tokens, tokenizer, offset) }),
+      ...(isRaw ? { ids: tokens.map(({ token }) => token) } : {}),
+    });
+    return await answer<CompletionTokens>(body, request, model, context, {
       id: `cmpl-${context.newId()}`,
       operation: 'text_completion',
       promptParam: 'prompt',
       opening,
       openEach: false,
       reader: plainReader,
-      logprobs: (tokens, offset) => completionLogprobs(tokens, tokenizer, offset),
+      logprobs: request.logprobs !== undefined || isRaw ? told : undefined,
       chunkWriter: createCompletionChunkWriter,
       whole: ({ id, created }, { choices, usage, times }) => ({
         id,
@@ -44,7 +55,9 @@ export async function completion(given: unknown, context: EndpointContext): Prom
         model: model.id,
         choices: choices.map(({ index, parts, prompt, tokens, reason }) => ({
           index,
-          text: `${opening(index)}${messageOf(parts).content ?? ''}`,
+          ...(isRaw
+            ? { text: '', tokens: tokens.map(({ token }) => token) }
+            : { text: `${opening(index)}${messageOf(parts).content ?? ''}` }),
           logprobs: request.logprobs === undefined ? null : completionLogprobs([...prompt, ...tokens], tokenizer, 0),
           finish_reason: reason,
         })),

@@ -203,7 +203,8 @@ export async function answer<Logprobs>(
     readonly openEach: boolean;
     readonly reader: AnswerPlan<Logprobs>['reader'];
     readonly hidesThoughts?: boolean;
-    readonly logprobs: AnswerPlan<Logprobs>['logprobs'];
+    /** Undefined where nothing is asked of tokens. */
+    readonly logprobs: AnswerPlan<Logprobs>['logprobs'] | undefined;
     readonly chunkWriter: (head: AnswerPlan<Logprobs>['head']) => ChunkWriter<Logprobs>;
     readonly whole: (head: AnswerPlan<Logprobs>['head'], answer: WholeAnswer) => object;
   },
@@ -223,7 +224,7 @@ export async function answer<Logprobs>(
     opening: endpoint.opening,
     reader: endpoint.reader,
     ...(endpoint.hidesThoughts === undefined ? {} : { hidesThoughts: endpoint.hidesThoughts }),
-    ...(request.logprobs === undefined ? {} : { logprobs: endpoint.logprobs }),
+    ...(endpoint.logprobs === undefined ? {} : { logprobs: endpoint.logprobs }),
     heard: (event) => context.track.heard(event),
     ...(body.stream === true && context.coalescing !== undefined ? { coalescing: context.coalescing } : {}),
   };
