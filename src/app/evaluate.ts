@@ -95,12 +95,7 @@ export async function evaluateModel(
   };
 
   const place = ({ weights = {}, kv, pruning }: Variant): PlacedModel =>
-    placeModel(model, {
-      wafer,
-      kvTokens,
-      numerics: { ...weights, ...(kv === undefined ? {} : { kv }) },
-      ...(pruning === undefined ? {} : { pruning }),
-    });
+    placeModel(model, { wafer, kvTokens, numerics: { ...weights, ...(kv && { kv }) }, pruning });
   const open = ({ program }: PlacedModel): Promise<Executor<Float32Array>> =>
     createProgramExecutor({
       program,
@@ -137,7 +132,7 @@ export async function evaluateModel(
 function reportOf({ program, stepModel }: PlacedModel, accuracy: TextScore, context: number): VariantReport {
   return {
     numerics: program.numerics,
-    ...(program.pruning === undefined ? {} : { pruning: program.pruning }),
+    pruning: program.pruning,
     accuracy,
     wafers: wafersOf(program),
     bytes: heldBytes(program.graph, program.numerics),

@@ -126,7 +126,7 @@ export async function openModelVersion(
       stepModel,
       scheduler: settings.scheduler ?? DEFAULT_SCHEDULER,
       drafter,
-      ...(settings.draftTokens === undefined ? {} : { draftTokens: settings.draftTokens }),
+      draftTokens: settings.draftTokens,
       ...(pace === 'wafer' ? { pacer: createPacer(wallClock, untilWallClock) } : {}),
     });
     closers.push(() => engine.close());

@@ -67,7 +67,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
     return {
       ...(auth ? { access } : {}),
       ...(ledger === undefined ? {} : { onUsage: (usage: Usage) => ledger.append(usage), ledger: () => ledger.counts }),
-      ...(madeAdminKey === undefined ? {} : { madeAdminKey }),
+      madeAdminKey,
       adminApi: (serving) =>
         createAdminApi({
           registry: serving.registry,
@@ -81,7 +81,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
           adminHash: keyTools.hash(adminKey ?? keyTools.newSecret()),
           clock: wallClock,
           rng: createRng(randomInt(2 ** 32)),
-          ...(onFailure === undefined ? {} : { onFailure }),
+          onFailure,
         }),
       async close() {
         await ledger?.close();

@@ -79,7 +79,7 @@ export function openCompiled(file: string): OpenModel & Required<Pick<OpenModel,
     parameters: parameterCount(graph.shape),
     numerics: program.numerics,
     compiled: { program, manifest },
-    ...(checkpoint === undefined ? {} : { checkpoint }),
+    checkpoint,
   };
 }
 

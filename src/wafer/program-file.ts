@@ -42,7 +42,7 @@ export function parseProgram(json: unknown, graph: Graph, wafer: Wafer, where: s
         code: 'PROGRAM_FILE_INVALID',
         message,
         where: `${where}, ${at}`,
-        ...(expected === undefined ? {} : { expected }),
+        expected,
         ...(found === undefined ? {} : { found: (JSON.stringify(found) ?? String(found)).slice(0, 80) }),
       });
   };
@@ -170,7 +170,7 @@ export function parseProgram(json: unknown, graph: Graph, wafer: Wafer, where: s
     target: wafer.id,
     model: String(top['model']),
     graph: pruning === undefined ? graph : prunedGraph(graph, pruning),
-    ...(pruning === undefined ? {} : { pruning }),
+    pruning,
     numerics: {
       weights: oneOf(numerics['weights'], 'numerics.weights', weightFormatNames),
       ...(numerics['classes'] === undefined ? {} : { classes: classesOf(numerics['classes']) }),

@@ -300,7 +300,7 @@ const flagOf = (option: string): string => `--${option.replace(/[A-Z]/g, (letter
 /** @throws UsageError */
 function checked(name: string, args: readonly string[], options: AdminOptions): Action {
   const refuse = (code: string, message: string, expected: string, found: string, suggestion?: string): never => {
-    throw new UsageError({ code, message, expected, found, ...(suggestion === undefined ? {} : { suggestion }) });
+    throw new UsageError({ code, message, expected, found, suggestion });
   };
   if (!Object.hasOwn(actions, name)) {
     const near = nearest(name, Object.keys(actions));

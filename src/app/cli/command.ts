@@ -38,7 +38,7 @@ export const invalid = (flags: string, expected: string, found: string, suggesti
     where: optionName(flags),
     expected,
     found: found === '' ? 'an empty text' : found,
-    ...(suggestion === undefined ? {} : { suggestion }),
+    suggestion,
   });
 };
 

@@ -3,7 +3,6 @@ import { Option } from 'commander';
 import { fail } from '../../core/index.ts';
 import { passes } from '../../compiler/index.ts';
 import type { Pruning } from '../../model/index.ts';
-import type { KvType, WeightChoice } from '../../wafer/index.ts';
 import { openModel, placeModel } from '../place.ts';
 import { repairedWafer, type RepairedWafer } from '../repaired-wafer.ts';
 import {
@@ -19,27 +18,27 @@ import {
 import { readDefectMap } from './defect-map-file.ts';
 import { pictureFile, writePicture } from './picture-file.ts';
 import {
+  clockOption,
   contextOption,
   kvOption,
   modelArgument,
+  numericsOf,
   pruneOption,
   waferOption,
   weightsOption,
+  type NumericsOptions,
 } from './placement-options.ts';
 import { drawPlacement } from './report/placement-picture.ts';
 import { renderPlacement } from './report/placement-text.ts';
 import { reportPlacement } from './report/placement.ts';
 import { saveArtifact } from './save-artifact.ts';
 
-interface CompileOptions {
+interface CompileOptions extends NumericsOptions {
   readonly wafer: string;
   readonly context: number;
   readonly promptTokens?: number;
   readonly wafers?: number;
   readonly mesh?: { readonly width: number; readonly height: number };
-  readonly weights?: WeightChoice;
-  readonly activations?: 'fp16' | 'fp32';
-  readonly kv?: KvType;
   readonly prune?: Pruning;
   readonly clock?: number;
   readonly objective?: 'wafers' | 'latency' | 'throughput';
@@ -86,13 +85,7 @@ export const compileCommand: CliCommand<CompileOptions> = {
       )
       .addOption(kvOption())
       .addOption(pruneOption())
-      .addOption(
-        numberOption('--clock <GHz>', 'fabric clock in GHz (default: of the wafer)', {
-          min: 0,
-          max: 10,
-          aboveMin: true,
-        }),
-      )
+      .addOption(clockOption())
       .addOption(
         choiceOption(
           '--objective <what>',
@@ -152,24 +145,20 @@ export const compileCommand: CliCommand<CompileOptions> = {
     const model = openModel(reference);
     try {
       if (model.compiled !== undefined) refuseCompiled(reference);
-      const { weights, activations, kv, context: kvTokens, objective, dumpAfter } = options;
+      const { context: kvTokens, objective, dumpAfter } = options;
       const maxLatency = options.maxLatency === undefined ? undefined : options.maxLatency / 1e3;
       const repaired = repairOf(options);
       let dump: unknown;
       const placed = placeModel(model, {
         wafer: options.wafer,
         kvTokens,
-        numerics: {
-          ...weights,
-          ...(activations === undefined ? {} : { activations, kv: activations }),
-          ...(kv === undefined ? {} : { kv }),
-        },
-        ...(options.prune === undefined ? {} : { pruning: options.prune }),
-        ...(options.wafers === undefined ? {} : { maxWafers: options.wafers }),
-        ...(options.mesh === undefined ? {} : { mesh: options.mesh }),
-        ...(options.clock === undefined ? {} : { clockGHz: options.clock }),
-        ...(objective === undefined ? {} : { objective }),
-        ...(maxLatency === undefined ? {} : { maxLatency }),
+        numerics: numericsOf(options),
+        pruning: options.prune,
+        maxWafers: options.wafers,
+        mesh: options.mesh,
+        clockGHz: options.clock,
+        objective,
+        maxLatency,
         ...(repaired === undefined ? {} : { detours: (region) => repaired.detours(region) }),
         watch(pass, shown) {
           if (pass.name === dumpAfter) dump = shown();

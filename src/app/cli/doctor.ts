@@ -185,7 +185,7 @@ async function checkPort(host: string, port: number): Promise<Check> {
   } catch (error) {
     if (!(error instanceof IngotError)) throw error;
     const [{ message, suggestion }] = error.diagnostics;
-    return { name, health: 'fail', found: message, ...(suggestion === undefined ? {} : { suggestion }) };
+    return { name, health: 'fail', found: message, suggestion };
   }
 }
 

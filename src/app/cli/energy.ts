@@ -3,7 +3,7 @@ import { heatFacts } from '../../spec/index.ts';
 import { kvTokensOf } from '../../wafer/index.ts';
 import { contextOf, openModel, placeModel, type PlacedModel } from '../place.ts';
 import { addExamples, jsonOption, numberOption, printJson, wholeOption, type CliCommand } from './command.ts';
-import { contextOption, modelArgument, servedWaferOption } from './placement-options.ts';
+import { clockOption, contextOption, modelArgument, servedWaferOption } from './placement-options.ts';
 import { pictureFile, writePicture } from './picture-file.ts';
 import { reportEnergy } from './report/energy.ts';
 import { drawHeat } from './report/energy-picture.ts';
@@ -37,13 +37,7 @@ export const energyCommand: CliCommand<EnergyOptions> = {
       .addOption(
         wholeOption('--in-flight <N>', 'sequences that decode at once; they share the KV cache', 1, 1e6).default(1),
       )
-      .addOption(
-        numberOption('--clock <GHz>', 'fabric clock in GHz (default: of the wafer)', {
-          min: 0,
-          max: 10,
-          aboveMin: true,
-        }),
-      )
+      .addOption(clockOption())
       .addOption(
         numberOption('--idle <share>', 'share of rated power drawn with no work (assumed)', {
           min: 0,
@@ -83,11 +77,7 @@ export const energyCommand: CliCommand<EnergyOptions> = {
   async run(io, options, [reference]) {
     const model = openModel(reference);
     try {
-      const placed = placeModel(model, {
-        wafer: options.wafer,
-        kvTokens: options.context,
-        ...(options.clock === undefined ? {} : { clockGHz: options.clock }),
-      });
+      const placed = placeModel(model, { wafer: options.wafer, kvTokens: options.context, clockGHz: options.clock });
       const given = (fact: (typeof heatFacts)['idleShare'], value: number): typeof fact =>
         value === fact.value
           ? fact

@@ -62,7 +62,7 @@ export const inspect: CliCommand<InspectOptions> = {
       const report = reportPlacement(model, placed, { kvTokens, clockGiven: false, validation: ['decode'] });
       const { compiler, options: wanted, members, llm } = manifest;
       if (options.json === true) {
-        printJson(io, { compiler, options: wanted, ...(llm === undefined ? {} : { llm }), inputs: members, report });
+        printJson(io, { compiler, options: wanted, llm, inputs: members, report });
         return Promise.resolve(0);
       }
       const line = (name: string, text: string): string => wrap(text, ' '.repeat(COLUMN), label(name, '', COLUMN));

@@ -5,9 +5,16 @@ import { Argument, Option } from 'commander';
 import { IngotError } from '../../core/index.ts';
 import { parsePruning } from '../../model/index.ts';
 import { wafers } from '../../spec/index.ts';
-import { kvTypes, parseWeights, weightFormatNames } from '../../wafer/index.ts';
+import {
+  kvTypes,
+  parseWeights,
+  weightFormatNames,
+  type KvType,
+  type Numerics,
+  type WeightChoice,
+} from '../../wafer/index.ts';
 import { DEFAULT_WAFER } from '../place.ts';
-import { choiceOption, UsageError, wholeOption } from './command.ts';
+import { choiceOption, numberOption, UsageError, wholeOption } from './command.ts';
 
 const CHECKPOINTS = 'a folder with a checkpoint (safetensors or ONNX; write ./NAME), a GGUF or ONNX file';
 
@@ -83,6 +90,22 @@ export const eachPruneOption = (): Option => eachOption(pruningFlags, pruningTex
 
 export const kvOption = (): Option =>
   choiceOption('--kv <type>', 'element type of the KV cache', kvTypes, '(default: as activations)');
+
+export interface NumericsOptions {
+  readonly weights?: WeightChoice;
+  readonly activations?: 'fp16' | 'fp32';
+  readonly kv?: KvType;
+}
+
+/** What replaces the model's own; the KV cache is held as activations are unless somebody says otherwise. */
+export const numericsOf = ({ weights, activations, kv = activations }: NumericsOptions): Partial<Numerics> => ({
+  ...weights,
+  ...(activations && { activations }),
+  ...(kv && { kv }),
+});
+
+export const clockOption = (): Option =>
+  numberOption('--clock <GHz>', 'fabric clock in GHz (default: of the wafer)', { min: 0, max: 10, aboveMin: true });
 
 /** What a parser of an option's text finds wrong is wrong with the command line. */
 function asUsage<T>(option: string, parse: () => T): T {

@@ -1,21 +1,25 @@
 import { openModel, uncompiled } from '../place.ts';
 import { addExamples, choiceOption, jsonOption, printJson, wholeOption, type CliCommand } from './command.ts';
-import { contextOption, kvOption, modelArgument, waferOption, weightsOption } from './placement-options.ts';
+import {
+  contextOption,
+  kvOption,
+  modelArgument,
+  numericsOf,
+  waferOption,
+  weightsOption,
+  type NumericsOptions,
+} from './placement-options.ts';
 import { createProgress } from './progress.ts';
 import { renderPort } from './report/port-text.ts';
 import { reportPort } from './report/port.ts';
-import type { KvType, WeightChoice } from '../../wafer/index.ts';
 
 /** The one that was asked for, and those that it is compared with. */
 const MOST_PLACEMENTS = 11;
 
-interface PortOptions {
+interface PortOptions extends NumericsOptions {
   readonly wafer: string;
   readonly context: number;
   readonly wafers?: number;
-  readonly weights?: WeightChoice;
-  readonly activations?: 'fp16' | 'fp32';
-  readonly kv?: KvType;
   readonly objective?: 'wafers' | 'latency' | 'throughput';
   readonly json?: boolean;
 }
@@ -61,7 +65,7 @@ export const portCommand: CliCommand<PortOptions> = {
   async run(io, options, [reference]) {
     const model = uncompiled(openModel(reference));
     try {
-      const { wafer, context: kvTokens, wafers, weights, activations, kv, objective } = options;
+      const { wafer, context: kvTokens, wafers, objective } = options;
       let placing = '';
       let done = 0;
       const progress = createProgress(io, 'placing', { text: () => `placing: ${placing}` });
@@ -70,13 +74,9 @@ export const portCommand: CliCommand<PortOptions> = {
         {
           wafer,
           kvTokens,
-          numerics: {
-            ...weights,
-            ...(activations === undefined ? {} : { activations, kv: activations }),
-            ...(kv === undefined ? {} : { kv }),
-          },
-          ...(wafers === undefined ? {} : { maxWafers: wafers }),
-          ...(objective === undefined ? {} : { objective }),
+          numerics: numericsOf(options),
+          maxWafers: wafers,
+          objective,
         },
         (what) => {
           placing = what;

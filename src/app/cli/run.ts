@@ -127,15 +127,7 @@ function bodyOf(
   { first: { id } }: Serving,
   { maxTokens, temperature, topP, topK, seed, stop }: RunOptions,
 ): CompletionBody {
-  return {
-    model: id,
-    max_tokens: maxTokens,
-    temperature,
-    seed,
-    ...(topP === undefined ? {} : { top_p: topP }),
-    ...(topK === undefined ? {} : { top_k: topK }),
-    ...(stop === undefined ? {} : { stop }),
-  };
+  return { model: id, max_tokens: maxTokens, temperature, seed, top_p: topP, top_k: topK, stop };
 }
 
 const documentOf = ({ first: { id } }: Serving, { prompt, chat }: RunOptions, answer: CompletionAnswer) => ({

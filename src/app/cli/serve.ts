@@ -191,7 +191,7 @@ export const serve: CliCommand<ServeCommandOptions> = {
       {
         ...shared,
         models: choicesOf(options),
-        ...(alias === undefined ? {} : { aliases: alias }),
+        aliases: alias,
         ...(databaseUrl === undefined || databaseUrl === '' ? {} : { databaseUrl }),
       },
       async ({ url, serving: { first, registry }, admin, signal }) => {
@@ -229,7 +229,7 @@ function collectAlias(text: string, before: Readonly<Record<string, string>> = {
 
 function choicesOf({ model = [], emulate = [], tokenizer }: ServeCommandOptions): readonly ModelChoice[] {
   const executed = model.map((path) => ({ model: path }));
-  const emulated = emulate.map((name) => ({ emulate: name, ...(tokenizer === undefined ? {} : { tokenizer }) }));
+  const emulated = emulate.map((name) => ({ emulate: name, tokenizer }));
   const choices = [...executed, ...emulated];
   return choices.length === 0 ? [{}] : choices;
 }

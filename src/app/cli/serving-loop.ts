@@ -125,7 +125,7 @@ async function serveOnce(
       : {
           traces: {
             endpoint,
-            ...(otlpShare === undefined ? {} : { share: otlpShare }),
+            share: otlpShare,
             onLost: (spans, url) => io.err(`${spans} spans of traces did not reach ${url}\n`),
           },
         }),
@@ -155,9 +155,9 @@ async function serveReported(
     const operations = await openOperations({
       auth,
       admin: adminPort !== undefined,
-      ...(adminKeyFile === undefined ? {} : { adminKeyFile }),
-      ...(data === undefined ? {} : { data }),
-      ...(databaseUrl === undefined ? {} : { databaseUrl }),
+      adminKeyFile,
+      data,
+      databaseUrl,
       onFailure,
     });
     closers.push(() => operations.close());
@@ -167,10 +167,10 @@ async function serveReported(
       ...choices,
       onRequest: reports.onRequest,
       keepBodies: logPrompts === true,
-      ...(access === undefined ? {} : { access }),
-      ...(onUsage === undefined ? {} : { onUsage }),
-      ...(ledger === undefined ? {} : { ledger }),
-      ...(onPlaced === undefined ? {} : { onPlaced }),
+      access,
+      onUsage,
+      ledger,
+      onPlaced,
       kvTokens,
       signal,
       onProgress: progress.update,
@@ -178,7 +178,7 @@ async function serveReported(
     }).finally(progress.end);
     closers.push(() => serving.close());
     const listen = async (api: Api, where: string, at: number): Promise<Server> => {
-      const server = await startServer({ api, host: where, port: at, ...(tls === undefined ? {} : { tls }) });
+      const server = await startServer({ api, host: where, port: at, tls });
       closers.push(() => server.close());
       return server;
     };

@@ -213,7 +213,7 @@ const listDocument = () => ({
       reduces,
       algorithms,
       switches,
-      ...(types === undefined ? {} : { types }),
+      types,
       sizes: Object.fromEntries(
         Object.entries(sizes).map(([name, size]) => [name, { about: size.about, max: size.max }]),
       ),

@@ -109,8 +109,8 @@ export function pointsOf(kernel: string, given: PointOptions, sweeps: readonly S
         type,
         wafer,
         seed,
-        ...(reduce === undefined ? {} : { reduce }),
-        ...(algorithm === undefined ? {} : { algorithm }),
+        reduce,
+        algorithm,
         ...(switches.length === 0 ? {} : { switches }),
         sizes: sizesOf(target, sizes, mesh),
       };

@@ -66,7 +66,7 @@ export const stream: CliCommand<StreamOptions> = {
         doesNotFit(model, length, sequences, streamingMemory({ ...run, sequences: Math.max(1, sequences) }, wafer));
       const report = {
         simulated: `closed form on ${systems} ${wafer.name}, ${(wafer.clock / 1e9).toFixed(3)} GHz, GEMMs on ${gemmSide(wafer)}x${gemmSide(wafer)} PEs`,
-        ...(wafer.caution === undefined ? {} : { caution: wafer.caution }),
+        caution: wafer.caution,
         model: { name: model.name, parameters: model.parameters, layers: shape.layers },
         systems,
         sequences,

@@ -68,10 +68,10 @@ export const yieldCommand: CliCommand<YieldOptions> = {
     const { wafer, density, clustering, spareColumns, spareRows, map: file, seed = 1, wafers: count = 1 } = options;
     const report = reportYield({
       wafer,
-      ...(density === undefined ? {} : { density }),
-      ...(clustering === undefined ? {} : { clustering }),
-      ...(spareColumns === undefined ? {} : { spareColumns }),
-      ...(spareRows === undefined ? {} : { spareRows }),
+      density,
+      clustering,
+      spareColumns,
+      spareRows,
       defects: file === undefined ? { seed, wafers: count } : { map: readDefectMap(file), file },
     });
     if (options.picture !== undefined) writePicture(options.picture, drawYield(report));

@@ -51,17 +51,17 @@ export function runPoint(point: Point, wanted: Wanted, hooks: Hooks = {}): Point
         : { file: wanted.trace.file, ...writeTrace(file, recorder, point) };
     const report: PointReport = {
       ...facts(target, point, wafer, prepared.program),
-      ...(prepared.chosen === undefined ? {} : { chosen: prepared.chosen }),
+      chosen: prepared.chosen,
       cycles: run.cycles,
       closedForm,
       published: publishedMatches(point, run.cycles),
-      ...(run.breakdown === undefined ? {} : { breakdown: run.breakdown }),
+      breakdown: run.breakdown,
       counts: run.counts,
       utilisation: utilisationOf(run),
       values: prepared.check(run),
       engine: run.engine,
       wallSeconds,
-      ...(trace === undefined ? {} : { trace }),
+      trace,
     };
     return { report, ...(activity === undefined ? {} : { perPe: perPeOf(run, activity) }) };
   } finally {
@@ -86,7 +86,7 @@ function simulatePrepared(prepared: Prepared, wafer: Wafer, { engine, breakdown,
         return [activity, recorder].filter((watcher) => watcher !== undefined);
       },
     }),
-    ...(hooks.at === undefined ? {} : { onProgress: hooks.at }),
+    onProgress: hooks.at,
     progressEvery: Math.max(1, Math.round(PROGRESS_WORK / pes)),
   });
   return { run, activity: activity as Activity | undefined, recorder: recorder as Recorder | undefined };
@@ -110,9 +110,9 @@ function facts(target: Target, point: Point, wafer: Wafer, program: MachineProgr
     pes: width * height,
     type,
     sizes,
-    ...(reduce === undefined ? {} : { reduce }),
-    ...(algorithm === undefined ? {} : { algorithm }),
-    ...(switches === undefined ? {} : { switches }),
+    reduce,
+    algorithm,
+    switches,
     seed,
     colors: {
       used: new Set(program.routes.map((rule) => rule.color)).size,
@@ -175,5 +175,5 @@ function writeTrace(file: number, recorder: Recorder, point: Point): { events: n
     text = '';
   }
   writeFileSync(file, text);
-  return { events: recorder.size, ...(recorder.cutAt === undefined ? {} : { cutAt: recorder.cutAt }) };
+  return { events: recorder.size, cutAt: recorder.cutAt };
 }

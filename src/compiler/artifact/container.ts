@@ -150,7 +150,7 @@ export function corrupt(message: string, where: string, expected?: string, found
     code: 'ARTIFACT_CORRUPT',
     message,
     where,
-    ...(expected === undefined ? {} : { expected }),
+    expected,
     ...(found === undefined ? {} : { found: String(found) }),
     suggestion: 'fetch or compile the artifact again',
   });

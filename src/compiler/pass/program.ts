@@ -23,7 +23,7 @@ export const program = definePass({
       model,
       graph,
       numerics,
-      ...(pruning === undefined ? {} : { pruning }),
+      pruning,
       prefillChunk: search.chosen.chunk,
       stages: parts.map((part, i) => ({
         wafer: places[i].wafer,

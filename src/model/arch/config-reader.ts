@@ -131,7 +131,7 @@ export function createConfigReader(config: JsonObject, where: string): ConfigRea
       code: 'CONFIG_UNSUPPORTED',
       message,
       where: `${where}: ${key}`,
-      ...(expected === undefined ? {} : { expected }),
+      expected,
       found: show(found),
       suggestion: 'use a checkpoint without this feature; ignoring it would change what the model computes',
     });

@@ -75,7 +75,7 @@ function gqaOps(shape: LlmShape, attention: GqaShape, layer: number, input: stri
       kvHeads,
       headDim,
       scale: 1 / Math.sqrt(attention.scoreWidth ?? headDim),
-      ...(attention.softcap === undefined ? {} : { softcap: attention.softcap }),
+      softcap: attention.softcap,
       ...(slidingWindow === undefined || isFull ? {} : { slidingWindow }),
       ...(attention.sinks === true ? { sinks: `${at}.sinks` } : {}),
       out: 'attended',
@@ -280,16 +280,7 @@ export function decoderGraph(shape: LlmShape, variant: DecoderVariant = {}): Gra
   const logits = cap === undefined ? 'logits' : 'logits.uncapped';
   return {
     shape,
-    prologue: [
-      {
-        kind: 'embedding',
-        weight: embeddingWeight,
-        vocab,
-        width: hidden,
-        ...(scale === undefined ? {} : { scale }),
-        out: 'x',
-      },
-    ],
+    prologue: [{ kind: 'embedding', weight: embeddingWeight, vocab, width: hidden, scale, out: 'x' }],
     layers: Array.from({ length: shape.layers }, (_, layer) => layerOps(shape, layer, variant)),
     epilogue: [
       {
@@ -299,7 +290,7 @@ export function decoderGraph(shape: LlmShape, variant: DecoderVariant = {}): Gra
         width: hidden,
         groups: 1,
         eps,
-        ...(offset === undefined ? {} : { offset }),
+        offset,
         out: 'x.normed',
       },
       {

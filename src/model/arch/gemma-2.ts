@@ -28,16 +28,7 @@ export const gemma2: Arch = {
     const softcap = cap('attn_logit_softcapping');
     const logitSoftcap = cap('final_logit_softcapping');
     const scoreWidth = config.count('query_pre_attn_scalar', dimensionLimits.hidden);
-    return {
-      ...shape,
-      layerNorms: 4,
-      ...(logitSoftcap === undefined ? {} : { logitSoftcap }),
-      attention: {
-        ...attention,
-        scoreWidth,
-        ...(softcap === undefined ? {} : { softcap }),
-      },
-    };
+    return { ...shape, layerNorms: 4, logitSoftcap, attention: { ...attention, scoreWidth, softcap } };
   },
   graph: (shape) =>
     decoderGraph(shape, {

@@ -299,7 +299,7 @@ function requireModel(metadata: ReadonlyMap<string, GgufValue>, tensors: readonl
       where: `${where}: ${key}`,
       expected: JSON.stringify(allowed[0]),
       found,
-      ...(suggestion === undefined ? {} : { suggestion }),
+      suggestion,
     });
   }
   if (tensors.length > 0) return;

@@ -56,7 +56,7 @@ export function ggufTokenizer(metadata: ReadonlyMap<string, GgufValue>, where: s
     vocabulary.model === 'gpt2' ? byteLevel(vocabulary, metadata, where) : sentencePiece(vocabulary, metadata, where);
   const ends = ['eos', 'eot', 'eom'].flatMap((key) => id(`${key}_token_id`) ?? []);
   return {
-    tokenizer: createTokenizer({ tokenizer, config, where, ...(encoder === undefined ? {} : { encoder }) }),
+    tokenizer: createTokenizer({ tokenizer, config, where, encoder }),
     eosIds: [...new Set(ends)],
   };
 }

@@ -87,7 +87,7 @@ export function validate(rows: readonly PublishedRow[], ours: boolean): Validati
       predicted: answer.value,
       ...(published === 0 ? {} : { error: answer.value / published - 1 }),
       standing: constants === undefined ? 'predicted' : 'chosen',
-      ...(constants === undefined ? {} : { constants }),
+      constants,
       presumes: answer.presumes,
     };
   });

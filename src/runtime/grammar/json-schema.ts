@@ -63,7 +63,7 @@ export function schemaExpression(root: unknown, options: SchemaOptions): Express
     expected?: string,
   ): Expression => {
     if (problems.length < schemaLimits.problems) {
-      problems.push({ code, message, where, ...(expected === undefined ? {} : { expected }) });
+      problems.push({ code, message, where, expected });
     }
     return EMPTY;
   };
@@ -280,7 +280,7 @@ export function schemaExpression(root: unknown, options: SchemaOptions): Express
       bound('maximum', 'exclusiveMaximum', (a, b) => a < b),
       'max',
     );
-    const bounds = { ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }) };
+    const bounds = { min, max };
     if (isInteger && isWidest(bounds)) return json.anyInteger;
     if (min === undefined && max === undefined) return json.anyNumber;
     for (const edge of [min, max]) {

@@ -54,7 +54,7 @@ export async function addDrafts(
       most,
       sampling,
       draws,
-      ...(prediction === undefined ? {} : { prediction }),
+      prediction,
     });
   }
   if (wants.length === 0) return { items, drafting: NOTHING };

@@ -86,7 +86,7 @@ export function resolveWafer(facts: WaferFacts): Wafer {
   return {
     id: facts.id,
     name: facts.name,
-    ...(facts.caution === undefined ? {} : { caution: facts.caution }),
+    caution: facts.caution,
     fabricWidth: facts.fabricWidth.value,
     fabricHeight: facts.fabricHeight.value,
     programWidth: facts.programWidth.value,

@@ -61,7 +61,7 @@ export function parseDefectMap(text: string, where: string): DefectMap {
       where: `${where}, ${at}`,
       expected,
       found: shorten(found),
-      ...(suggestion === undefined ? {} : { suggestion }),
+      suggestion,
     });
   };
 

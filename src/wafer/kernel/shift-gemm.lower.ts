@@ -67,7 +67,7 @@ export function lowerShiftGemm(spec: ShiftGemmSpec, wafer: Wafer): LoweredKernel
     dtype: type,
     dst,
     src: [src],
-    async: { thread, ...(unblock === undefined ? {} : { unblock }) },
+    async: { thread, unblock },
   });
   const factor = { register: 0 };
   const steps = { register: 1 };

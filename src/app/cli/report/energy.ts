@@ -73,7 +73,7 @@ export function reportEnergy(
   const map = maps[hottest];
   return {
     simulated: stepModel.basis,
-    ...(facts.caution === undefined ? {} : { caution: facts.caution }),
+    caution: facts.caution,
     model: { name: model.name, parameters: model.parameters },
     wafers,
     stages: stages.length,

@@ -117,15 +117,12 @@ export function reportYield(question: YieldQuestion): YieldReport {
   const waferFacts = findWafer(question.wafer);
   const wafer = resolveWafer(waferFacts);
   const facts = silicon[question.wafer];
-  const structure = waferStructure(wafer, facts, {
-    ...(question.spareColumns === undefined ? {} : { columns: question.spareColumns }),
-    ...(question.spareRows === undefined ? {} : { rows: question.spareRows }),
-  });
+  const structure = waferStructure(wafer, facts, { columns: question.spareColumns, rows: question.spareRows });
   const process: DefectProcess = {
     density: question.density ?? facts.defectDensity.value,
     peArea: facts.peArea.value,
     linkShare: facts.linkShare.value,
-    ...(question.clustering === undefined ? {} : { clustering: question.clustering }),
+    clustering: question.clustering,
   };
   const { defects } = question;
   const { shown, statistics } =
@@ -148,7 +145,7 @@ export function reportYield(question: YieldQuestion): YieldReport {
     largestRectangle: largestRectangle(shown.map),
     column: lineCost(shown.figures.worstColumn, wafer),
     row: lineCost(shown.figures.worstRow, wafer),
-    ...(statistics === undefined ? {} : { statistics }),
+    statistics,
     ...(process.clustering === undefined ? { logUnrepairable: repairYield(structure, loss).logMore } : {}),
     table: yieldTable(facts.waferArea.value, [process.peArea, gpuPartArea.value], process),
     facts,

@@ -45,9 +45,9 @@ export function kernelTarget(entry: KernelEntry): Target {
     kind: 'kernel',
     about,
     sizes,
-    ...(switches === undefined ? {} : { switches }),
-    ...(types === undefined ? {} : { types }),
-    ...(reduces === undefined ? {} : { reduces }),
+    switches,
+    types,
+    reduces,
     bytes: (point) => entry.elements(point) * (typeBytes[point.type] + DRAWN_BYTES),
     prepare(point, wafer): Prepared {
       const { kernel, tensors, outcomes, expected } = entry.build(point, wafer);

@@ -259,8 +259,8 @@ function report(
     code: 'ONNX_STRUCTURE',
     message,
     where: `${where}, ${at}`,
-    ...(expected === undefined ? {} : { expected }),
-    ...(found === undefined ? {} : { found }),
+    expected,
+    found,
     suggestion: 'use the config.json of the very model that was exported, or its safetensors release',
   });
 }

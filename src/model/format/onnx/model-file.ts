@@ -459,7 +459,7 @@ function readInput(wire: Wire, field: Field): OnnxInput {
       }
     }
   }
-  return { name, type, ...(dims === undefined ? {} : { dims }) };
+  return { name, type, dims };
 }
 
 function readDims(wire: Wire, shape: Field): (number | undefined)[] {

@@ -90,14 +90,7 @@ export function matchLinear(view: View, value: Value): Linear | undefined {
   rows ??= matrix.n;
   if (from + rows > matrix.n) return undefined;
   const whole = bias ?? product.bias;
-  return {
-    input,
-    matrix,
-    from,
-    rows,
-    ...(whole === undefined ? {} : { bias: whole }),
-    biasFrom: bias === undefined ? from : biasFrom,
-  };
+  return { input, matrix, from, rows, bias: whole, biasFrom: bias === undefined ? from : biasFrom };
 }
 
 /** The elements of the last axis that an output of Split, or a Slice, has. */
@@ -137,11 +130,7 @@ function matchProduct(view: View, node: OnnxNode): { input: string; matrix: Matr
   }
   const [first, second] = weight.tensor.dims;
   const [n, k] = isTransposed ? [second, first] : [first, second];
-  return {
-    input,
-    matrix: { kind: 'plain', tensor: weight.tensor, isTransposed, n, k },
-    ...(bias === undefined ? {} : { bias }),
-  };
+  return { input, matrix: { kind: 'plain', tensor: weight.tensor, isTransposed, n, k }, bias };
 }
 
 /**
@@ -170,11 +159,7 @@ function matchBlocks(view: View, node: OnnxNode): { input: string; matrix: Matri
     (zeroPoints === undefined ||
       (isFloatZero ? typeOf(zeroPoints).dtype !== undefined : typeOf(zeroPoints).name === 'uint8'));
   if (!fits) return undefined;
-  return {
-    input: node.inputs[0],
-    matrix: { kind: 'blocks', packed, scales, ...(zeroPoints === undefined ? {} : { zeroPoints }), bits, block, n, k },
-    ...(bias === undefined ? {} : { bias }),
-  };
+  return { input: node.inputs[0], matrix: { kind: 'blocks', packed, scales, zeroPoints, bits, block, n, k }, bias };
 }
 
 export interface Norm {

@@ -27,8 +27,8 @@ export function onLines(
   const starts = Array.from({ length: segments }, (_, i) => i * program.width);
   const place = ({ x, width, stepX }: PeSet, start: number): PeSet =>
     axis === 'x'
-      ? { x: start + x, y: 0, width, height: copies, ...(stepX === undefined ? {} : { stepX }) }
-      : { x: 0, y: start + x, width: copies, height: width, ...(stepX === undefined ? {} : { stepY: stepX }) };
+      ? { x: start + x, y: 0, width, height: copies, stepX }
+      : { x: 0, y: start + x, width: copies, height: width, stepY: stepX };
   const turn = (ports: readonly Port[]): readonly Port[] => (axis === 'x' ? ports : ports.map((port) => turned[port]));
   return {
     routes: starts.flatMap((start) =>
@@ -51,8 +51,8 @@ export function transposed(program: MachineProgram): MachineProgram {
     y: x,
     width: height,
     height: width,
-    ...(stepY === undefined ? {} : { stepX: stepY }),
-    ...(stepX === undefined ? {} : { stepY: stepX }),
+    stepX: stepY,
+    stepY: stepX,
   });
   return {
     ...program,

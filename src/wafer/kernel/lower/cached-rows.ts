@@ -191,6 +191,6 @@ export function appendStage(
       axis === 'x' ? 'y' : 'x',
       cache,
     ),
-    ...(line === undefined ? {} : { line }),
+    line,
   };
 }

@@ -176,12 +176,7 @@ function tilesOf(kindOf: Int32Array, { width, height }: Mesh): { on: PeSet; kind
       spaced(list).flatMap((across) =>
         spaced(ys).map((down) => ({
           kind,
-          on: {
-            ...across,
-            y: down.x,
-            height: down.width,
-            ...(down.stepX === undefined ? {} : { stepY: down.stepX }),
-          },
+          on: { ...across, y: down.x, height: down.width, stepY: down.stepX },
         })),
       ),
     ),
