@@ -9,7 +9,7 @@ import { openCompiled, placeModel } from '../place.ts';
 import { addExamples, jsonOption, printJson, type CliCommand } from './command.ts';
 import { renderPlacement } from './report/placement-text.ts';
 import { reportPlacement } from './report/placement.ts';
-import { label, wrap } from './report/layout.ts';
+import { lineIn } from './report/layout.ts';
 
 interface InspectOptions {
   readonly json?: boolean;
@@ -65,7 +65,7 @@ export const inspect: CliCommand<InspectOptions> = {
         printJson(io, { compiler, options: wanted, llm, inputs: members, report });
         return Promise.resolve(0);
       }
-      const line = (name: string, text: string): string => wrap(text, ' '.repeat(COLUMN), label(name, '', COLUMN));
+      const line = lineIn(COLUMN);
       const inputs =
         llm === undefined
           ? members.map(

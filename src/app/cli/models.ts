@@ -2,7 +2,7 @@ import { formatCount, formatSi, renderTable, type Column } from '../../core/inde
 import { activeParameterCount, archs, graphOf, parameterCount } from '../../model/index.ts';
 import { llms, type LlmFacts } from '../../spec/index.ts';
 import { addExamples, jsonOption, printJson, type CliCommand } from './command.ts';
-import { wrap } from './report/layout.ts';
+import { right, wrap } from './report/layout.ts';
 
 /** What the registry says of a model, and what Ingot can do with it. */
 interface ModelLine {
@@ -53,11 +53,11 @@ const billions = (count: number): string => formatSi(count, '').trim().replace('
 
 const columns: readonly Column<ModelLine>[] = [
   { heading: 'name', text: ({ id }) => id },
-  { heading: 'parameters', text: ({ parameters }) => billions(parameters), align: 'right' },
-  { heading: 'layers', text: ({ layers }) => String(layers), align: 'right' },
-  { heading: 'hidden', text: ({ hidden }) => formatCount(hidden), align: 'right' },
-  { heading: 'heads/kv', text: ({ heads, kvHeads }) => `${heads}/${kvHeads ?? '-'}`, align: 'right' },
-  { heading: 'context', text: ({ context }) => formatCount(context), align: 'right' },
+  right('parameters', ({ parameters }) => billions(parameters)),
+  right('layers', ({ layers }) => String(layers)),
+  right('hidden', ({ hidden }) => formatCount(hidden)),
+  right('heads/kv', ({ heads, kvHeads }) => `${heads}/${kvHeads ?? '-'}`),
+  right('context', ({ context }) => formatCount(context)),
   { heading: 'use', text: ({ executable }) => (executable ? 'executable' : 'sizing only') },
 ];
 

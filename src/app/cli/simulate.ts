@@ -31,26 +31,6 @@ import {
 interface SimulateOptions {
   readonly list?: boolean;
   readonly mesh: Mesh;
-  readonly words?: number;
-  readonly group?: number;
-  readonly m?: number;
-  readonly k?: number;
-  readonly n?: number;
-  readonly heads?: number;
-  readonly headDim?: number;
-  readonly cached?: number;
-  readonly kvHeads?: number;
-  readonly hidden?: number;
-  readonly ffn?: number;
-  readonly context?: number;
-  readonly append?: boolean;
-  readonly gelu?: boolean;
-  readonly window?: number;
-  readonly experts?: number;
-  readonly activeExperts?: number;
-  readonly headNorms?: boolean;
-  readonly softcap?: boolean;
-  readonly sinks?: boolean;
   readonly reduce?: string;
   readonly algorithm?: string;
   readonly type: VectorType;
@@ -72,6 +52,24 @@ const TRACED_PES = 64;
 const QUIET_MS = 1000;
 const INTERRUPTED = 130;
 
+/** Sizes that targets take. */
+const sizeOptions = {
+  words: 'collectives: values that each PE contributes',
+  group: 'PEs per group, where there are groups',
+  m: 'gemm: rows',
+  k: 'gemv, gemm: length that is summed over; top-k: how many',
+  n: 'length of the outcome of kernels',
+  heads: 'attention, decode-layer: heads',
+  'kv-heads': 'decode-layer: heads of keys and values',
+  'head-dim': 'attention, decode-layer: width of a head',
+  cached: 'attention: positions in the cache',
+  hidden: 'decode-layer: width of the model',
+  ffn: 'decode-layer: width of the MLP',
+  context: 'decode-layer: positions of the sequence',
+  window: 'decode-layer: positions seen at most',
+  experts: 'decode-layer: experts in place of the MLP',
+  'active-experts': 'decode-layer: experts that the token passes',
+};
 const largest = (size: string): number => Math.max(...Object.values(targets).map(({ sizes }) => sizes[size]?.max ?? 0));
 
 export const simulate: CliCommand<SimulateOptions> = {
@@ -83,29 +81,10 @@ export const simulate: CliCommand<SimulateOptions> = {
       )
       .argument('[kernel]', 'what to run: a name from --list')
       .option('--list', 'list collectives and kernels with the sizes that they take')
-      .addOption(meshOption('--mesh <WxH>', 'PEs').default({ width: 16, height: 16 }, '16x16'))
-      .addOption(wholeOption('--words <N>', 'collectives: values that each PE contributes', 1, largest('words')))
-      .addOption(wholeOption('--group <N>', 'PEs per group, where there are groups', 1, largest('group')))
-      .addOption(wholeOption('--m <N>', 'gemm: rows', 1, largest('m')))
-      .addOption(wholeOption('--k <N>', 'gemv, gemm: length that is summed over; top-k: how many', 1, largest('k')))
-      .addOption(wholeOption('--n <N>', 'length of the outcome of kernels', 1, largest('n')))
-      .addOption(wholeOption('--heads <N>', 'attention, decode-layer: heads', 1, largest('heads')))
-      .addOption(wholeOption('--kv-heads <N>', 'decode-layer: heads of keys and values', 1, largest('kv-heads')))
-      .addOption(wholeOption('--head-dim <N>', 'attention, decode-layer: width of a head', 1, largest('head-dim')))
-      .addOption(wholeOption('--cached <N>', 'attention: positions in the cache', 1, largest('cached')))
-      .addOption(wholeOption('--hidden <N>', 'decode-layer: width of the model', 1, largest('hidden')))
-      .addOption(wholeOption('--ffn <N>', 'decode-layer: width of the MLP', 1, largest('ffn')))
-      .addOption(wholeOption('--context <N>', 'decode-layer: positions of the sequence', 1, largest('context')))
-      .addOption(wholeOption('--window <N>', 'decode-layer: positions seen at most', 1, largest('window')))
-      .addOption(wholeOption('--experts <N>', 'decode-layer: experts in place of the MLP', 1, largest('experts')))
-      .addOption(
-        wholeOption(
-          '--active-experts <N>',
-          'decode-layer: experts that the token passes',
-          1,
-          largest('active-experts'),
-        ),
-      )
+      .addOption(meshOption('--mesh <WxH>', 'PEs').default({ width: 16, height: 16 }, '16x16'));
+    for (const [size, about] of Object.entries(sizeOptions))
+      command.addOption(wholeOption(`--${size} <N>`, about, 1, largest(size)));
+    command
       .option('--append', 'decode-layer: the token enters the cache, balanced by shifts')
       .option('--gelu', 'glu, decode-layer: GELU (tanh form) instead of SiLU')
       .option('--head-norms', 'decode-layer: queries and keys normed head by head, as in Qwen3')
@@ -176,7 +155,11 @@ export const simulate: CliCommand<SimulateOptions> = {
       });
     const points = pointsOf(
       kernel,
-      { ...options, sizes: givenSizes(options), switches: givenSwitches(options) },
+      {
+        ...options,
+        sizes: Object.fromEntries(given<number>(options, Object.keys(sizeOptions))),
+        switches: given<true>(options, switchNames).map(([name]) => name),
+      },
       options.sweep ?? [],
     );
     const wanted = wantedOf(options);
@@ -221,37 +204,16 @@ const listDocument = () => ({
   ),
 });
 
-/** Options that are sizes of a target, where they were given. */
-function givenSizes(options: SimulateOptions): Record<string, number> {
-  const {
-    words,
-    group,
-    m,
-    k,
-    n,
-    heads,
-    headDim,
-    kvHeads,
-    cached,
-    hidden,
-    ffn,
-    context,
-    window,
-    experts,
-    activeExperts,
-  } = options;
-  const named = { 'head-dim': headDim, 'kv-heads': kvHeads, 'active-experts': activeExperts };
-  const all = Object.entries({ words, group, m, k, n, heads, ...named, cached, hidden, ffn, context, window, experts });
-  return Object.fromEntries(all.filter((size): size is [string, number] => size[1] !== undefined));
+/** Of options by name, those that were given. The command line writes `head-dim` what is here `headDim`. */
+function given<T>(options: object, names: readonly string[]): [name: string, value: T][] {
+  const values = options as Readonly<Record<string, T | undefined>>;
+  return names.flatMap((name): [string, T][] => {
+    const value = values[name.replace(/-[a-z]/g, ([, letter]) => letter.toUpperCase())];
+    return value === undefined ? [] : [[name, value]];
+  });
 }
 
-const givenSwitches = (options: SimulateOptions): string[] => [
-  ...(options.append === true ? ['append'] : []),
-  ...(options.gelu === true ? ['gelu'] : []),
-  ...(options.headNorms === true ? ['head-norms'] : []),
-  ...(options.softcap === true ? ['softcap'] : []),
-  ...(options.sinks === true ? ['sinks'] : []),
-];
+const switchNames = [...new Set(Object.values(targets).flatMap(({ switches = {} }) => Object.keys(switches)))];
 
 function wantedOf({ engine, breakdown, heatmap, trace, tracePes, traceLinks, mesh }: SimulateOptions): Wanted {
   if (trace === undefined && (tracePes !== undefined || traceLinks === true))

@@ -1,7 +1,7 @@
 // The hottest wafer as SVG, a square per die.
 
 import { escapeXml } from '../../../core/index.ts';
-import { colorAt } from './heat-map.ts';
+import { colorAt, SCALE_GRADIENT } from './heat-map.ts';
 import type { EnergyReport } from './energy.ts';
 
 const SIDE = 700;
@@ -27,15 +27,11 @@ export function drawHeat({ model, heat, inFlight, wafers }: EnergyReport): strin
       `<text x="${(x + across / 2).toFixed(2)}" y="${(y + down / 2 + 5).toFixed(2)}" text-anchor="middle" fill="${share > 0.6 ? '#222' : '#fff'}">${degrees.toFixed(1)}</text>`
     );
   });
-  const stops = Array.from({ length: 17 }, (_, i) => {
-    const [red, green, blue] = colorAt(i / 16);
-    return `<stop offset="${i / 16}" stop-color="rgb(${red},${green},${blue})"/>`;
-  });
   const scaleY = top + SIDE + 14;
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${SIDE + 2 * MARGIN} ${top + SIDE + SCALE}" font-family="sans-serif" font-size="13">`,
     `<title>${escapeXml(title)}</title>`,
-    `<defs><linearGradient id="scale">${stops.join('')}</linearGradient></defs>`,
+    SCALE_GRADIENT,
     '<rect width="100%" height="100%" fill="#fff"/>',
     `<text x="${MARGIN}" y="${MARGIN + 14}" font-size="16">${escapeXml(title)}</text>`,
     ...cells,

@@ -3,16 +3,16 @@
 import { formatCount, formatSi } from '../../../core/index.ts';
 import type { Io } from '../io.ts';
 import type { EnergyReport } from './energy.ts';
-import { bar, label, percent, plural, wrap } from './layout.ts';
+import { bar, lineIn, percent, plural, wrap } from './layout.ts';
 
 const COLUMN = 16;
 const BAR = 24;
+const line = lineIn(COLUMN);
 
 export function renderEnergy(report: EnergyReport, paint: Io['paint']): string {
   const { model, wafers, power, heat, inFlight } = report;
-  const line = (name: string, text: string): string => wrap(text, ' '.repeat(COLUMN), label(name, '', COLUMN));
   const part = (name: string, watts: number): string =>
-    `${label(`  ${name}`, '', COLUMN)}${formatSi(watts, 'W').padStart(9)}  ${percent(watts / power.total).padStart(7)}  ${bar(watts / power.total, BAR)}`.trimEnd();
+    `${`  ${name}`.padEnd(COLUMN)}${formatSi(watts, 'W').padStart(9)}  ${percent(watts / power.total).padStart(7)}  ${bar(watts / power.total, BAR)}`.trimEnd();
   const tooMuch = power.total > power.rated;
   return `${[
     paint('bold', `${model.name}, decoding on ${formatCount(wafers)} ${plural(wafers, 'wafer')}  `) +

@@ -3,21 +3,15 @@ import { pruningText } from '../../../model/index.ts';
 import { weightsText } from '../../../wafer/index.ts';
 import type { Evaluation, VariantReport } from '../../evaluate.ts';
 import type { Io } from '../io.ts';
-import { label, percent, plural, wrap } from './layout.ts';
+import { lineIn, percent, plural, right, wrap } from './layout.ts';
 
 export interface EvaluationReport extends Evaluation {
   readonly model: { readonly name: string; readonly parameters: number };
   readonly text: string;
 }
 
-const LABEL = 9;
+const line = lineIn(9);
 const INDENT = '  ';
-
-const right = (heading: string, text: (row: VariantReport) => string): Column<VariantReport> => ({
-  heading,
-  text,
-  align: 'right',
-});
 
 /** What tells the variants apart. */
 const formats = (variants: readonly VariantReport[]): Column<VariantReport>[] => [
@@ -51,11 +45,10 @@ export function renderEvaluation(report: EvaluationReport, paint: Io['paint']): 
   return `${[
     `${paint('bold', `${model.name} by format`)}  accuracy measured, speed on ${wafer} simulated`,
     '',
-    label('model', `${formatCount(model.parameters)} parameters`, LABEL),
-    wrap(
+    line('model', `${formatCount(model.parameters)} parameters`),
+    line(
+      'text',
       `${part}${from}: ${formatCount(tokens)} tokens foretold in ${formatCount(windows)} ${plural(windows, 'window')} of ${formatCount(window)}`,
-      ' '.repeat(LABEL),
-      label('text', '', LABEL),
     ),
     '',
     renderTable([...formats(variants), ...figures], variants),

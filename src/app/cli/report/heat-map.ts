@@ -39,6 +39,12 @@ export function colorAt(t: number): readonly [number, number, number] {
   return [red, green, blue];
 }
 
+/** The scale as SVG, to fill a bar with. */
+export const SCALE_GRADIENT = `<defs><linearGradient id="scale">${Array.from({ length: 17 }, (_, i) => {
+  const [red, green, blue] = colorAt(i / 16);
+  return `<stop offset="${i / 16}" stop-color="rgb(${red},${green},${blue})"/>`;
+}).join('')}</linearGradient></defs>`;
+
 const palette = [
   ...Array.from({ length: LEVELS }, (_, i) => colorAt(i / (LEVELS - 1))),
   [255, 255, 255],
@@ -141,15 +147,11 @@ export function drawHeatMap(report: PointReport, perPe: PerPe): string {
       text(x + barWidth, bar + BAR + 14, percentText(top), ' text-anchor="end"'),
     ].join('\n');
   });
-  const stops = Array.from({ length: 17 }, (_, i) => {
-    const [red, green, blue] = colorAt(i / 16);
-    return `<stop offset="${i / 16}" stop-color="rgb(${red},${green},${blue})"/>`;
-  });
   const title = escapeXml(titleOf(report));
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" width="${fixed(sheetWidth)}" height="${fixed(sheetHeight)}" viewBox="0 0 ${fixed(sheetWidth)} ${fixed(sheetHeight)}" font-family="sans-serif" font-size="12">`,
     `<title>${title}</title>`,
-    `<defs><linearGradient id="scale">${stops.join('')}</linearGradient></defs>`,
+    SCALE_GRADIENT,
     '<rect width="100%" height="100%" fill="#fff"/>',
     `<text x="${MARGIN + AXIS}" y="${MARGIN + 14}" font-size="18">${title}</text>`,
     ...drawn,

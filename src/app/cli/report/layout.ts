@@ -1,6 +1,6 @@
 // Text in columns: wrapping, bars, shares.
 
-import { IngotError, type Diagnostic } from '../../../core/index.ts';
+import { IngotError, type Column, type Diagnostic } from '../../../core/index.ts';
 import { LINE_WIDTH } from '../io.ts';
 
 /** Words of a text in lines of at most `LINE_WIDTH` columns, each after `indent`; the first after `first`. */
@@ -28,10 +28,38 @@ export function bar(share: number, width: number): string {
   return '█'.repeat(Math.floor(eighths / 8)) + ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'][eighths % 8];
 }
 
+/** A share of something more or less; what rounds to nothing has no direction. */
+export const signed = (share: number): string => `${share < -5e-4 ? '-' : '+'}${percent(Math.abs(share))}`;
+
 export const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 
-/** A first column of a fixed width. */
-export const label = (name: string, text: string, width: number): string => `${name.padEnd(width)}${text}`;
+/** Lines of a report: a name in a first column of `width`, and beside it a text that is wrapped. */
+export const lineIn =
+  (width: number) =>
+  (name: string, text: string): string =>
+    wrap(text, ' '.repeat(width), name.padEnd(width));
+
+/** A column of numbers. */
+export const right = <Row>(heading: string, text: (row: Row) => string): Column<Row> => ({
+  heading,
+  text,
+  align: 'right',
+});
+
+/** Rows of cells in columns as wide as need be, numbers to the right; where the last one is text, it is wrapped. */
+export function cellLines(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  isText: (column: number) => boolean,
+): string[] {
+  const last = head.length - 1;
+  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));
+  return [head, ...rows].map((row) => {
+    const cells = row.map((cell, i) => (isText(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i])));
+    const before = `  ${cells.slice(0, last).join('  ')}  `;
+    return (isText(last) ? wrap(row[last], ' '.repeat(before.length), before) : before + cells[last]).trimEnd();
+  });
+}
 
 export const plural = (count: number, one: string, many = `${one}s`): string => (count === 1 ? one : many);
 

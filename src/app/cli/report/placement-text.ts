@@ -5,7 +5,7 @@ import type { Breakdown } from '../../../sim/index.ts';
 import { pruningText } from '../../../model/index.ts';
 import { weightsText } from '../../../wafer/index.ts';
 import type { Io } from '../io.ts';
-import { bar, label, percent, plural, wrap } from './layout.ts';
+import { bar, cellLines, lineIn, percent, plural, wrap } from './layout.ts';
 import type { PeMemory, PlacementReport, StageReport, ValidationReport, WholeHeads } from './placement.ts';
 
 type Paint = Io['paint'];
@@ -82,15 +82,18 @@ export function renderPlacementShort(report: PlacementReport, paint: Paint): str
   const lines = [
     `${paint('bold', `${model.name} on ${placement.target}`)}  ${paint('yellow', 'simulated, not measured')}`,
     ...outline(report),
-    wrap(`of ${formatCount(fullest.capacity)} B: ${parts}`, ' '.repeat(LABEL), label('SRAM per PE', '', LABEL)),
+    line('SRAM per PE', `of ${formatCount(fullest.capacity)} B: ${parts}`),
     ...speed(report),
-    ...basisShort(report).map((text, i) => wrap(text, ' '.repeat(LABEL), label(i === 0 ? 'rests on' : '', '', LABEL))),
+    ...basisShort(report).map((text, i) => line(i === 0 ? 'rests on' : '', text)),
   ];
   return `${lines.join('\n')}\n`;
 }
 
 /** Width of the first column where a line is a name and a text. */
 const LABEL = 14;
+const line = lineIn(LABEL);
+/** The same, not wrapped. */
+const figure = (name: string, text: string): string => name.padEnd(LABEL) + text;
 
 const meshText = ({ width, height }: { readonly width: number; readonly height: number }): string =>
   `${width} x ${height}`;
@@ -112,26 +115,23 @@ function outline({ model, numerics, pruning, placement }: PlacementReport): stri
   const shape = meshText(holding[0].region);
   const bound = maxLatency === undefined ? '' : `, at most ${formatSi(maxLatency, 's')} a token`;
   return [
-    label(
+    figure(
       'model',
       `${formatCount(model.parameters)} parameters, ${model.layers} layers, hidden ${formatCount(model.hidden)}`,
-      LABEL,
     ),
-    wrap(`${weightsText(numerics)} weights, ${same}`, ' '.repeat(LABEL), label('precision', '', LABEL)),
-    ...(pruning === undefined ? [] : [label('pruned', pruningText(pruning), LABEL)]),
-    label(
+    line('precision', `${weightsText(numerics)} weights, ${same}`),
+    ...(pruning === undefined ? [] : [figure('pruned', pruningText(pruning))]),
+    figure(
       'wafers',
       `${wafers}, ${formatCount(pesUsed)} of ${formatCount(pesUsable)} PEs in use (${percent(pesUsed / pesUsable)})`,
-      LABEL,
     ),
-    label('layers', `${each} on each of ${holding.length} ${plural(holding.length, 'region')} of ${shape} PEs`, LABEL),
+    figure('layers', `${each} on each of ${holding.length} ${plural(holding.length, 'region')} of ${shape} PEs`),
     ...(search === undefined
       ? []
       : [
-          wrap(
+          line(
+            'objective',
             `${objectiveText[objective]}${bound}; ${formatCount(search.fitting)} of ${formatCount(search.tried)} placements fit`,
-            ' '.repeat(LABEL),
-            label('objective', '', LABEL),
           ),
         ]),
     ...(placement.defects === undefined ? [] : [defectLine(placement.defects)]),
@@ -145,11 +145,10 @@ function defectLine({
   worstDetour,
 }: NonNullable<PlacementReport['placement']['defects']>): string {
   const origin = 'file' in from ? `of ${from.file}` : `drawn with seed ${from.seed}`;
-  return wrap(
+  return line(
+    'defects',
     `${deadPes} dead ${plural(deadPes, 'PE')} and ${deadLinks} dead ${plural(deadLinks, 'link')} a wafer, ${origin}; ` +
       `repaired, an all-reduce takes up to ${worstDetour} hops more in a region`,
-    ' '.repeat(LABEL),
-    label('defects', '', LABEL),
   );
 }
 
@@ -158,7 +157,10 @@ const cycleCount = (cycles: number): string => `${formatCount(Math.round(cycles)
 const fullestStage = (stages: readonly StageReport[]): StageReport =>
   stages.reduce((fullest, next) => (next.memory.free < fullest.memory.free ? next : fullest));
 
-const holds = ({ fromLayer, toLayer, hasEmbedding, hasHead }: StageReport): string =>
+type Held = Pick<StageReport, 'fromLayer' | 'toLayer' | 'hasEmbedding' | 'hasHead'>;
+
+/** What a region holds, in words. */
+export const holds = ({ fromLayer, toLayer, hasEmbedding, hasHead }: Held): string =>
   [
     ...(hasEmbedding ? ['embedding'] : []),
     ...(toLayer - fromLayer === 1 ? [`layer ${fromLayer}`] : []),
@@ -216,7 +218,7 @@ function regionTable(stages: readonly StageReport[]): string[] {
     formatCount(first.memory.free),
     (first.secondsPerToken * 1e6).toFixed(1),
   ]);
-  const body = columns(
+  const body = cellLines(
     ['wafer', 'regions', 'PEs of each', 'holds', 'weights', 'free', 'µs'],
     cells,
     (column) => column === 3,
@@ -233,18 +235,6 @@ const isAlike = (a: StageReport, b: StageReport): boolean =>
   a.hasEmbedding === b.hasEmbedding &&
   a.hasHead === b.hasHead &&
   memoryClasses.every(({ key }) => a.memory[key] === b.memory[key]);
-
-/** Rows of cells in columns as wide as need be; numbers stand to the right. */
-function columns(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  isText: (i: number) => boolean,
-): string[] {
-  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));
-  return [head, ...rows].map((row) =>
-    `  ${row.map((cell, i) => (isText(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')}`.trimEnd(),
-  );
-}
 
 /** Rows of the table: the chosen placement, and of the others some from end to end. */
 const MAX_CHOICES = 10;
@@ -267,7 +257,7 @@ function frontierTable({ frontier }: NonNullable<PlacementReport['placement']['s
   const head = ['', 'wafers', 'region', 'layers', 'chunk', 'µs/token', 'µs/prompt', 'all, /s', 'KV tokens'];
   const more = frontier.length - shown.length;
   return [
-    ...columns(head, rows, (column) => column === 0),
+    ...cellLines(head, rows, (column) => column === 0),
     wrap(
       `* chosen; layers: to a region; chunk: tokens that pass together; µs/token: of one user; µs/prompt: for each token of ` +
         `a prompt; all: output tokens of as many users as there is KV for${more > 0 ? `; ${formatCount(more)} more with --json` : ''}`,
@@ -293,40 +283,34 @@ function speed({ placement, decode, prefill, throughput, restsOn }: PlacementRep
   const others = decode.others.map((o) => `${rate(o.tokensPerSecond)} at ${formatCount(o.context)}`);
   const power = formatSi(restsOn.systemPower.value * wafers, 'W');
   return [
-    label(
+    figure(
       'per token',
       `${cycleCount(decode.cycles)} + ${formatSi(decode.ioSeconds, 's')} of links = ${formatSi(decode.secondsPerToken, 's')}`,
-      LABEL,
     ),
-    label(
+    figure(
       'tokens/s',
       `${rate(decode.tokensPerSecond)} at context ${formatCount(decode.context)}${others.length > 0 ? ` (${others.join(', ')})` : ''}, one user`,
-      LABEL,
     ),
-    label(
+    figure(
       'many users',
       `${rate(throughput.tokensPerSecond)} tokens/s over ${formatCount(throughput.sequences)} ` +
         `${plural(throughput.sequences, 'sequence')} like it, as KV allows`,
-      LABEL,
     ),
     ...(placement.stages.length === 1
       ? []
       : [
-          label(
+          figure(
             '',
             `slowest region ${formatSi(throughput.slowest, 's')}; regions wait ${percent(throughput.idle)} of the time`,
-            LABEL,
           ),
         ]),
-    label(
+    figure(
       'first token',
       `${formatSi(prefill.timeToFirstToken, 's')} after a prompt of ${formatCount(prefill.promptTokens)} tokens, no queue`,
-      LABEL,
     ),
-    label(
+    figure(
       'energy',
       `${formatSi(decode.joulesPerToken, 'J')} a token with ${wafers} ${plural(wafers, 'system')} at rated power (${power})`,
-      LABEL,
     ),
   ];
 }

@@ -3,7 +3,8 @@
 import { formatCount, formatSi } from '../../../core/index.ts';
 import { weightsText } from '../../../wafer/index.ts';
 import type { Io } from '../io.ts';
-import { label, percent, plural, wrap } from './layout.ts';
+import { cellLines, lineIn, percent, plural, wrap } from './layout.ts';
+import { holds } from './placement-text.ts';
 import type { Alternative, HotSpots, Outcome, PortReport, TensorClass } from './port.ts';
 
 const COLUMN = 14;
@@ -11,7 +12,7 @@ const COLUMN = 14;
 export function renderPort(report: PortReport, paint: Io['paint']): string {
   const { model, numerics, ops, classes, placement, refused, decode, prefill, alternatives } = report;
   const heading = (text: string): string => paint('bold', text);
-  const line = (name: string, text: string): string => wrap(text, ' '.repeat(COLUMN), label(name, '', COLUMN));
+  const line = lineIn(COLUMN);
   const lines = [
     `${heading(`${model.name}: porting to ${report.target}`)}  ${paint('yellow', 'simulated, not measured')}`,
     line('model', `${model.arch}, ${formatCount(model.parameters)} parameters, ${formatCount(model.layers)} layers`),
@@ -44,19 +45,8 @@ export function renderPort(report: PortReport, paint: Io['paint']): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Rows of cells in columns as wide as need be; the last one is wrapped. */
-function table(head: readonly string[], rows: readonly (readonly string[])[], texts: readonly number[]): string[] {
-  const last = head.length - 1;
-  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));
-  return [head, ...rows].map((row) => {
-    const cells = row
-      .slice(0, last)
-      .map((cell, i) => (texts.includes(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i])));
-    const before = `  ${cells.join('  ')}  `;
-    const end = texts.includes(last) ? row[last] : row[last].padStart(widths[last]);
-    return texts.includes(last) ? wrap(end, ' '.repeat(before.length), before).trimEnd() : `${before}${end}`.trimEnd();
-  });
-}
+const table = (head: readonly string[], rows: readonly (readonly string[])[], texts: readonly number[]): string[] =>
+  cellLines(head, rows, (column) => texts.includes(column));
 
 function classTable(classes: readonly TensorClass[]): string[] {
   const all = classes.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -89,25 +79,16 @@ function classTable(classes: readonly TensorClass[]): string[] {
 
 function placementLines(placement: NonNullable<PortReport['placement']>, heading: (text: string) => string): string[] {
   const { wafers, regions, fullest, fullestHolds, secondsPerToken, tokensPerSecond, kvTokensRoom } = placement;
-  const { fromLayer, toLayer, hasEmbedding, hasHead } = fullestHolds;
-  const holds = [
-    ...(hasEmbedding ? ['embedding'] : []),
-    ...(toLayer > fromLayer
-      ? [toLayer - fromLayer === 1 ? `layer ${fromLayer}` : `layers ${fromLayer}-${toLayer - 1}`]
-      : []),
-    ...(hasHead ? ['head'] : []),
-  ].join(', ');
   const { capacity, ...parts } = fullest;
   const memory = Object.entries(parts).map(([name, bytes]) => `${name === 'kv' ? 'KV' : name} ${formatCount(bytes)}`);
-  const line = (name: string, text: string): string =>
-    wrap(text, ' '.repeat(COLUMN + 2), label(`  ${name}`, '', COLUMN + 2));
+  const line = (name: string, text: string): string => lineIn(COLUMN + 2)(`  ${name}`, text);
   return [
     heading('Placement'),
     line(
       'wafers',
       `${formatCount(wafers)}, in ${formatCount(regions)} ${plural(regions, 'region')}; room for ${formatCount(kvTokensRoom)} cached tokens`,
     ),
-    line('SRAM per PE', `of ${formatCount(capacity)} B on the fullest (${holds}): ${memory.join(' · ')}`),
+    line('SRAM per PE', `of ${formatCount(capacity)} B on the fullest (${holds(fullestHolds)}): ${memory.join(' · ')}`),
     line(
       'one user',
       `${formatSi(secondsPerToken, 's')} a token, ${formatCount(Math.round(1 / secondsPerToken))} tokens/s`,

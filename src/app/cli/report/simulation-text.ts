@@ -5,7 +5,7 @@ import type { CycleBreakdown } from '../../../sim/index.ts';
 import { targets, type Target } from '../../simulate/target.ts';
 import type { Chosen, PointReport, Ranked } from '../../simulate/point.ts';
 import type { Io } from '../io.ts';
-import { bar, label, percent, plural, wrap } from './layout.ts';
+import { bar, lineIn, percent, plural, right, signed, wrap } from './layout.ts';
 
 const LABEL = 15;
 const BAR = 16;
@@ -22,7 +22,7 @@ const causes: Readonly<Record<keyof CycleBreakdown, string>> = {
 export function renderSimulation(report: PointReport, paint: Io['paint']): string {
   const { kernel, mesh, wafer, cycles, closedForm, counts, utilisation, colors, sram, pes } = report;
   const heading = (text: string): string => paint('bold', text);
-  const line = (name: string, text: string): string => wrap(text, ' '.repeat(LABEL), label(`  ${name}`, '', LABEL));
+  const line = (name: string, text: string): string => lineIn(LABEL)(`  ${name}`, text);
   const sizes = Object.entries(report.sizes).map(([name, value]) => `${name} ${formatCount(value)}`);
   const by = report.reduce === undefined ? [] : [`sums by ${report.reduce}`];
   return `${[
@@ -104,8 +104,6 @@ function breakdownText(breakdown: CycleBreakdown, cycles: number, paint: Io['pai
   ];
 }
 
-const signed = (share: number): string => `${share < -5e-4 ? '-' : '+'}${percent(Math.abs(share))}`;
-
 function difference(cycles: number, closedForm: number): string {
   const more = cycles - closedForm;
   if (more === 0) return 'the same';
@@ -137,15 +135,10 @@ function variedText({ type, reduce, algorithm, sizes }: PointReport, name: strin
 
 /** Points beside one another. @param varied sizes that differ between points */
 export function renderSweep(reports: readonly PointReport[], varied: readonly string[]): string {
-  const right = (heading: string, text: (report: PointReport) => string): Column<PointReport> => ({
-    heading,
-    text,
-    align: 'right',
-  });
   const [{ kernel, about, wafer }] = reports;
   const columns: Column<PointReport>[] = [
     right('mesh', ({ mesh }) => `${mesh.width}x${mesh.height}`),
-    ...varied.map((name) => right(name, (report) => variedText(report, name))),
+    ...varied.map((name) => right<PointReport>(name, (report) => variedText(report, name))),
     right('cycles', ({ cycles }) => formatCount(cycles)),
     right('closed form', ({ closedForm }) => formatCount(closedForm)),
     right('difference', ({ cycles, closedForm }) => (closedForm === 0 ? '-' : signed(cycles / closedForm - 1))),

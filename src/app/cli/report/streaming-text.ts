@@ -3,7 +3,7 @@
 import { formatCount, formatSi } from '../../../core/index.ts';
 import type { StreamedDecode, TrainingStep } from '../../../sim/index.ts';
 import type { Io } from '../io.ts';
-import { bar, label, percent, plural, wrap } from './layout.ts';
+import { bar, lineIn, percent, plural, wrap } from './layout.ts';
 
 export interface StreamingReport {
   readonly simulated: string;
@@ -21,13 +21,13 @@ export interface StreamingReport {
 
 const COLUMN = 18;
 const BAR = 24;
+const line = lineIn(COLUMN);
 
 export function renderStreaming(report: StreamingReport, paint: Io['paint']): string {
   const { model, systems, sequences, length, training, store, decode } = report;
   const { memory } = training;
-  const line = (name: string, text: string): string => wrap(text, ' '.repeat(COLUMN), label(name, '', COLUMN));
   const share = (name: string, bytes: number): string =>
-    `${label(`  ${name}`, '', COLUMN)}${formatSi(bytes, 'B').padStart(9)}  ${percent(bytes / memory.capacity).padStart(7)}  ${bar(bytes / memory.capacity, BAR)}`;
+    `${`  ${name}`.padEnd(COLUMN)}${formatSi(bytes, 'B').padStart(9)}  ${percent(bytes / memory.capacity).padStart(7)}  ${bar(bytes / memory.capacity, BAR)}`;
   return `${[
     paint('bold', `${model.name}, weights streamed  `) + paint('yellow', 'simulated, not measured'),
     ...(report.caution === undefined ? [] : [paint('yellow', wrap(report.caution, '  '))]),

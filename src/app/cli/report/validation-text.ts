@@ -4,7 +4,7 @@ import { formatCount, formatSi } from '../../../core/index.ts';
 import type { GroupError, ValidationLine } from '../../../plan/index.ts';
 import type { JsonValue, PublishedRow } from '../../../spec/index.ts';
 import { LINE_WIDTH, type Io } from '../io.ts';
-import { percent, plural, wrap } from './layout.ts';
+import { percent, plural, signed, wrap } from './layout.ts';
 
 /** What the reader of a row must know besides its numbers. */
 const said = ({ presumes, reason }: ValidationLine): string | undefined => presumes ?? reason;
@@ -95,11 +95,7 @@ function rowText(line: ValidationLine, note: string, conditions: string, paint: 
 /** From ten times on, a percentage says less than a factor. */
 const FACTOR = 9;
 
-/** What rounds to nothing has no direction. */
-const offText = (error: number): string =>
-  error >= FACTOR
-    ? `x${formatCount(Math.round(error + 1))}`
-    : `${error < -5e-4 ? '-' : '+'}${percent(Math.abs(error))}`;
+const offText = (error: number): string => (error >= FACTOR ? `x${formatCount(Math.round(error + 1))}` : signed(error));
 
 const sizeText = (error: number): string => (error >= FACTOR ? offText(error) : percent(error));
 

@@ -4,7 +4,7 @@ import { formatCount, renderTable } from '../../../core/index.ts';
 import type { Fact } from '../../../spec/index.ts';
 import { homeOf, spareColumns, spareRows } from '../../../wafer/index.ts';
 import type { Io } from '../io.ts';
-import { label, plural, wrap } from './layout.ts';
+import { lineIn, plural, right, wrap } from './layout.ts';
 import { SPARE_TARGET, type LineCost, type YieldLine, type YieldReport } from './yield.ts';
 
 const LABEL = 14;
@@ -16,7 +16,7 @@ export function renderYield(report: YieldReport, paint: Io['paint']): string {
   const lines = [
     `${heading(`Defects and repair of ${report.wafer}`)}  ${paint('yellow', 'simulated, not measured')}`,
     '',
-    ...outline(report).map(([name, text]) => wrap(text, ' '.repeat(LABEL), label(name, '', LABEL))),
+    ...outline(report).map(([name, text]) => lineIn(LABEL)(name, text)),
     '',
     heading('Where the defects lie'),
     ...picture(report),
@@ -167,30 +167,14 @@ const indent = (text: string): string[] => text.split('\n').map((line) => `  ${l
 
 function table({ table: rows, process, facts, gpuPart }: YieldReport): string[] {
   const columns = rows[0].parts.flatMap(({ spare }, part) => [
-    {
-      heading: part === 0 ? 'PE yield' : 'part yield',
-      text: ({ parts }: YieldLine) => percentOf(parts[part].yield),
-      align: 'right' as const,
-    },
-    { heading: 'dead', text: ({ parts }: YieldLine) => few(parts[part].lost), align: 'right' as const },
-    ...(spare === undefined
-      ? []
-      : [
-          {
-            heading: 'spare',
-            text: ({ parts }: YieldLine) => few(parts[part].spare ?? NaN),
-            align: 'right' as const,
-          },
-        ]),
+    right<YieldLine>(part === 0 ? 'PE yield' : 'part yield', ({ parts }) => percentOf(parts[part].yield)),
+    right<YieldLine>('dead', ({ parts }) => few(parts[part].lost)),
+    ...(spare === undefined ? [] : [right<YieldLine>('spare', ({ parts }) => few(parts[part].spare ?? NaN))]),
   ]);
   const text = renderTable<YieldLine>(
     [
-      {
-        heading: 'per mm²',
-        text: ({ density }) => `${density}${density === process.density ? ' *' : '  '}`,
-        align: 'right',
-      },
-      { heading: 'defects', text: ({ defects }) => few(defects), align: 'right' },
+      right('per mm²', ({ density }) => `${density}${density === process.density ? ' *' : '  '}`),
+      right('defects', ({ defects }) => few(defects)),
       ...columns,
     ],
     rows,

@@ -4,6 +4,7 @@ import { createRng } from '../../../core/index.ts';
 import type { Wafer } from '../../../spec/index.ts';
 import {
   collectives,
+  groupSize,
   type Collective,
   type LoweredKernel,
   type Tensors,
@@ -92,9 +93,19 @@ export function tensor(length: number, { seed }: Point, label: string, scale = 1
   return values;
 }
 
+/** The size of a reduce's groups along one axis of the mesh. */
+export const groupAlong = (axis: 'row' | 'column'): Size => ({
+  about: `PEs per group of the reduce (default: the square root of a ${axis}'s)`,
+  max: 10_000,
+  otherwise: ({ width, height }) => groupSize(axis === 'row' ? width : height),
+});
+
 /** All that leave the sum at one PE or at all. */
 export const sums = ['two-level', 'chain', 'pipeline', 'star', 'tree', 'two-phase'].filter((id) =>
   Object.hasOwn(collectives, id),
 );
+
+/** Those that sum along a row that other rows wait for, the chain first. */
+export const rowSums = ['chain', ...sums.filter((id) => id !== 'chain' && id !== 'pipeline')];
 
 export const reduceOf = ({ reduce }: Point): Collective => collectives[reduce ?? sums[0]];

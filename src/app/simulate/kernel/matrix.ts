@@ -2,18 +2,20 @@
 
 import { fail } from '../../../core/index.ts';
 import type { Wafer } from '../../../spec/index.ts';
-import {
-  groupSize,
-  lowerGemmTransposed,
-  lowerLinear,
-  lowerShiftGemm,
-  lowerSumma,
-  lowerTiledGemm,
-} from '../../../wafer/index.ts';
+import { lowerGemmTransposed, lowerLinear, lowerShiftGemm, lowerSumma, lowerTiledGemm } from '../../../wafer/index.ts';
 import type { LoweredKernel, ShiftGemmSpec } from '../../../wafer/index.ts';
 import type { Point } from '../point.ts';
 import type { Size } from '../target.ts';
-import { reduceOf, relativeError, sums, tensor, type KernelEntry } from './kernel-case.ts';
+import {
+  groupAlong,
+  reduceOf,
+  relativeError,
+  rowSums,
+  sums,
+  tensor,
+  type KernelCase,
+  type KernelEntry,
+} from './kernel-case.ts';
 
 const dimension = (about: string): Size => ({
   about: `${about} (default: 8 per PE of the longer side)`,
@@ -27,11 +29,7 @@ export const gemv: KernelEntry = {
   sizes: {
     k: dimension('inputs, cut along y'),
     n: dimension('outputs, cut along x'),
-    group: {
-      about: "PEs per group of the reduce (default: the square root of a column's)",
-      max: 10_000,
-      otherwise: ({ height }) => groupSize(height),
-    },
+    group: groupAlong('column'),
   },
   reduces: sums,
   elements: ({ width, height, sizes: { k, n } }) =>
@@ -82,18 +80,7 @@ const squareGemm = (
     const { type, sizes } = point;
     const { m, k, n } = sizes;
     const side = squareSide(id, point);
-    const a = tensor(m * k, point, 'a');
-    const b = tensor(k * n, point, 'b');
-    const relative = relativeError(k, type);
-    return {
-      kernel: lower({ side, type, m, k, n }, wafer),
-      tensors: { a, b },
-      outcomes: m * n,
-      expected: (at) => {
-        const row = Math.floor(at / n);
-        return dot(k, (i) => a[row * k + i] * b[i * n + (at % n)], relative);
-      },
-    };
+    return product(point, lower({ side, type, m, k, n }, wafer), [m, n], 0);
   },
 });
 
@@ -120,13 +107,9 @@ export const gemmT: KernelEntry = {
     m: dimension('rows of A'),
     k: dimension('columns of A and B'),
     n: dimension('rows of B'),
-    group: {
-      about: "PEs per group of the reduce (default: the square root of a row's)",
-      max: 10_000,
-      otherwise: ({ width }) => groupSize(width),
-    },
+    group: groupAlong('row'),
   },
-  reduces: ['chain', ...sums.filter((id) => id !== 'chain' && id !== 'pipeline')],
+  reduces: rowSums,
   elements: ({ width, height, sizes: { m, k, n } }) => {
     const [mTile, kTile, nTile] = [m, k, n].map((size) => Math.ceil(size / width) + 8);
     return width * height * (mTile * nTile * (width + 1) + kTile * (mTile + 2 * nTile));
@@ -135,18 +118,8 @@ export const gemmT: KernelEntry = {
     const { type, sizes } = point;
     const { m, k, n, group } = sizes;
     const side = squareSide('gemm-t', point);
-    const a = tensor(m * k, point, 'a');
-    const b = tensor(n * k, point, 'b');
-    const relative = relativeError(k + side, type);
-    return {
-      kernel: lowerGemmTransposed({ side, type, m, k, n, collective: reduceOf(point), group }, wafer),
-      tensors: { a, b },
-      outcomes: m * n,
-      expected: (at) => {
-        const row = Math.floor(at / n);
-        return dot(k, (i) => a[row * k + i] * b[(at % n) * k + i], relative);
-      },
-    };
+    const kernel = lowerGemmTransposed({ side, type, m, k, n, collective: reduceOf(point), group }, wafer);
+    return product(point, kernel, [m, n], side, true);
   },
 };
 
@@ -162,13 +135,9 @@ export const tiled: KernelEntry = {
     },
     k: dimension('columns of A, cut along x'),
     n: dimension('rows of A, cut along y'),
-    group: {
-      about: "PEs per group of the reduce (default: the square root of a row's)",
-      max: 10_000,
-      otherwise: ({ width }) => groupSize(width),
-    },
+    group: groupAlong('row'),
   },
-  reduces: ['chain', ...sums.filter((id) => id !== 'chain' && id !== 'pipeline')],
+  reduces: rowSums,
   elements: ({ width, height, sizes: { m, k, n } }) => {
     const [kTile, nTile] = [Math.ceil(k / width), Math.ceil(n / height)];
     return width * height * (nTile * m + kTile * (m + nTile));
@@ -176,20 +145,37 @@ export const tiled: KernelEntry = {
   build(point, wafer) {
     const { width, height, type, sizes } = point;
     const { m, k, n, group } = sizes;
-    const a = tensor(n * k, point, 'a');
-    const b = tensor(k * m, point, 'b');
-    const relative = relativeError(k + width, type);
-    return {
-      kernel: lowerTiledGemm({ width, height, type, m, k, n, collective: reduceOf(point), group }, wafer),
-      tensors: { a, b },
-      outcomes: n * m,
-      expected: (at) => {
-        const row = Math.floor(at / m);
-        return dot(k, (i) => a[row * k + i] * b[i * m + (at % m)], relative);
-      },
-    };
+    const kernel = lowerTiledGemm({ width, height, type, m, k, n, collective: reduceOf(point), group }, wafer);
+    return product(point, kernel, [n, m], width);
   },
 };
+
+/**
+ * What A B is, or A Bt: each element a sum over `k`, which the point gives.
+ * @param added sums of partial sums, each a rounding more
+ */
+function product(
+  point: Point,
+  kernel: LoweredKernel,
+  [rows, columns]: readonly [rows: number, columns: number],
+  added: number,
+  isTransposed = false,
+): KernelCase {
+  const { k } = point.sizes;
+  const a = tensor(rows * k, point, 'a');
+  const b = tensor(k * columns, point, 'b');
+  const relative = relativeError(k + added, point.type);
+  const [alongK, across] = isTransposed ? [1, k] : [columns, 1];
+  return {
+    kernel,
+    tensors: { a, b },
+    outcomes: rows * columns,
+    expected(at) {
+      const [row, column] = [Math.floor(at / columns), at % columns];
+      return dot(k, (i) => a[row * k + i] * b[i * alongK + column * across], relative);
+    },
+  };
+}
 
 /** A sum of products, and by how much it may be off. */
 function dot(length: number, term: (i: number) => number, relative: number): { value: number; error: number } {

@@ -1,7 +1,7 @@
 // The largest of many values that lie over a row of PEs, and where they stand.
 
-import { groupSize, lowerTopK } from '../../../wafer/index.ts';
-import { reduceOf, tensor, type KernelEntry } from './kernel-case.ts';
+import { lowerTopK } from '../../../wafer/index.ts';
+import { groupAlong, reduceOf, tensor, type KernelEntry } from './kernel-case.ts';
 
 export const topK: KernelEntry = {
   id: 'top-k',
@@ -9,11 +9,7 @@ export const topK: KernelEntry = {
   sizes: {
     n: { about: 'values, cut along x (default: 8 per PE)', max: 1_048_576, otherwise: ({ width }) => 8 * width },
     k: { about: 'how many (default: 1)', max: 64, otherwise: () => 1 },
-    group: {
-      about: "PEs per group of the reduce (default: the square root of a row's)",
-      max: 10_000,
-      otherwise: ({ width }) => groupSize(width),
-    },
+    group: groupAlong('row'),
   },
   // Places are exact only in fp32.
   types: ['fp32'],

@@ -1,9 +1,9 @@
 // Kernels on vectors that lie cut along x, the same on every row. Error bounds as in the kernels' own tests.
 
-import { groupSize, lowerAdd, lowerGlu, lowerRmsNorm, lowerRope, lowerSoftmax } from '../../../wafer/index.ts';
+import { lowerAdd, lowerGlu, lowerRmsNorm, lowerRope, lowerSoftmax } from '../../../wafer/index.ts';
 import type { Point } from '../point.ts';
 import type { Size } from '../target.ts';
-import { reduceOf, relativeError, sums, tensor, unitRoundoff, type KernelEntry } from './kernel-case.ts';
+import { groupAlong, reduceOf, relativeError, sums, tensor, unitRoundoff, type KernelEntry } from './kernel-case.ts';
 
 const n: Size = {
   about: 'length of the vectors, cut along x (default: 8 per PE)',
@@ -78,11 +78,7 @@ export const rope: KernelEntry = {
   },
 };
 
-const group: Size = {
-  about: "PEs per group of the reduce (default: the square root of a row's)",
-  max: 10_000,
-  otherwise: ({ width }) => groupSize(width),
-};
+const group = groupAlong('row');
 
 export const softmax: KernelEntry = {
   id: 'softmax',
