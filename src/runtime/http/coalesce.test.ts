@@ -4,7 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { seconds } from '../../core/index.ts';
 import type { FinishEvent, TokenEvent } from '../engine-request.ts';
 import { createChannel, type Channel } from '../engine-channel.ts';
+import { createAnswerReading, type AnswerPlan } from './answer.ts';
 import { createJoiner } from './coalesce.ts';
+import { createMessageReader } from './message-reader.ts';
+import { createThoughtReader } from './reasoning.ts';
 
 const finish = (choice: number): TokenEvent => ({ kind: 'finish', choice }) as FinishEvent;
 const token = (choice: number, i: number): TokenEvent => ({
@@ -123,5 +126,43 @@ describe('tokens that travel together', () => {
     events.close(new Error('broken'));
     expect(await rest).toMatchObject([{ text: 't3' }]);
     await expect(take()).rejects.toThrow('broken');
+  });
+
+  it('leave thoughts as they are when each travels at once, to the token', async () => {
+    const script = '<think>so, 1 > 0</think> yes, <b>';
+    const plan: AnswerPlan<unknown> = {
+      head: { id: '', created: 0, model: '', includeUsage: false },
+      promptTokens: 1,
+      choices: 1,
+      basis: undefined,
+      promptParam: 'messages',
+      opening: () => '',
+      reader: () => createMessageReader(createThoughtReader('possible'), undefined, false),
+      heard: () => undefined,
+    };
+    const read = (events: readonly TokenEvent[]) => {
+      const reading = createAnswerReading(plan);
+      const told = { thoughts: [] as number[], answer: [] as number[], reasoning: '', content: '' };
+      for (const piece of events.flatMap((event) => reading.read(event))) {
+        if (piece.kind !== 'parts') continue;
+        told[piece.isThought ? 'thoughts' : 'answer'].push(...piece.tokens.map((report) => report.token));
+        for (const part of piece.parts) {
+          if (part.kind === 'content' || part.kind === 'reasoning') told[part.kind] += part.text;
+        }
+      }
+      return told;
+    };
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(script.length), { maxLength: 25 }), async (cuts) => {
+        const ends = [...cuts, script.length].sort((a, b) => a - b);
+        const apart = ends.map((end, i): TokenEvent => {
+          return { kind: 'tokens', choice: 0, text: script.slice(ends[i - 1] ?? 0, end), tokens: [{ token: i }] };
+        });
+        const events = createChannel<TokenEvent>(() => undefined);
+        const take = createReader(events, createWaits().wait);
+        for (const event of [...apart, finish(0)]) events.push(event);
+        expect(read(((await take()) ?? []).slice(0, -1))).toEqual(read(apart));
+      }),
+    );
   });
 });

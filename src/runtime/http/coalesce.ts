@@ -5,6 +5,7 @@
 import type { Seconds } from '../../core/index.ts';
 import type { Held } from '../engine-channel.ts';
 import type { TokenEvent, TokenReport } from '../engine-request.ts';
+import { mayTurn } from './reasoning.ts';
 
 export interface Coalescing {
   /** Longest that a token waits for others. */
@@ -40,7 +41,11 @@ export function createJoiner({ bound, wait }: Coalescing): Held<TokenEvent> {
         return;
       }
       const joined = open[choice];
-      if (joined === undefined) {
+      if (mayTurn(event.text)) {
+        // Alone, so that each of its tokens belongs to thoughts or to the rest as it would if it travelled at once.
+        events.push(event);
+        open[choice] = undefined;
+      } else if (joined === undefined) {
         const first = { kind, choice, text: event.text, tokens: [...event.tokens] };
         open[choice] = first;
         events.push(first);

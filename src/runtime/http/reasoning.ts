@@ -6,6 +6,9 @@ import { heldBack } from '../engine-text.ts';
 export const THINK = '<think>';
 export const THOUGHT = '</think>';
 
+/** Whether thoughts may begin or end with this piece of a text: with the end of either mark. */
+export const mayTurn = (text: string): boolean => text.includes('>');
+
 /** Whether a chat template speaks of thoughts, so that answers may have them. */
 export const mayThink = (template: string): boolean => template.includes(THOUGHT) || template.includes(THINK);
 
