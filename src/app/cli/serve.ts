@@ -14,6 +14,7 @@ import {
   wholeOption,
   type CliCommand,
 } from './command.ts';
+import { ANY_ORIGIN } from '../http/cross-origin.ts';
 import { logFormats } from '../telemetry/reports.ts';
 import { DEFAULT_SCHEDULER, type ModelChoice } from '../model-version.ts';
 import { KEPT_RESPONSES_MB, type Serving } from '../serving.ts';
@@ -124,6 +125,12 @@ export const serve: CliCommand<ServeCommandOptions> = {
       .addOption(
         wholeOption('--port <number>', 'port to listen on; 0 is any free one', 0, 65_535).default(DEFAULT_PORT),
       )
+      .addOption(
+        new Option(
+          '--cors-origin <origin>',
+          'let pages of this origin use the API from a browser; several may be given, "*" is every page (default: none)',
+        ).argParser(collectOrigin),
+      )
       .option('--auth', 'every request needs a key of a tenant; keys are made by the admin API')
       .option('--no-auth', 'listen on an address that others can reach, and let them use it')
       .addOption(wholeOption('--admin-port <number>', 'port of the admin API (default: none)', 0, 65_535))
@@ -225,6 +232,18 @@ function collectAlias(text: string, before: Readonly<Record<string, string>> = {
   return name === undefined
     ? invalid('--alias', 'NAME=MODEL', text, 'for example chat=ingot-tiny')
     : { ...before, [name]: model };
+}
+
+function collectOrigin(text: string, before: readonly string[] = []): readonly string[] {
+  const origin = URL.canParse(text) ? new URL(text).origin : undefined;
+  return text === ANY_ORIGIN || text === origin
+    ? [...before, text]
+    : invalid(
+        '--cors-origin',
+        'an origin, scheme and host and port without a path',
+        text,
+        'for example http://localhost:5173',
+      );
 }
 
 function choicesOf({ model = [], emulate = [], tokenizer }: ServeCommandOptions): readonly ModelChoice[] {

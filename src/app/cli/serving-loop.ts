@@ -55,6 +55,7 @@ export interface ServeOptions extends ServingChoices {
   readonly databaseUrl?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly corsOrigin?: readonly string[];
 }
 
 export interface ServeHooks {
@@ -146,7 +147,7 @@ async function serveReported(
   { onPlaced, onClosed }: ServeHooks,
 ): Promise<void> {
   const { host, port, context: kvTokens, auth = false, adminPort, adminHost = LOOPBACK, ...others } = options;
-  const { adminKeyFile, data, databaseUrl, tlsCert, tlsKey, logPrompts, ...choices } = others;
+  const { adminKeyFile, data, databaseUrl, tlsCert, tlsKey, logPrompts, corsOrigin = [], ...choices } = others;
   const onFailure = (error: unknown, requestId: string): void => io.err(`${requestId}: ${causes(error)}\n`);
   const tls = readTls(tlsCert, tlsKey);
   // In reverse order of opening.
@@ -177,15 +178,15 @@ async function serveReported(
       onFailure,
     }).finally(progress.end);
     closers.push(() => serving.close());
-    const listen = async (api: Api, where: string, at: number): Promise<Server> => {
-      const server = await startServer({ api, host: where, port: at, tls });
+    const listen = async (api: Api, where: string, at: number, origins: readonly string[]): Promise<Server> => {
+      const server = await startServer({ api, host: where, port: at, origins, tls });
       closers.push(() => server.close());
       return server;
     };
     const adminServer =
-      adminPort === undefined ? undefined : await listen(operations.adminApi(serving), adminHost, adminPort);
+      adminPort === undefined ? undefined : await listen(operations.adminApi(serving), adminHost, adminPort, []);
     closers.push(async () => onClosed?.(serving));
-    const server = await listen(serving.api, host, port);
+    const server = await listen(serving.api, host, port, corsOrigin);
     // Without a certificate to renew it means what it means elsewhere: the terminal was closed.
     if (tls !== undefined) closers.push(onHangUp(() => renewTls([server, adminServer], tlsCert, tlsKey, onFailure)));
     const madeKey = madeAdminKey === undefined ? {} : { madeKey: madeAdminKey };

@@ -16,6 +16,7 @@ import { createGunzip, type Gunzip } from 'node:zlib';
 import { IngotError } from '../../core/index.ts';
 import { ApiError, errorBody, jsonOfMsgpack } from '../../protocol/index.ts';
 import { apiErrorOf, type Api, type ApiResponse } from '../../runtime/index.ts';
+import { crossOrigin } from './cross-origin.ts';
 import { listenError } from './listen-error.ts';
 import { writeStream } from './write-response.ts';
 
@@ -48,6 +49,8 @@ export interface ServerOptions {
   /** HTTPS in the place of HTTP: certificate chain and key, in PEM. */
   readonly tls?: TlsPair;
   readonly headersMs?: number;
+  /** Pages of these origins may use it from a browser; default none. */
+  readonly origins?: readonly string[];
 }
 
 export interface TlsPair {
@@ -75,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const active = new Set<AbortController>();
   let isClosing = false;
 
-  const { tls, headersMs = serverLimits.headersMs } = options;
+  const { tls, headersMs = serverLimits.headersMs, origins = [] } = options;
   const limits = {
     headersTimeout: headersMs,
     maxHeaderSize: serverLimits.headerBytes,
@@ -103,6 +106,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     // A byte can be a map, and what parses and checks it takes a microsecond for each.
     if (Buffer.byteLength(json) > bodyBytes) throw new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE();
     return json;
+  });
+  // Before all else, so that a page can read refusals too.
+  app.addHook('onRequest', async (request, reply) => {
+    const told = crossOrigin(origins, request.method, request.headers);
+    for (const [name, value] of Object.entries(told?.headers ?? {})) reply.raw.setHeader(name, value);
+    return told?.isQuestion === true ? reply.code(204).send() : undefined;
   });
   app.addHook('onRequest', async (request) => refuseEncoding(request));
   app.addHook('preParsing', async (request, _, payload) =>
