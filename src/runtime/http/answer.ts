@@ -123,6 +123,7 @@ export async function wholeAnswer(events: EventStream<TokenEvent>, plan: AnswerP
     reason: 'stop' as FinishReason,
   }));
   const reading = createAnswerReading(plan);
+  events.hold(createJoiner());
   for await (const event of events) {
     for (const piece of reading.read(event)) {
       const choice = choices[piece.choice];

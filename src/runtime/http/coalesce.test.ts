@@ -115,6 +115,20 @@ describe('tokens that travel together', () => {
     expect(await last).toMatchObject([{ text: 't7' }, { kind: 'finish' }]);
   });
 
+  it('wait for the end where nobody is shown them before', async () => {
+    const events = createChannel<TokenEvent>(() => undefined);
+    events.hold(createJoiner());
+    for (let i = 0; i < 2; i++) events.push(token(0, i));
+    expect(events.ready()).toBeUndefined();
+    expect(events.take()).toMatchObject([{ text: 't0' }, { text: 't1' }]);
+    const due = events.ready();
+    for (let i = 2; i < 5; i++) events.push(token(0, i));
+    expect(await Promise.race([due, turn().then(() => 'waits')])).toBe('waits');
+    events.push(finish(0));
+    await due;
+    expect(events.take()).toMatchObject([{ text: 't2t3t4' }, { kind: 'finish' }]);
+  });
+
   it('are told before the reason of an early end', async () => {
     const events: Channel<TokenEvent> = createChannel(() => undefined);
     const take = createReader(events, createWaits().wait);

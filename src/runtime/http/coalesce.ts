@@ -1,5 +1,5 @@
 // Tokens that travel together: thousands of events a second for one reader cost more than they show. The first token never
-// waits, a later one waits no longer than the bound, and nothing is left out. Tokens are joined as they come, since as many
+// waits, a later one of a stream waits no longer than the bound, and nothing is left out. Tokens are joined as they come, since as many
 // objects as tokens, each alive for as long as the bound, would be most of what the garbage collector has to copy.
 
 import type { Seconds } from '../../core/index.ts';
@@ -22,8 +22,11 @@ interface Joined {
   readonly tokens: TokenReport[];
 }
 
-/** The same tokens and text in fewer events; all but tokens is due at once, and so is the first of each choice. */
-export function createJoiner({ bound, wait }: Coalescing): Held<TokenEvent> {
+/**
+ * The same tokens and text in fewer events; all but tokens is due at once, and so is the first of each choice.
+ * @param coalescing how long the other tokens wait; for what is due where it is absent
+ */
+export function createJoiner(coalescing?: Coalescing): Held<TokenEvent> {
   let events: TokenEvent[] = [];
   /** By choice. */
   let open: (Joined | undefined)[] = [];
@@ -53,10 +56,10 @@ export function createJoiner({ bound, wait }: Coalescing): Held<TokenEvent> {
         joined.text += event.text;
         for (const report of event.tokens) joined.tokens.push(report);
       }
-      if (isWaiting) return;
+      if (isWaiting || coalescing === undefined) return;
       isWaiting = true;
       // What was taken before leaves the wait to what comes after, which then waits less.
-      void wait(bound).then(() => {
+      void coalescing.wait(coalescing.bound).then(() => {
         isWaiting = false;
         if (events.length > 0) due();
       });
