@@ -4,7 +4,7 @@ import { createRng, type IngotError, type Seconds } from '../core/index.ts';
 import type { Timeline } from '../protocol/index.ts';
 import { adjustable, logprobsIn } from './adjustable-logits.ts';
 import type { EngineRequest, FinishEvent, RequestAccount, TokenEvent, TokenReport } from './engine-request.ts';
-import { createTextGate, type Shown, type TextGate } from './engine-text.ts';
+import { createTextGate, type TextGate } from './engine-text.ts';
 import type { Logits } from './executor/executor.ts';
 import type { LogitsProcessor } from './logits-processor.ts';
 import { createPool, type Pool } from './pooling.ts';
@@ -117,7 +117,9 @@ export function createAnswer(
     among,
     // By its number within the prompt, so that the first of several choices equals the only one of a single.
     draws: createDraws(createRng(request.seed).fork(`choice ${among}`)),
-    gate: createTextGate<TokenReport>(request.decoder?.(), request.stop ?? []),
+    gate: createTextGate<TokenReport>(request.decoder?.(), request.stop ?? [], (text, tokens) => {
+      if (text !== '' || tokens.length > 0) tell({ kind: 'tokens', choice, text, tokens });
+    }),
     tell,
     processor: request.processor?.(prompt),
     promptReports: request.promptLogprobs === undefined ? undefined : [{ token: prompt[0] }],
@@ -163,21 +165,15 @@ export function acceptLogits(
   times.wafer.tokens.push(now.wafer);
 
   if (eos?.includes(token) === true) {
-    show(answer, gate.flush());
+    gate.flush();
     return 'stop';
   }
   const report: TokenReport =
     logprobs === undefined ? { token } : { token, ...logprobsIn(logits, vocab, token, logprobs) };
-  if (show(answer, gate.push(token, report))) return 'stop';
+  if (gate.push(token, report)) return 'stop';
   if (!complete && generated(answer) < maxTokens) return undefined;
-  const isStopped = show(answer, gate.flush());
+  const isStopped = gate.flush();
   return complete || isStopped ? 'stop' : 'length';
-}
-
-/** @returns whether a stop string was met */
-function show({ choice, tell }: Answer, { text, tokens, stopped }: Shown<TokenReport>): boolean {
-  if (text !== '' || tokens.length > 0) tell({ kind: 'tokens', choice, text, tokens });
-  return stopped;
 }
 
 function draw({ processor, history, draws, request: { sampling } }: Answer, logits: Logits, vocab: number): number {

@@ -13,17 +13,15 @@ describe('text gate', () => {
   it('shows exactly the text before the first stop string, however tokens cut it', () => {
     fc.assert(
       fc.property(words, stopLists, (pieces, stops) => {
-        const gate = createTextGate<number>(decoderOf(pieces), stops);
         let text = '';
         let stopped = false;
         const tokens: number[] = [];
-        const take = (shown: ReturnType<typeof gate.flush>): void => {
-          text += shown.text;
-          tokens.push(...shown.tokens);
-          stopped = shown.stopped;
-        };
+        const gate = createTextGate<number>(decoderOf(pieces), stops, (more, of) => {
+          text += more;
+          tokens.push(...of);
+        });
         for (const i of pieces.keys()) {
-          take(gate.push(i, i));
+          stopped = gate.push(i, i);
           const sofar = pieces.slice(0, i + 1).join('');
           if (stopped) break;
           // Everything that is certain, and nothing more.
@@ -34,7 +32,7 @@ describe('text gate', () => {
           }
           expect(text).toBe(sofar.slice(0, sofar.length - uncertain));
         }
-        if (!stopped) take(gate.flush());
+        if (!stopped) stopped = gate.flush();
 
         const whole = pieces.join('');
         const [first] = stops
@@ -52,18 +50,38 @@ describe('text gate', () => {
     );
   });
 
+  /** What a gate let through, and whether it was stopped. */
+  const throughGate = (decoder: TokenDecoder, stops: readonly string[]) => {
+    let shown: readonly unknown[] = [];
+    const gate = createTextGate<string>(decoder, stops, (text, tokens) => (shown = [text, tokens]));
+    return {
+      push: (token: number) => [gate.push(token, `t${token}`), ...shown],
+      flush: () => [gate.flush(), ...shown],
+    };
+  };
+
   it('keeps the tokens of held-back text until it is shown, and drops those of a stop string', () => {
-    const gate = createTextGate<string>(decoderOf(['x', 'E', 'N', 'y', 'END']), ['END']);
-    expect(gate.push(0, 't0')).toEqual({ text: 'x', tokens: ['t0'], stopped: false });
-    expect(gate.push(1, 't1')).toEqual({ text: '', tokens: [], stopped: false });
-    expect(gate.push(2, 't2')).toEqual({ text: '', tokens: [], stopped: false });
-    expect(gate.push(3, 't3')).toEqual({ text: 'ENy', tokens: ['t1', 't2', 't3'], stopped: false });
-    expect(gate.push(4, 't4')).toEqual({ text: '', tokens: [], stopped: true });
+    const gate = throughGate(decoderOf(['x', 'E', 'N', 'y', 'END']), ['END']);
+    expect(gate.push(0)).toEqual([false, 'x', ['t0']]);
+    expect(gate.push(1)).toEqual([false, '', []]);
+    expect(gate.push(2)).toEqual([false, '', []]);
+    expect(gate.push(3)).toEqual([false, 'ENy', ['t1', 't2', 't3']]);
+    expect(gate.push(4)).toEqual([true, '', []]);
   });
 
   it('passes what the decoder held when it ends', () => {
-    const gate = createTextGate<number>({ push: () => '', flush: () => '�' }, ['stop']);
-    expect(gate.push(0, 0)).toEqual({ text: '', tokens: [0], stopped: false });
-    expect(gate.flush()).toEqual({ text: '�', tokens: [], stopped: false });
+    const gate = throughGate({ push: () => '', flush: () => '�' }, ['stop']);
+    expect(gate.push(0)).toEqual([false, '', ['t0']]);
+    expect(gate.flush()).toEqual([false, '�', []]);
+  });
+
+  it('lets tokens through without a decoder', () => {
+    const shown: unknown[] = [];
+    const gate = createTextGate<string>(undefined, [], (text, tokens) => shown.push([text, tokens]));
+    expect([gate.push(5, 't5'), gate.flush()]).toEqual([false, false]);
+    expect(shown).toEqual([
+      ['', ['t5']],
+      ['', []],
+    ]);
   });
 });

@@ -3,37 +3,46 @@
 
 import type { TokenDecoder } from '../model/index.ts';
 
-export interface Shown<T> {
-  readonly text: string;
-  /** The tokens that this text came from, or that came to no text. */
-  readonly tokens: readonly T[];
-  /** A stop string was met; nothing more may follow. */
-  readonly stopped: boolean;
-}
+/**
+ * Takes text that may be shown, with the tokens that it came from or that came to no text. It may be empty, with or without
+ * tokens.
+ */
+export type ShowText<T> = (text: string, tokens: readonly T[]) => void;
 
 export interface TextGate<T> {
-  push(token: number, report: T): Shown<T>;
-  /** No token follows: what was held back is let through, unless it completes a stop string. */
-  flush(): Shown<T>;
+  /** @returns whether a stop string was met; nothing more may follow */
+  push(token: number, report: T): boolean;
+  /** No token follows: what was held back is let through, unless it completes a stop string, of which it tells likewise. */
+  flush(): boolean;
 }
 
 /**
  * @param decoder without one tokens have no text
  * @param stops strings that end the text and are not part of it; the first to be complete wins
  */
-export function createTextGate<T>(decoder: TokenDecoder | undefined, stops: readonly string[]): TextGate<T> {
-  return stops.length === 0 ? openGate(decoder ?? mute) : stoppingGate(decoder ?? mute, stops);
+export function createTextGate<T>(
+  decoder: TokenDecoder | undefined,
+  stops: readonly string[],
+  show: ShowText<T>,
+): TextGate<T> {
+  return stops.length === 0 ? openGate(decoder ?? mute, show) : stoppingGate(decoder ?? mute, stops, show);
 }
 
 const mute: TokenDecoder = { push: () => '', flush: () => '' };
 
 /** Nothing is held back, so each token goes with what text it completes. */
-const openGate = <T>(decoder: TokenDecoder): TextGate<T> => ({
-  push: (token, report) => ({ text: decoder.push(token), tokens: [report], stopped: false }),
-  flush: () => ({ text: decoder.flush(), tokens: [], stopped: false }),
+const openGate = <T>(decoder: TokenDecoder, show: ShowText<T>): TextGate<T> => ({
+  push(token, report) {
+    show(decoder.push(token), [report]);
+    return false;
+  },
+  flush() {
+    show(decoder.flush(), []);
+    return false;
+  },
 });
 
-function stoppingGate<T>(decoder: TokenDecoder, stops: readonly string[]): TextGate<T> {
+function stoppingGate<T>(decoder: TokenDecoder, stops: readonly string[], show: ShowText<T>): TextGate<T> {
   /** Decoded but not shown: a proper prefix of a stop string. */
   let held = '';
   /** Characters shown so far. */
@@ -41,18 +50,19 @@ function stoppingGate<T>(decoder: TokenDecoder, stops: readonly string[]): TextG
   /** Tokens not shown, with the place in the text where each begins and ends. */
   let pending: { readonly report: T; readonly from: number; readonly to: number }[] = [];
 
-  const release = (length: number, stopped: boolean): Shown<T> => {
+  const release = (length: number, isCut: boolean): void => {
     const text = held.slice(0, length);
     held = held.slice(length);
     shown += length;
     // A token that is partly shown goes with its shown part.
-    const isShown = (token: (typeof pending)[number]): boolean => token.from < shown || (token.to <= shown && !stopped);
+    const isShown = (token: (typeof pending)[number]): boolean => token.from < shown || (token.to <= shown && !isCut);
     const tokens = pending.filter(isShown).map((token) => token.report);
     pending = pending.filter((token) => !isShown(token));
-    return { text, tokens, stopped };
+    show(text, tokens);
   };
 
-  const judge = (): Shown<T> => {
+  /** Lets through what is before a stop string, or else so much. */
+  const judge = (length: () => number): boolean => {
     // The stop that is complete first, the longest of those, so that the cut does not depend on token boundaries.
     let cut: { readonly from: number; readonly to: number } | undefined;
     for (const stop of stops) {
@@ -61,7 +71,8 @@ function stoppingGate<T>(decoder: TokenDecoder, stops: readonly string[]): TextG
       if (from < 0) continue;
       if (cut === undefined || to < cut.to || (to === cut.to && from < cut.from)) cut = { from, to };
     }
-    return cut === undefined ? release(held.length - heldBack(held, stops), false) : release(cut.from, true);
+    release(cut === undefined ? length() : cut.from, cut !== undefined);
+    return cut !== undefined;
   };
 
   return {
@@ -70,14 +81,11 @@ function stoppingGate<T>(decoder: TokenDecoder, stops: readonly string[]): TextG
       const from = shown + held.length;
       pending.push({ report, from, to: from + piece.length });
       held += piece;
-      return judge();
+      return judge(() => held.length - heldBack(held, stops));
     },
     flush() {
       held += decoder.flush();
-      const last = judge();
-      if (last.stopped) return last;
-      const rest = release(held.length, false);
-      return { text: last.text + rest.text, tokens: [...last.tokens, ...rest.tokens], stopped: false };
+      return judge(() => held.length);
     },
   };
 }
