@@ -147,6 +147,38 @@ describe('what a grammar takes', () => {
     }
   });
 
+  it('writes tuples, and maps whose names are listed, as zod has them', () => {
+    const tuple = { type: 'array', prefixItems: [{ type: 'integer' }, { type: 'boolean' }] };
+    const map = { type: 'object', propertyNames: { type: 'string', enum: ['a', 'b'] } };
+    const value = { type: 'integer', minimum: 0, maximum: 9 };
+    for (const schema of [
+      { ...tuple, items: false, minItems: 2, maxItems: 2 },
+      { ...tuple, minItems: 4 },
+      { ...tuple, items: { type: 'null' }, maxItems: 5 },
+      { ...tuple, maxItems: 1 },
+      { ...map, additionalProperties: value, required: ['a', 'b'] },
+      { ...map, additionalProperties: value },
+      { ...map, properties: { a: { type: 'null' }, c: {} }, additionalProperties: false },
+    ]) {
+      const validate = ajv.compile(schema);
+      for (const text of texts(grammarOf(schema), 10)) expect(validate(JSON.parse(text)), `${text}`).toBe(true);
+    }
+    const pair = grammarOf({ ...tuple, items: false, minItems: 2 });
+    expect(['[1,true]', '[ 1, true ]', '[1]', '[]', '[1,true,1]'].map((text) => accepts(pair, text))).toEqual([
+      true, true, false, false, false,
+    ]); // prettier-ignore
+    const open = grammarOf({ ...tuple, items: { type: 'null' } });
+    expect(['[]', '[1]', '[1,true,null,null]', '[1,true,2]'].map((text) => accepts(open, text))).toEqual([
+      true, true, true, false,
+    ]); // prettier-ignore
+    const partial = grammarOf({ ...map, additionalProperties: value });
+    expect(['{}', '{"b":1}', '{"a":1,"b":2}', '{"c":1}'].map((text) => accepts(partial, text))).toEqual([
+      true, true, true, false,
+    ]); // prettier-ignore
+    expect(problemsOf({ type: 'object', propertyNames: { pattern: '^a' } })).toHaveLength(1);
+    expect(problemsOf({ ...map, required: ['c'] })).toEqual([expect.stringContaining('GRAMMAR_UNSATISFIABLE')]);
+  });
+
   it('draws bounds in that lie beyond what is exact, as those that zod puts around whole numbers', () => {
     const safe = { minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER };
     const integer = grammarOf({ type: 'integer', ...safe });

@@ -26,13 +26,13 @@ export const schemaLimits = {
 /** Say something to people, nothing to a validator. */
 const ANNOTATIONS = new Set([
   '$schema', '$id', '$comment', '$defs', 'definitions', 'title', 'description', 'default', 'examples', 'example',
-  'deprecated', 'readOnly', 'writeOnly', 'strict',
+  'deprecated', 'readOnly', 'writeOnly', 'strict', 'contentEncoding', 'contentMediaType', 'contentSchema',
 ]); // prettier-ignore
 
 /** Keywords that say something about values of one type. */
 const KEYWORDS: Readonly<Record<JsonType, readonly string[]>> = {
   object: ['properties', 'required', 'additionalProperties', 'propertyNames'],
-  array: ['items', 'minItems', 'maxItems'],
+  array: ['prefixItems', 'items', 'minItems', 'maxItems'],
   string: ['minLength', 'maxLength', 'pattern', 'format'],
   number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
   integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
@@ -294,6 +294,7 @@ export function schemaExpression(root: unknown, options: SchemaOptions): Express
     const min = count(schema, 'minItems', 0, where);
     const max = count(schema, 'maxItems', Infinity, where);
     if (max < min) return choice();
+    if (schema['prefixItems'] !== undefined) return tupleOf(schema, where, depth, min, max);
     const item = rule(
       `${where}.items`,
       schema['items'] === undefined ? json.anyValue : compile(schema['items'], `${where}.items`, depth + 1),
@@ -305,6 +306,31 @@ export function schemaExpression(root: unknown, options: SchemaOptions): Express
     return sequence(literal('['), json.blank, min === 0 ? choice(EMPTY, items) : items, literal(']'));
   };
 
+  /** Items with schemas of their own, and then others only where there is a schema for them or there must be more. */
+  const tupleOf = (schema: Schema, where: string, depth: number, min: number, max: number): Expression => {
+    const { prefixItems, items } = schema;
+    if (!Array.isArray(prefixItems)) {
+      return problem('SCHEMA_INVALID', `${where}.prefixItems`, 'prefixItems is a list of schemas');
+    }
+    const comma = sequence(literal(','), json.blank);
+    const first = prefixItems
+      .slice(0, max)
+      .map((item: unknown, i) => compile(item, `${where}.prefixItems.${i}`, depth + 1));
+    const count = first.length;
+    const nodes: Graph['nodes'][number][] = first.map((part, i) => ({
+      edges: [{ part: i === 0 ? part : sequence(comma, part), to: i + 1 }],
+      isEnd: i >= min,
+    }));
+    const hasOthers = max > count && items !== false && (isObject(items) || min > count);
+    const other = hasOthers ? sequence(comma, compile(items ?? true, `${where}.items`, depth + 1)) : EMPTY;
+    nodes.push({
+      edges: hasOthers ? [{ part: repeat(other, Math.max(1, min - count), max - count), to: count + 1 }] : [],
+      isEnd: count >= min,
+    });
+    if (hasOthers) nodes.push({ edges: [], isEnd: true });
+    return sequence(literal('['), json.blank, { kind: 'graph', graph: { nodes } }, json.blank, literal(']'));
+  };
+
   const objectOf = (schema: Schema, where: string, depth: number): Expression => {
     const { properties = {}, required = [], additionalProperties, propertyNames } = schema;
     if (!isObject(properties))
@@ -312,23 +338,27 @@ export function schemaExpression(root: unknown, options: SchemaOptions): Express
     if (!Array.isArray(required) || !required.every((name) => typeof name === 'string')) {
       return problem('SCHEMA_INVALID', `${where}.required`, 'required is a list of names');
     }
-    if (propertyNames !== undefined && !saysNothing(propertyNames))
-      return unsupported(`${where}.propertyNames`, 'another kind of names than any');
-    const names = Object.keys(properties);
-    const additional = additionalSchema(additionalProperties, names.length === 0);
-    const unnamed = required.filter((name) => !Object.hasOwn(properties, name));
-    if (unnamed.length > 0 && additionalProperties === false) return choice();
+    const only = propertyNames === undefined ? undefined : namesOf(propertyNames);
+    if (only === 'unknown') return unsupported(`${where}.propertyNames`, 'another rule for names than an enum');
+    const names = Object.keys(properties).filter((name) => only === undefined || only.includes(name));
+    const additional = additionalSchema(additionalProperties, names.length === 0 || only !== undefined);
+    const isOwn = (name: string): boolean => Object.hasOwn(properties, name);
+    if (additionalProperties === false && !required.every(isOwn)) return choice();
+    if (only !== undefined && !required.every((name) => only.includes(name))) return choice();
     const other =
       additional === undefined ? undefined : compile(additional, `${where}.additionalProperties`, depth + 1);
+    const unnamed = only === undefined ? required : other === undefined ? [] : only;
     const members = [
       ...names.map((name) => ({
         name,
         value: compile(properties[name], `${where}.properties.${name.slice(0, 60)}`, depth + 1),
         isRequired: required.includes(name),
       })),
-      ...unnamed.map((name) => ({ name, value: other ?? json.anyValue, isRequired: true })),
+      ...unnamed
+        .filter((name) => !isOwn(name))
+        .map((name) => ({ name, value: other ?? json.anyValue, isRequired: required.includes(name) })),
     ];
-    return objectGraph(members, other, json);
+    return objectGraph(members, only === undefined ? other : undefined, json);
   };
 
   const expression = rule('schema');
@@ -345,11 +375,16 @@ function additionalSchema(given: unknown, isOpen: boolean): unknown {
   return isOpen ? true : undefined;
 }
 
-/** Names of members are texts whether it is said or not. */
-const saysNothing = (names: unknown): boolean =>
-  names === true ||
-  (isObject(names) &&
-    Object.entries(names).every(([key, value]) => ANNOTATIONS.has(key) || (key === 'type' && value === 'string')));
+/** The only names that members may have; undefined where any will do, as they are texts whether it is said or not. */
+function namesOf(rules: unknown): readonly string[] | undefined | 'unknown' {
+  if (rules === true) return undefined;
+  if (!isObject(rules)) return 'unknown';
+  const { type = 'string', enum: names, ...others } = rules;
+  if (type !== 'string' || Object.keys(others).some((key) => !ANNOTATIONS.has(key))) return 'unknown';
+  if (names === undefined) return undefined;
+  if (!Array.isArray(names)) return 'unknown';
+  return [...new Set(names.filter((name): name is string => typeof name === 'string'))];
+}
 
 interface Member {
   readonly name: string;
