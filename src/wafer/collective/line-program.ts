@@ -1,6 +1,7 @@
 // Puts a collective's messages and steps on a row of PEs and writes the PE-level program.
 
 import type { Wafer } from '../../spec/index.ts';
+import { machineProgram } from '../machine/index.ts';
 import type { MachineProgram, PeSet, Port, Role, RoutePosition, RouteRule, Tile } from '../machine/index.ts';
 import type { LineShape } from './collective.ts';
 import { lineRole } from './line-role.ts';
@@ -61,9 +62,9 @@ export function lineProgramOf<S>(
   more: (steps: Readonly<Record<string, readonly S[]>>) => Pick<LoweredCollective, 'line'> = () => ({}),
 ): LineProgram<S> {
   const steps: S[][] = Array.from({ length: parts }, () => []);
-  const routes: Map<number, Switching>[] = Array.from({ length: parts }, () => new Map());
+  const routesAt: Map<number, Switching>[] = Array.from({ length: parts }, () => new Map());
   const fixed = (pe: number, color: number, rx: Port, ...tx: Port[]): void => {
-    routes[pe].set(color, { positions: [{ rx: [rx], tx }] });
+    routesAt[pe].set(color, { positions: [{ rx: [rx], tx }] });
   };
   return {
     does(pe, ...more) {
@@ -84,11 +85,11 @@ export function lineProgramOf<S>(
       fixed(from, color, 'R', ...(low < from ? (['W'] as const) : []), ...(high > from ? (['E'] as const) : []));
     },
     switched(pe, color, route) {
-      routes[pe].set(color, route);
+      routesAt[pe].set(color, route);
     },
     build(results) {
-      const rules: RouteRule[] = alike(
-        routes.flatMap((byColor, pe) => [...byColor].map(([color, route]) => ({ pe, value: { color, ...route } }))),
+      const routes: RouteRule[] = alike(
+        routesAt.flatMap((byColor, pe) => [...byColor].map(([color, route]) => ({ pe, value: { color, ...route } }))),
       ).map(({ on, value }) => ({ on, ...value }));
       const roles: Record<string, Role> = {};
       const stepsOf: Record<string, readonly S[]> = {};
@@ -99,16 +100,7 @@ export function lineProgramOf<S>(
         return { on, role: name };
       });
       return {
-        program: {
-          format: 'ingot-machine',
-          version: 1,
-          target: wafer.id,
-          width: parts,
-          height: 1,
-          routes: rules,
-          roles,
-          tiles,
-        },
+        program: machineProgram(wafer, { width: parts, height: 1 }, { routes, roles, tiles }),
         results,
         ...more(stepsOf),
       };

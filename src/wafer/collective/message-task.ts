@@ -4,6 +4,7 @@
 // vendor's `@increment_dsd_offset` and `@set_dsd_length`, the rest in registers.
 
 import { assert } from '../../core/index.ts';
+import { branch, fabricIn, fabricOut, integer, jump, label, setDsd, store, vectorsOf } from '../machine/index.ts';
 import type { Dsd, Instruction } from '../machine/index.ts';
 import type { LineUse, WaitingStep } from './line-step.ts';
 
@@ -71,7 +72,7 @@ export function messageTask(
   const vectorDsd = (name: string, { object, offset }: Place, length: number): string =>
     dsd(name, { kind: 'memory', object, offset, extents: [length] });
   const xHead = vectorDsd(`x ${color} head`, placeOf(use), head);
-  const headTo = to === undefined ? xHead : dsd(`out ${to} head`, { kind: 'fabricOut', color: to, length: head });
+  const headTo = to === undefined ? xHead : dsd(`out ${to} head`, fabricOut(to, head));
   if (packed) vectorDsd(headObject, { object: headObject, offset: 0 }, head);
   const rest = long === undefined ? undefined : declareRest(long);
 
@@ -79,31 +80,25 @@ export function messageTask(
     const { object, offset } = placeOf(m.use);
     const length = restOf(m);
     const x = vectorDsd(`x ${color} rest`, { object, offset: offset + head }, length);
-    const comes = dsd(`in ${color} rest`, { kind: 'fabricIn', color, length });
+    const comes = dsd(`in ${color} rest`, fabricIn(color, length));
     const leaves = to === undefined ? x : dsd(`out ${to} rest`, { kind: 'fabricOut', color: to, length });
     return { x, comes, leaves, offset: offset + head, length };
   }
 
-  const vector = (op: 'mov' | 'add' | 'max', dst: string, ...src: (string | typeof turnIs)[]): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: type,
-    dst,
-    src,
-  });
+  const vector = vectorsOf(type);
   const combine = (kind: 'add' | 'max', dst: string, x: string, comes: string | typeof turnIs): Instruction =>
     step.do === 'take' ? vector('mov', dst, comes) : vector(kind, dst, x, comes);
   const set = (dst: typeof turnIs, value: number): Setting => ({
     key: `register ${dst.register}`,
     initial: 0,
     value,
-    instruction: { kind: 'scalar', op: 'mov', dtype: 'i32', dst, src: [value] },
+    instruction: integer('mov', dst, value),
   });
-  const setDsd = (name: string, what: 'offset' | 'length', initial: number, value: number): Setting => ({
+  const dsdSetting = (name: string, what: 'offset' | 'length', initial: number, value: number): Setting => ({
     key: `${what} of ${name}`,
     initial,
     value,
-    instruction: { kind: 'dsd', set: what, dsd: name, value },
+    instruction: setDsd(name, what, value),
   });
 
   const kinds = step.do === 'take' ? (['add'] as const) : (['add', 'max'] as const);
@@ -117,7 +112,7 @@ export function messageTask(
     const list = ofKind(kind);
     return [
       combine(kind, headTo, xHead, packed ? headObject : firstOfPayload),
-      ...(isMixed(list) ? [{ kind: 'branch', when: '==', left: hasMore, right: 0, to: 'passed on' } as const] : []),
+      ...(isMixed(list) ? [branch(hasMore, '==', 0, 'passed on')] : []),
       ...(rest !== undefined && list.some((m) => restOf(m) > 0)
         ? [combine(kind, rest.leaves, rest.x, rest.comes)]
         : []),
@@ -133,48 +128,43 @@ export function messageTask(
         ...(messages.length > 1 ? [set(turnIs, turn)] : []),
         ...(done.length > 1 ? [set(keepsLarger, message.use.combine === 'max' ? 1 : 0)] : []),
         ...(anyMixed ? [set(hasMore, length > 0 ? 1 : 0)] : []),
-        setDsd(xHead, 'offset', placeOf(use).offset, offset),
+        dsdSetting(xHead, 'offset', placeOf(use).offset, offset),
         ...(rest === undefined || length === 0
           ? []
           : [
-              setDsd(rest.x, 'offset', rest.offset, offset + head),
+              dsdSetting(rest.x, 'offset', rest.offset, offset + head),
               ...[...new Set([rest.x, rest.comes, rest.leaves])].map((name) =>
-                setDsd(name, 'length', rest.length, length),
+                dsdSetting(name, 'length', rest.length, length),
               ),
             ]),
       ];
     },
     code: (behind) => [
-      ...(packed
-        ? [firstOfPayload, secondOfPayload].map(
-            (src, index): Instruction => ({ kind: 'store', object: headObject, index, src }),
-          )
-        : []),
+      ...(packed ? [firstOfPayload, secondOfPayload].map((src, index) => store(headObject, index, src)) : []),
       ...(done.length > 1
         ? ([
-            { kind: 'branch', when: '!=', left: keepsLarger, right: 0, to: 'larger' },
+            branch(keepsLarger, '!=', 0, 'larger'),
             ...body('add'),
-            { kind: 'jump', to: 'passed on' },
-            { kind: 'label', name: 'larger' },
+            jump('passed on'),
+            label('larger'),
             ...body('max'),
           ] as const)
         : body(done[0])),
-      { kind: 'label', name: 'passed on' },
+      label('passed on'),
       ...choose(behind, 0, behind.length),
-      { kind: 'label', name: 'over' },
+      label('over'),
     ],
   };
 }
 
 /** The code of the turn that it is, found by halves: a branch costs a cycle. */
 function choose(behind: readonly (readonly Instruction[])[], from: number, end: number): Instruction[] {
-  if (end - from === 1)
-    return [...behind[from], ...(end === behind.length ? [] : [{ kind: 'jump', to: 'over' } as const])];
+  if (end - from === 1) return [...behind[from], ...(end === behind.length ? [] : [jump('over')])];
   const middle = (from + end) >> 1;
   return [
-    { kind: 'branch', when: '>=', left: turnIs, right: middle, to: `turn ${middle}` },
+    branch(turnIs, '>=', middle, `turn ${middle}`),
     ...choose(behind, from, middle),
-    { kind: 'label', name: `turn ${middle}` },
+    label(`turn ${middle}`),
     ...choose(behind, middle, end),
   ];
 }

@@ -2,7 +2,16 @@
 // before it is over. A turn that waits for a wavelet is entered by the data task of its color (message-task.ts).
 
 import type { Wafer } from '../../spec/index.ts';
-import { allocate, dtypeBytes, encodeControl } from '../machine/index.ts';
+import {
+  allocate,
+  controlOut,
+  dtypeBytes,
+  encodeControl,
+  fabricIn,
+  fabricOut,
+  firstLocalTask,
+  vectorsOf,
+} from '../machine/index.ts';
 import type { Dsd, Instruction, MemoryObject, MemoryRequest, Queue, Role } from '../machine/index.ts';
 import { waits } from './line-step.ts';
 import type { LineUse, Step, Trigger } from './line-step.ts';
@@ -34,9 +43,6 @@ const pool = 'line vectors';
 
 /** Output queue that a color injects through on WSE-2 (see `spec/wafer/pe-limits.ts`). */
 const colorsPerOutputQueue = 4;
-
-/** Ids of local tasks begin above those of data tasks. */
-const firstLocalTask = 8;
 
 const taskOf = (color: number): string => `message on ${color}`;
 
@@ -150,15 +156,9 @@ function posted(step: Step, use: LineUse, declare: (name: string, dsd: Dsd) => s
   const { object, length, type, combine } = use;
   const x = declare(`${object} of ${length}`, { kind: 'memory', object, extents: [length] });
   const comes = (color: number, elements: number): string =>
-    declare(`in ${color} of ${elements}`, { kind: 'fabricIn', color, length: elements });
-  const leaves = (color: number): string => declare(`out ${color} of ${length}`, { kind: 'fabricOut', color, length });
-  const vector = (op: 'mov' | 'add' | 'max', dst: string, ...src: string[]): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: type,
-    dst,
-    src,
-  });
+    declare(`in ${color} of ${elements}`, fabricIn(color, elements));
+  const leaves = (color: number): string => declare(`out ${color} of ${length}`, fabricOut(color, length));
+  const vector = vectorsOf(type);
   switch (step.do) {
     case 'send':
       return vector('mov', leaves(step.color), x);
@@ -181,8 +181,8 @@ function posted(step: Step, use: LineUse, declare: (name: string, dsd: Dsd) => s
     case 'switch':
       return { kind: 'switch', color: step.color, position: step.position };
     case 'advance': {
-      const dst = declare(`turn ${step.color}`, { kind: 'fabricOut', color: step.color, length: 1, control: true });
-      return { kind: 'vector', op: 'mov', dtype: 'i32', dst, src: [encodeControl({ commands: ['advance'] })] };
+      const dst = declare(`turn ${step.color}`, controlOut(step.color));
+      return vectorsOf('i32')('mov', dst, encodeControl({ commands: ['advance'] }));
     }
   }
 }
@@ -192,10 +192,10 @@ function posted(step: Step, use: LineUse, declare: (name: string, dsd: Dsd) => s
  * @param byTask the turns that wait, one list for each color
  */
 function lay(memory: readonly MemoryRequest[], byTask: readonly (readonly Turn[])[], wafer: Wafer) {
-  const vectorsOf = (turns: readonly Turn[]): Set<string> =>
+  const objectsOf = (turns: readonly Turn[]): Set<string> =>
     new Set(turns.map(({ message }) => (message as Message).use.object));
-  const isShared = (turns: readonly Turn[]): boolean => vectorsOf(turns).size > 1;
-  const names = new Set(byTask.filter(isShared).flatMap((turns) => [...vectorsOf(turns)]));
+  const isShared = (turns: readonly Turn[]): boolean => objectsOf(turns).size > 1;
+  const names = new Set(byTask.filter(isShared).flatMap((turns) => [...objectsOf(turns)]));
   const parts = allocate(
     memory.filter(({ name }) => names.has(name)),
     wafer,

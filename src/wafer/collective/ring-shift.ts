@@ -1,6 +1,7 @@
 // A ring laid on a line of PEs, and the routes by which every PE sends to its ring neighbour.
 
-import type { Port } from '../machine/index.ts';
+import type { Port, RouteRule } from '../machine/index.ts';
+import type { Axis } from '../reduction.ts';
 
 /**
  * INTERLEAVE (WaferLLM, OSDI'25, section 5): the ring 0, 2, 4, … 5, 3, 1 over positions of a line, in which no
@@ -54,3 +55,16 @@ export function shiftsAlong(ring: readonly number[], ahead: Port, behind: Port, 
     routes: routes.filter((route) => route.position === position),
   }));
 }
+
+/** The routes of a shift along `axis` on every line of a square mesh. */
+export const shiftRoutes = (shifts: readonly Shift[], axis: Axis): RouteRule[] =>
+  shifts.flatMap(({ routes }) =>
+    routes.map(({ position, color, rx, tx }) => ({
+      on:
+        axis === 'x'
+          ? { x: position, y: 0, width: 1, height: shifts.length }
+          : { x: 0, y: position, width: shifts.length, height: 1 },
+      color,
+      positions: [{ rx: [rx], tx: [tx] }],
+    })),
+  );

@@ -1,6 +1,17 @@
 import type { Wafer } from '../../spec/index.ts';
-import { allocate } from '../machine/index.ts';
-import type { Instruction, Role, VectorOp } from '../machine/index.ts';
+import {
+  allocate,
+  branch,
+  fabricIn,
+  fabricOut,
+  integer,
+  jump,
+  label,
+  mainRole,
+  setDsd,
+  vectorsOf,
+} from '../machine/index.ts';
+import type { Instruction, Role } from '../machine/index.ts';
 import { phase, waveletsOf } from '../phase.ts';
 import type { Collective, LineShape } from './collective.ts';
 import { lineProgramOf } from './line-program.ts';
@@ -72,58 +83,42 @@ function ringRole(place: RingStep | undefined, line: LineShape, wafer: Wafer): R
   const memory = allocate([{ name: 'x', dtype: type, length: parts * slice, bank: 0 }], wafer);
   if (place === undefined) return { memory, inputs: [], outputs: [], dsds: {}, tasks: [], start: [] };
   const half = parts - 1;
-  const receive = (op: VectorOp, ...own: string[]): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: type,
-    dst: 'theirs',
-    src: [...own, 'in'],
-  });
+  const vector = vectorsOf(type);
   // Two turns of the loop: a DSD of a send that goes on beside the main thread must not change, and the next send on
   // its thread is issued only when it is done.
   const turn = (n: 0 | 1): Instruction[] => [
-    { kind: 'dsd', set: 'offset', dsd: `mine${n}`, value: at },
-    { kind: 'vector', op: 'mov', dtype: type, dst: 'out', src: [`mine${n}`], async: { thread: 0 } },
-    { kind: 'scalar', op: 'add', dtype: 'i32', dst: at, src: [at, slice] },
-    { kind: 'branch', when: '<', left: at, right: parts * slice, to: `next${n}` },
-    { kind: 'scalar', op: 'mov', dtype: 'i32', dst: at, src: [0] },
-    { kind: 'label', name: `next${n}` },
-    { kind: 'dsd', set: 'offset', dsd: 'theirs', value: at },
-    { kind: 'scalar', op: 'add', dtype: 'i32', dst: over, src: [over, 1] },
-    { kind: 'branch', when: '>=', left: over, right: half + 1, to: `gather${n}` },
-    receive('add', 'theirs'),
-    { kind: 'jump', to: `end${n}` },
-    { kind: 'label', name: `gather${n}` },
-    receive('mov'),
-    { kind: 'label', name: `end${n}` },
+    setDsd(`mine${n}`, 'offset', at),
+    { ...vector('mov', 'out', `mine${n}`), async: { thread: 0 } },
+    integer('add', at, at, slice),
+    branch(at, '<', parts * slice, `next${n}`),
+    integer('mov', at, 0),
+    label(`next${n}`),
+    setDsd('theirs', 'offset', at),
+    integer('add', over, over, 1),
+    branch(over, '>=', half + 1, `gather${n}`),
+    vector('add', 'theirs', 'theirs', 'in'),
+    jump(`end${n}`),
+    label(`gather${n}`),
+    vector('mov', 'theirs', 'in'),
+    label(`end${n}`),
   ];
   const slices = { kind: 'memory', object: 'x', extents: [slice] } as const;
-  return {
-    memory,
-    inputs: [{ queue: 0, color: place.in }],
-    outputs: [{ queue: 0, color: place.out }],
-    dsds: {
-      mine0: slices,
-      mine1: slices,
-      theirs: slices,
-      out: { kind: 'fabricOut', color: place.out, length: slice },
-      in: { kind: 'fabricIn', color: place.in, length: slice },
-    },
-    tasks: [
-      {
-        name: 'main',
-        kind: 'local',
-        id: 8,
-        code: [
-          { kind: 'scalar', op: 'mov', dtype: 'i32', dst: at, src: [place.index * slice] },
-          { kind: 'scalar', op: 'mov', dtype: 'i32', dst: over, src: [0] },
-          { kind: 'label', name: 'step' },
-          ...turn(0),
-          ...turn(1),
-          { kind: 'branch', when: '<', left: over, right: 2 * half, to: 'step' },
-        ],
-      },
-    ],
-    start: ['main'],
+  const dsds = {
+    mine0: slices,
+    mine1: slices,
+    theirs: slices,
+    out: fabricOut(place.out, slice),
+    in: fabricIn(place.in, slice),
   };
+  return mainRole(
+    { memory, inputs: [{ queue: 0, color: place.in }], outputs: [{ queue: 0, color: place.out }], dsds },
+    [
+      integer('mov', at, place.index * slice),
+      integer('mov', over, 0),
+      label('step'),
+      ...turn(0),
+      ...turn(1),
+      branch(over, '<', 2 * half, 'step'),
+    ],
+  );
 }

@@ -3,7 +3,7 @@
 // directions flows at once and neither can keep the other from draining.
 
 import type { Wafer } from '../../spec/index.ts';
-import { allocate, encodeControl } from '../machine/index.ts';
+import { allocate, controlOut, encodeControl, firstLocalTask, vectorsOf } from '../machine/index.ts';
 import type { Dsd, Instruction, Role, Task } from '../machine/index.ts';
 import type { LineShape } from './collective.ts';
 import { sliceLength } from './outcome.ts';
@@ -52,8 +52,7 @@ export function sliceRole(steps: readonly SliceStep[], line: LineShape, wafer: W
     dsds[name] = { kind, color, length: slices * slice };
     return name;
   };
-  const vector = (op: 'mov' | 'add', dst: string, ...src: string[]) =>
-    ({ kind: 'vector', op, dtype: type, dst, src }) as const;
+  const vector = vectorsOf(type);
   const perform = (step: SliceStep): Instruction => {
     const async = { thread: step.thread };
     switch (step.do) {
@@ -83,14 +82,13 @@ export function sliceRole(steps: readonly SliceStep[], line: LineShape, wafer: W
       case 'wait':
         // The thread takes its next instruction when it is free.
         dsds['waited'] = { kind: 'memory', object: 'waited', extents: [1] };
-        return { kind: 'vector', op: 'mov', dtype: 'i32', dst: 'waited', src: [0], async };
+        return { ...vectorsOf('i32')('mov', 'waited', 0), async };
     }
   };
   const turn = (color: number, index: number): Task => {
-    dsds[turning(color)] = { kind: 'fabricOut', color, length: 1, control: true };
-    const src = [encodeControl({ commands: ['advance'] })];
-    const code: Instruction[] = [{ kind: 'vector', op: 'mov', dtype: 'i32', dst: turning(color), src }];
-    return { name: turning(color), kind: 'local', id: 9 + index, code };
+    dsds[turning(color)] = controlOut(color);
+    const code = [vectorsOf('i32')('mov', turning(color), encodeControl({ commands: ['advance'] }))];
+    return { name: turning(color), kind: 'local', id: firstLocalTask + 1 + index, code };
   };
   const incoming = new Set<number>();
   const outgoing = new Set<number>();
@@ -101,7 +99,7 @@ export function sliceRole(steps: readonly SliceStep[], line: LineShape, wafer: W
     if (step.do !== 'send' && step.do !== 'keep' && step.do !== 'wait') incoming.add(step.color);
     if (step.do === 'send' && step.turns === true) turned.add(step.color);
   }
-  const main: Task[] = [{ name: 'main', kind: 'local', id: 8, code: steps.map(perform) }];
+  const main: Task[] = [{ name: 'main', kind: 'local', id: firstLocalTask, code: steps.map(perform) }];
   return {
     memory: allocate(
       [

@@ -1,6 +1,7 @@
 import type { AddOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { phase } from '../phase.ts';
+import { vectorsOf } from '../machine/index.ts';
 import { along } from './kernel.ts';
 import type { Kernel } from './kernel.ts';
 import { cutAlong, gatherAlong, loweredContext, whole } from './lower/lowering.ts';
@@ -21,8 +22,7 @@ export const addStage = (
   mesh: Mesh & Pick<Placement, 'type'>,
   length: number,
   { a, b, y }: Readonly<Record<'a' | 'b' | 'y', string>>,
-): Stage =>
-  everywhere(mesh, whole(length, a, b, y), [{ kind: 'vector', op: 'add', dtype: mesh.type, dst: y, src: [a, b] }]);
+): Stage => everywhere(mesh, whole(length, a, b, y), [vectorsOf(mesh.type)('add', y, a, b)]);
 
 /** y = a + b, all [size] and cut along the axis. */
 export function lowerAdd(spec: Placement & { readonly size: number }, wafer: Wafer): LoweredKernel {

@@ -1,16 +1,19 @@
 import type { Wafer } from '../../spec/index.ts';
-import { allocate } from '../machine/index.ts';
-import type {
-  Dsd,
-  Instruction,
-  MachineProgram,
-  Port,
-  Queue,
-  Role,
-  RoutePosition,
-  RouteRule,
-  Tile,
+import {
+  allocate,
+  branch,
+  fabricIn,
+  fabricOut,
+  firstLocalTask,
+  integer,
+  jump,
+  label,
+  load,
+  machineProgram,
+  setDsd,
+  vectorsOf,
 } from '../machine/index.ts';
+import type { Dsd, Instruction, Port, Queue, Role, RoutePosition, RouteRule, Tile } from '../machine/index.ts';
 import { embedding } from './embedding.ts';
 import { across, along } from './kernel.ts';
 import { transposed } from './lower/all-reduce.ts';
@@ -59,14 +62,10 @@ export function lowerEmbedding(spec: EmbeddingSpec, wafer: Wafer): LoweredKernel
     ...(column < width - 1 ? (['east'] as const) : []),
     ...(width > 1 ? (['own'] as const) : []),
   ];
-  const move = (dst: string, src: string): Instruction => ({ kind: 'vector', op: 'mov', dtype: type, dst, src: [src] });
+  const vector = vectorsOf(type);
   const receive = (origin: Origin, origins: readonly Origin[]): Instruction[] =>
     origins.includes(origin)
-      ? [
-          { kind: 'switch', color: rowColor, position: origins.indexOf(origin) },
-          move('x', 'in'),
-          { kind: 'jump', to: 'end' },
-        ]
+      ? [{ kind: 'switch', color: rowColor, position: origins.indexOf(origin) }, vector('mov', 'x', 'in'), jump('end')]
       : [];
 
   const roleOf = (column: number, line: number): Role => {
@@ -74,35 +73,30 @@ export function lowerEmbedding(spec: EmbeddingSpec, wafer: Wafer): LoweredKernel
     const isSource = column === 0 && line === 0;
     const alone = width * height === 1;
     const find: Instruction[] = [
-      { kind: 'load', object: 'first row', index: 0, dst: first },
-      { kind: 'scalar', op: 'sub', dtype: 'i32', dst: row, src: [id, first] },
-      { kind: 'branch', when: '<', left: row, right: 0, to: 'west' },
-      { kind: 'branch', when: '>=', left: row, right: rows, to: 'east' },
-      { kind: 'scalar', op: 'mul', dtype: 'i32', dst: row, src: [row, pitch] },
-      { kind: 'dsd', set: 'offset', dsd: 'row', value: row },
+      load('first row', 0, first),
+      integer('sub', row, id, first),
+      branch(row, '<', 0, 'west'),
+      branch(row, '>=', rows, 'east'),
+      integer('mul', row, row, pitch),
+      setDsd('row', 'offset', row),
       ...(width > 1
-        ? [{ kind: 'switch', color: rowColor, position: origins.indexOf('own') } as const, move('out', 'row')]
+        ? [{ kind: 'switch', color: rowColor, position: origins.indexOf('own') } as const, vector('mov', 'out', 'row')]
         : []),
-      move('x', 'row'),
-      { kind: 'jump', to: 'end' },
-      { kind: 'label', name: 'west' },
+      vector('mov', 'x', 'row'),
+      jump('end'),
+      label('west'),
       ...receive('west', origins),
-      { kind: 'label', name: 'east' },
+      label('east'),
       ...receive('east', origins),
-      { kind: 'label', name: 'end' },
+      label('end'),
     ];
     const dsds: Record<string, Dsd> = {
       row: { kind: 'memory', object: 'table', extents: [tile] },
       x: { kind: 'memory', object: 'x', extents: [tile] },
-      ...(width > 1
-        ? {
-            in: { kind: 'fabricIn', color: rowColor, length: tile },
-            out: { kind: 'fabricOut', color: rowColor, length: tile },
-          }
-        : {}),
+      ...(width > 1 ? { in: fabricIn(rowColor, tile), out: fabricOut(rowColor, tile) } : {}),
       ...(isSource && !alone
         ? {
-            'id out': { kind: 'fabricOut', color: idColor, length: 1 },
+            'id out': fabricOut(idColor, 1),
             id: { kind: 'memory', object: 'id', extents: [1] },
           }
         : {}),
@@ -118,12 +112,8 @@ export function lowerEmbedding(spec: EmbeddingSpec, wafer: Wafer): LoweredKernel
           ? {
               name: 'id',
               kind: 'local',
-              id: 8,
-              code: [
-                ...(alone ? [] : [{ kind: 'vector', op: 'mov', dtype: 'i32', dst: 'id out', src: ['id'] } as const]),
-                { kind: 'load', object: 'id', index: 0, dst: id },
-                ...find,
-              ],
+              id: firstLocalTask,
+              code: [...(alone ? [] : [vectorsOf('i32')('mov', 'id out', 'id')]), load('id', 0, id), ...find],
             }
           : { name: 'id', kind: 'data', color: idColor, dtype: 'i32', argument: id, code: find },
       ],
@@ -157,16 +147,7 @@ export function lowerEmbedding(spec: EmbeddingSpec, wafer: Wafer): LoweredKernel
     return { rx: ['R'], tx: [...toWest, ...toEast] };
   }
 
-  const upright: MachineProgram = {
-    format: 'ingot-machine',
-    version: 1,
-    target: wafer.id,
-    width,
-    height,
-    routes,
-    roles,
-    tiles,
-  };
+  const upright = machineProgram(wafer, { width, height }, { routes, roles, tiles });
   const other = axis === 'x' ? 'y' : 'x';
   return {
     program: axis === 'y' ? upright : transposed(upright),

@@ -2,18 +2,19 @@ import { assert, fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective, LineShape } from '../collective/index.ts';
 import { wholeWavelets } from '../collective/line-step.ts';
-import { interleave, shiftsAlong } from '../collective/ring-shift.ts';
+import { interleave, shiftRoutes, shiftsAlong } from '../collective/ring-shift.ts';
 import type { Shift } from '../collective/ring-shift.ts';
+import { fabricIn, fabricOut, integer, mainRole, vectorsOf } from '../machine/index.ts';
 import type { Dsd, Instruction, MemoryRequest, Role, Tile } from '../machine/index.ts';
 import { phase, waveletsOf } from '../phase.ts';
 import type { Phase, VectorType } from '../phase.ts';
 import { columnPitch, weightBank } from './lower/columns.ts';
 import { onLines } from './lower/all-reduce.ts';
-import { pesOfMesh } from './lower/lowering.ts';
+import { pesOfMesh, sliceOf, tileColumns } from './lower/lowering.ts';
 import type { LoweredKernel } from './lower/lowering.ts';
 import { sequence } from './lower/sequence.ts';
 import type { LineStage, Stage, WorkStage } from './lower/sequence.ts';
-import { outerTurn, turn } from './tiled-gemm.ts';
+import { columnLoop, outerTurn, turn } from './tiled-gemm.ts';
 
 export interface GemmTransposedSpec {
   /** PEs of each side of the mesh. */
@@ -86,21 +87,9 @@ export function lowerGemmTransposed(spec: GemmTransposedSpec, wafer: Wafer): Low
     { name: 'c', dtype: type, length: side * part, bank: 0 },
     { name: 'waited', dtype: 'i32', length: 1 },
   ];
-  const whole = (object: string, length: number, offset = 0): Dsd => ({
-    kind: 'memory',
-    object,
-    offset,
-    extents: [length],
-  });
+  const whole = (object: string, length: number, offset = 0): Dsd => sliceOf({ object, offset }, length);
   const [factor, at, end] = [{ register: 4 }, { register: 5 }, { register: 6 }];
-  const move = (dst: string, src: string | number, thread?: number): Instruction => ({
-    kind: 'vector',
-    op: 'mov',
-    dtype: type,
-    dst,
-    src: [src],
-    ...(thread === undefined ? {} : { async: { thread } }),
-  });
+  const vector = vectorsOf(type);
   /** Steps use two pairs of threads in turn, so that waiting for one pair does not keep the other from starting. */
   const threads = (step: number): readonly [number, number] => (step % 2 === 0 ? [0, 1] : [2, 3]);
   const roleOf = (step: number, shift: Shift): Role => {
@@ -109,58 +98,31 @@ export function lowerGemmTransposed(spec: GemmTransposedSpec, wafer: Wafer): Low
     const waits = step === 0 ? [] : threads(step - 1);
     const code: Instruction[] = [
       // A thread takes its next instruction when it is free: the tile is there, and the one before has left.
-      ...waits.map(
-        (thread): Instruction => ({
-          kind: 'vector',
-          op: 'mov',
-          dtype: 'i32',
-          dst: 'waited',
-          src: [0],
-          async: { thread },
-        }),
-      ),
-      ...(step === side - 1 ? [] : [move('out', now, out), move(next, 'in', into)]),
-      move('part', 0),
-      { kind: 'scalar', op: 'mov', dtype: 'i32', dst: at, src: [0] },
-      { kind: 'scalar', op: 'mov', dtype: 'i32', dst: end, src: [nTile] },
-      { kind: 'label', name: 'factors' },
-      { kind: 'load', object: now, index: at, dst: factor },
-      { kind: 'vector', op: 'mac', dtype: type, dst: 'column', src: ['column', 'a', factor] },
-      { kind: 'dsd', set: 'shift', dsd: 'column', value: pitch },
-      { kind: 'scalar', op: 'add', dtype: 'i32', dst: at, src: [at, 1] },
-      { kind: 'branch', when: '<', left: at, right: end, to: 'factors' },
-      { kind: 'dsd', set: 'offset', dsd: 'column', value: 0 },
-      { kind: 'dsd', set: 'shift', dsd: 'a', value: pitch },
-      { kind: 'scalar', op: 'add', dtype: 'i32', dst: end, src: [end, nTile] },
-      { kind: 'branch', when: '<', left: at, right: kTile * nTile, to: 'factors' },
+      ...waits.map((thread): Instruction => ({ ...vectorsOf('i32')('mov', 'waited', 0), async: { thread } })),
+      ...(step === side - 1
+        ? []
+        : [
+            { ...vector('mov', 'out', now), async: { thread: out } },
+            { ...vector('mov', next, 'in'), async: { thread: into } },
+          ]),
+      vector('mov', 'part', 0),
+      integer('mov', at, 0),
+      ...columnLoop({ c: 'column', a: 'a', factors: now }, { kTile, nTile, pitch }, [factor, at, end], type),
     ];
-    return {
-      memory: [],
-      inputs: [{ queue: 0, color: shift.in }],
-      outputs: [{ queue: 0, color: shift.out }],
-      dsds: {
-        part: whole('part', part),
-        column: whole('part', mTile),
-        a: whole('a', mTile),
-        [now]: whole(now, kTile * nTile),
-        [next]: whole(next, kTile * nTile),
-        out: { kind: 'fabricOut', color: shift.out, length: kTile * nTile },
-        in: { kind: 'fabricIn', color: shift.in, length: kTile * nTile },
-        waited: whole('waited', 1),
-      },
-      tasks: [{ name: 'main', kind: 'local', id: 8, code }],
-      start: ['main'],
+    const dsds = {
+      part: whole('part', part),
+      column: whole('part', mTile),
+      a: whole('a', mTile),
+      [now]: whole(now, kTile * nTile),
+      [next]: whole(next, kTile * nTile),
+      out: fabricOut(shift.out, kTile * nTile),
+      in: fabricIn(shift.in, kTile * nTile),
+      waited: whole('waited', 1),
     };
+    return mainRole({ inputs: [{ queue: 0, color: shift.in }], outputs: [{ queue: 0, color: shift.out }], dsds }, code);
   };
-  const shiftRoutes = shifts.flatMap((shift) =>
-    shift.routes.map(({ position, color, rx, tx }) => ({
-      on: { x: 0, y: position, width: side, height: 1 },
-      color,
-      positions: [{ rx: [rx], tx: [tx] }],
-    })),
-  );
   const multiply = (step: number): WorkStage => ({
-    routes: shiftRoutes,
+    routes: shiftRoutes(shifts, 'y'),
     line: 'shift',
     roles: Object.fromEntries(shifts.map((shift) => [`${shift.out} ${shift.in}`, roleOf(step, shift)])),
     tiles: shifts.map(
@@ -170,14 +132,9 @@ export function lowerGemmTransposed(spec: GemmTransposedSpec, wafer: Wafer): Low
   const keep = (step: number): WorkStage => ({
     routes: [],
     roles: {
-      root: {
-        memory: [],
-        inputs: [],
-        outputs: [],
-        dsds: { part: whole('part', part), c: whole('c', part, step * part) },
-        tasks: [{ name: 'main', kind: 'local', id: 8, code: [move('c', 'part')] }],
-        start: ['main'],
-      },
+      root: mainRole({ dsds: { part: whole('part', part), c: whole('c', part, step * part) } }, [
+        vector('mov', 'c', 'part'),
+      ]),
     },
     tiles: [{ on: { x: root, y: 0, width: 1, height: side }, role: 'root' }],
   });
@@ -187,16 +144,9 @@ export function lowerGemmTransposed(spec: GemmTransposedSpec, wafer: Wafer): Low
     phases: gemmTransposed(spec),
     *inputs({ a, b }) {
       for (const [x, y] of pesOfMesh(mesh)) {
-        const aTile = new Float64Array(kTile * pitch);
-        const bTile = new Float64Array(kTile * nTile);
-        const first = indexOf[y] * nTile;
-        for (let i = 0; i < kTile && x * kTile + i < k; i++) {
-          for (let row = 0; row < mTile && y * mTile + row < m; row++)
-            aTile[i * pitch + row] = a[(y * mTile + row) * k + x * kTile + i];
-          for (let j = 0; j < nTile && first + j < n; j++) bTile[i * nTile + j] = b[(first + j) * k + x * kTile + i];
-        }
-        yield { x, y, object: 'a', values: aTile };
-        yield { x, y, object: 'b0', values: bTile };
+        const bRow = indexOf[y] * nTile;
+        yield { x, y, object: 'a', values: tileColumns(a, [m, k], [y * mTile, x * kTile], [mTile, kTile], pitch) };
+        yield { x, y, object: 'b0', values: tileColumns(b, [n, k], [bRow, x * kTile], [nTile, kTile]) };
       }
     },
     readback(reader) {

@@ -1,11 +1,12 @@
 import { clampedSilu } from '../../model/index.ts';
 import type { GluOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
+import { load, scalarsOf, store } from '../machine/index.ts';
 import type { Instruction } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import { along } from './kernel.ts';
 import type { Kernel } from './kernel.ts';
-import { exponential, exponentialMemory, held } from './lower/exponential.ts';
+import { exponential, exponentialMemory, vectorsHolding } from './lower/exponential.ts';
 import { cutAlong, gatherAlong, loweredContext, sliceOf, whole } from './lower/lowering.ts';
 import type { LoweredKernel, Placement, Slice } from './lower/lowering.ts';
 import { everywhere, sequence } from './lower/sequence.ts';
@@ -50,18 +51,9 @@ export function gluStage(
   activation: GluOp['activation'],
 ): Stage {
   const { type } = mesh;
+  const scalar = scalarsOf(type);
   const [x, denominator] = [{ register: 2 }, { register: 3 }];
-  const vector = (
-    op: 'mul' | 'mac' | 'add' | 'min' | 'max',
-    dst: string,
-    ...src: (string | number)[]
-  ): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: type,
-    dst,
-    src: src.map((s) => (typeof s === 'number' ? held(s, type) : s)),
-  });
+  const vector = vectorsHolding(type);
   const { slope, limit } = clampedSilu;
   const argument = {
     silu: [],
@@ -90,10 +82,10 @@ export function gluStage(
       ...exponential(argument.length === 0 ? 'gate' : 'r', -1, type),
       vector('add', 'e', 'e', 1),
       ...Array.from({ length }, (_, index): Instruction[] => [
-        { kind: 'load', object: gate.object, index: gate.offset + index, dst: x },
-        { kind: 'load', object: 'e', index, dst: denominator },
-        { kind: 'scalar', op: 'div', dtype: type, dst: x, src: [x, denominator] },
-        { kind: 'store', object: 'e', index, src: x },
+        load(gate.object, gate.offset + index, x),
+        load('e', index, denominator),
+        scalar('div', x, x, denominator),
+        store('e', index, x),
       ]).flat(),
       vector('mul', y, 'up', 'e'),
     ],

@@ -1,6 +1,7 @@
 import type { Wafer } from '../../spec/index.ts';
 import { addStage } from './add.ts';
 import type { Collective, LineShape } from '../collective/index.ts';
+import { load, vectorsOf } from '../machine/index.ts';
 import type { Dsd, Instruction, MemoryImage } from '../machine/index.ts';
 import type { Axis } from '../reduction.ts';
 import { across, along } from './kernel.ts';
@@ -37,15 +38,14 @@ export function multiplyStage(
     sliceOf({ object: w, offset: i * pitch }, nTile),
   ]);
   const input = { register: 2 };
+  const vector = vectorsOf(type);
   return everywhere(
     tile,
     { [y]: sliceOf({ object: y, offset: 0 }, nTile), ...Object.fromEntries(columns) },
     columns.flatMap(([column], i): Instruction[] => [
-      { kind: 'load', object: x, index: i, dst: input },
+      load(x, i, input),
       // The first product starts the sum.
-      i === 0
-        ? { kind: 'vector', op: 'mul', dtype: type, dst: y, src: [column, input] }
-        : { kind: 'vector', op: 'mac', dtype: type, dst: y, src: [y, column, input] },
+      i === 0 ? vector('mul', y, column, input) : vector('mac', y, y, column, input),
     ]),
   );
 }

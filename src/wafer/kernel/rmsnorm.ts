@@ -1,6 +1,7 @@
 import type { RmsNormOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective } from '../collective/index.ts';
+import { load, scalarsOf, store, vectorsOf } from '../machine/index.ts';
 import type { Dsd, Instruction } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import { allReduceOf, along, tileAlong } from './kernel.ts';
@@ -63,16 +64,17 @@ export function rmsNormStages(
 ): Stage[] {
   const { length, type } = norm;
   const { x, w, sum, scaled, y } = objects;
+  const vector = vectorsOf(type);
   return [
     everywhere(norm, { ...whole(length, x), [sum]: single(sum, length) }, [
-      { kind: 'store', object: sum, index: 0, src: 0 },
-      { kind: 'vector', op: 'mac', dtype: type, dst: sum, src: [sum, x, x] },
+      store(sum, 0, 0),
+      vector('mac', sum, sum, x, x),
     ]),
     ...summed,
     everywhere(norm, whole(length, x, w, scaled, y), [
       ...inverseRoot(norm, sum, 0),
-      { kind: 'vector', op: 'mul', dtype: type, dst: scaled, src: [x, inverse] },
-      { kind: 'vector', op: 'mul', dtype: type, dst: y, src: [scaled, w] },
+      vector('mul', scaled, x, inverse),
+      vector('mul', y, scaled, w),
     ]),
   ];
 }
@@ -85,19 +87,13 @@ function inverseRoot(
   object: string,
   index: number,
 ): Instruction[] {
-  const scalar = (op: 'mul' | 'add' | 'sqrt' | 'div', ...src: (number | typeof inverse)[]): Instruction => ({
-    kind: 'scalar',
-    op,
-    dtype: type,
-    dst: inverse,
-    src,
-  });
+  const scalar = scalarsOf(type);
   return [
-    { kind: 'load', object, index, dst: inverse },
-    scalar('mul', inverse, held(1 / size, type)),
-    scalar('add', inverse, held(eps, type)),
-    scalar('sqrt', inverse),
-    scalar('div', 1, inverse),
+    load(object, index, inverse),
+    scalar('mul', inverse, inverse, held(1 / size, type)),
+    scalar('add', inverse, inverse, held(eps, type)),
+    scalar('sqrt', inverse, inverse),
+    scalar('div', inverse, 1, inverse),
   ];
 }
 
@@ -114,6 +110,7 @@ export function headNormStages(
 ): Stage[] {
   const { lanes, channels, type } = norm;
   const { w, sums, scaled, y } = objects;
+  const vector = vectorsOf(type);
   const half = channels / 2;
   const runs = { extents: [2, half], strides: [lanes * half, 1] };
   const each = (code: (lane: number) => Instruction[]): Instruction[] =>
@@ -128,18 +125,12 @@ export function headNormStages(
     everywhere(
       norm,
       dsds,
-      each((lane) => [
-        { kind: 'store', object: sums, index: lane, src: 0 },
-        { kind: 'vector', op: 'mac', dtype: type, dst: `sum${lane}`, src: [`sum${lane}`, `x${lane}`, `x${lane}`] },
-      ]),
+      each((lane) => [store(sums, lane, 0), vector('mac', `sum${lane}`, `sum${lane}`, `x${lane}`, `x${lane}`)]),
     ),
     ...summed,
     everywhere(norm, { ...dsds, ...whole(lanes * channels, w, scaled, y) }, [
-      ...each((lane) => [
-        ...inverseRoot(norm, sums, lane),
-        { kind: 'vector', op: 'mul', dtype: type, dst: `scaled${lane}`, src: [`x${lane}`, inverse] },
-      ]),
-      { kind: 'vector', op: 'mul', dtype: type, dst: y, src: [scaled, w] },
+      ...each((lane) => [...inverseRoot(norm, sums, lane), vector('mul', `scaled${lane}`, `x${lane}`, inverse)]),
+      vector('mul', y, scaled, w),
     ]),
   ];
 }

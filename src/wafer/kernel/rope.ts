@@ -1,7 +1,8 @@
 import { ropePart } from '../../model/index.ts';
 import type { RopeOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import type { Instruction, MemoryRequest } from '../machine/index.ts';
+import { vectorsOf } from '../machine/index.ts';
+import type { MemoryRequest } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import type { VectorType } from '../phase.ts';
 import { along, tileAlong } from './kernel.ts';
@@ -37,13 +38,7 @@ export function ropeStage(
   length: number,
   halves: Readonly<Record<'a' | 'b' | 'turnedA' | 'turnedB', Slice>>,
 ): Stage {
-  const vector = (op: 'mul' | 'add' | 'sub', dst: string, left: string, right: string): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: mesh.type,
-    dst,
-    src: [left, right],
-  });
+  const vector = vectorsOf(mesh.type);
   const dsds = Object.fromEntries(Object.entries(halves).map(([name, slice]) => [name, sliceOf(slice, length)]));
   return everywhere(mesh, { ...dsds, ...whole(length, 'cos', 'sin', 'left', 'right') }, [
     vector('mul', 'left', 'a', 'cos'),

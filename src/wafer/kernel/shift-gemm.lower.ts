@@ -1,12 +1,23 @@
 import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { allocate } from '../machine/index.ts';
-import type { Dsd, Instruction, MachineProgram, MemoryReader, Role, RouteRule, Task, Tile } from '../machine/index.ts';
-import { interleave, shiftsAlong } from '../collective/ring-shift.ts';
+import {
+  allocate,
+  branch,
+  fabricIn,
+  fabricOut,
+  firstLocalTask,
+  integer,
+  label,
+  load,
+  machineProgram,
+  vectorsOf,
+} from '../machine/index.ts';
+import type { Dsd, Instruction, Role, Task, Tile } from '../machine/index.ts';
+import { interleave, shiftRoutes, shiftsAlong } from '../collective/ring-shift.ts';
 import type { Shift } from '../collective/ring-shift.ts';
 import type { VectorType } from '../phase.ts';
 import { columnPitch, weightBank } from './lower/columns.ts';
-import { loweredContext, pesOfMesh } from './lower/lowering.ts';
+import { loweredContext, pesOfMesh, putColumns, tileColumns, tileRows } from './lower/lowering.ts';
 import type { LoweredKernel } from './lower/lowering.ts';
 import { cannonGemm, shiftGemm } from './shift-gemm.ts';
 
@@ -61,12 +72,9 @@ export function lowerShiftGemm(spec: ShiftGemmSpec, wafer: Wafer): LoweredKernel
     b0: { kind: 'memory', object: 'b0', extents: [kTile * nTile] },
     b1: { kind: 'memory', object: 'b1', extents: [kTile * nTile] },
   };
+  const vector = vectorsOf(type);
   const move = (dst: string, src: string, thread: number, unblock?: string): Instruction => ({
-    kind: 'vector',
-    op: 'mov',
-    dtype: type,
-    dst,
-    src: [src],
+    ...vector('mov', dst, src),
     async: { thread, unblock },
   });
   const factor = { register: 0 };
@@ -78,7 +86,7 @@ export function lowerShiftGemm(spec: ShiftGemmSpec, wafer: Wafer): LoweredKernel
       {
         name: `multiply ${now}`,
         kind: 'local',
-        id: 8 + now,
+        id: firstLocalTask + now,
         blocked: now === 1,
         code: [
           { kind: 'block', task: `multiply ${now}` },
@@ -88,14 +96,8 @@ export function lowerShiftGemm(spec: ShiftGemmSpec, wafer: Wafer): LoweredKernel
           move(`a${next}`, 'a in', 2, `arrived ${now}`),
           move(`b${next}`, 'b in', 3, `multiply ${next}`),
           ...Array.from({ length: kTile * nTile }, (_, i): Instruction[] => [
-            { kind: 'load', object: `b${now}`, index: i, dst: factor },
-            {
-              kind: 'vector',
-              op: 'mac',
-              dtype: type,
-              dst: `c ${i % nTile}`,
-              src: [`c ${i % nTile}`, `a${now} ${Math.floor(i / nTile)}`, factor],
-            },
+            load(`b${now}`, i, factor),
+            vector('mac', `c ${i % nTile}`, `c ${i % nTile}`, `a${now} ${Math.floor(i / nTile)}`, factor),
           ]).flat(),
           { kind: 'activate', task: `arrived ${now}` },
         ],
@@ -103,14 +105,14 @@ export function lowerShiftGemm(spec: ShiftGemmSpec, wafer: Wafer): LoweredKernel
       {
         name: `arrived ${now}`,
         kind: 'local',
-        id: 10 + now,
+        id: firstLocalTask + 2 + now,
         blocked: true,
         code: [
           { kind: 'block', task: `arrived ${now}` },
-          { kind: 'scalar', op: 'add', dtype: 'i32', dst: steps, src: [steps, 1] },
-          { kind: 'branch', when: '>=', left: steps, right: side, to: 'all' },
+          integer('add', steps, steps, 1),
+          branch(steps, '>=', side, 'all'),
           { kind: 'activate', task: `multiply ${next}` },
-          { kind: 'label', name: 'all' },
+          label('all'),
         ],
       },
     ];
@@ -128,10 +130,10 @@ export function lowerShiftGemm(spec: ShiftGemmSpec, wafer: Wafer): LoweredKernel
     ],
     dsds: {
       ...tileDsds,
-      'a out': { kind: 'fabricOut', color: x.out, length: kTile * mTile },
-      'a in': { kind: 'fabricIn', color: x.in, length: kTile * mTile },
-      'b out': { kind: 'fabricOut', color: y.out, length: kTile * nTile },
-      'b in': { kind: 'fabricIn', color: y.in, length: kTile * nTile },
+      'a out': fabricOut(x.out, kTile * mTile),
+      'a in': fabricIn(x.in, kTile * mTile),
+      'b out': fabricOut(y.out, kTile * nTile),
+      'b in': fabricIn(y.in, kTile * nTile),
     },
     tasks,
     start: ['multiply 0'],
@@ -145,63 +147,23 @@ export function lowerShiftGemm(spec: ShiftGemmSpec, wafer: Wafer): LoweredKernel
     roles[role] ??= roleOf(x, y);
     tiles.push({ on: { x: px, y: py, width: 1, height: 1 }, role });
   }
-  const routes: RouteRule[] = [
-    ...alongX.flatMap((shift) =>
-      shift.routes.map(({ position, color, rx, tx }) => ({
-        on: { x: position, y: 0, width: 1, height: side },
-        color,
-        positions: [{ rx: [rx], tx: [tx] }],
-      })),
-    ),
-    ...alongY.flatMap((shift) =>
-      shift.routes.map(({ position, color, rx, tx }) => ({
-        on: { x: 0, y: position, width: side, height: 1 },
-        color,
-        positions: [{ rx: [rx], tx: [tx] }],
-      })),
-    ),
-  ];
-  const program: MachineProgram = {
-    format: 'ingot-machine',
-    version: 1,
-    target: wafer.id,
-    width: side,
-    height: side,
-    routes,
-    roles,
-    tiles,
-  };
+  const routes = [...shiftRoutes(alongX, 'x'), ...shiftRoutes(alongY, 'y')];
   return {
-    program,
+    program: machineProgram(wafer, mesh, { routes, roles, tiles }),
     phases: (spec.ring !== 'plain' ? shiftGemm : cannonGemm)(m, k, n, loweredContext({ ...mesh, axis: 'x', type })),
     *inputs({ a, b }) {
-      for (const [px, py] of pesOfMesh(mesh)) {
-        const [i, j] = [indexOf[px], indexOf[py]];
+      for (const [x, y] of pesOfMesh(mesh)) {
+        const [i, j] = [indexOf[x], indexOf[y]];
         const block = (i + j) % side;
-        const aTile = new Float64Array(kTile * pitch);
-        for (let column = 0; column < kTile && block * kTile + column < k; column++)
-          for (let row = 0; row < mTile && j * mTile + row < m; row++)
-            aTile[column * pitch + row] = a[(j * mTile + row) * k + block * kTile + column];
-        const bTile = new Float64Array(kTile * nTile);
-        for (let row = 0; row < kTile && block * kTile + row < k; row++)
-          for (let column = 0; column < nTile && i * nTile + column < n; column++)
-            bTile[row * nTile + column] = b[(block * kTile + row) * n + i * nTile + column];
-        yield { x: px, y: py, object: 'a0', values: aTile };
-        yield { x: px, y: py, object: 'b0', values: bTile };
+        yield { x, y, object: 'a0', values: tileColumns(a, [m, k], [j * mTile, block * kTile], [mTile, kTile], pitch) };
+        yield { x, y, object: 'b0', values: tileRows(b, [k, n], [block * kTile, i * nTile], [kTile, nTile]) };
       }
     },
-    readback: (reader) => product(reader),
+    readback(reader) {
+      const c = new Float64Array(m * n);
+      for (const [x, y] of pesOfMesh(mesh))
+        putColumns(reader.read(x, y, 'c'), c, [m, n], [indexOf[y] * mTile, indexOf[x] * nTile], [mTile, nTile], pitch);
+      return c;
+    },
   };
-
-  function product(reader: MemoryReader): Float64Array {
-    const c = new Float64Array(m * n);
-    for (const [px, py] of pesOfMesh(mesh)) {
-      const [i, j] = [indexOf[px], indexOf[py]];
-      const tile = reader.read(px, py, 'c');
-      for (let column = 0; column < nTile && i * nTile + column < n; column++)
-        for (let row = 0; row < mTile && j * mTile + row < m; row++)
-          c[(j * mTile + row) * n + i * nTile + column] = tile[column * pitch + row];
-    }
-    return c;
-  }
 }

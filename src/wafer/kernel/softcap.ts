@@ -1,10 +1,11 @@
 import type { SoftcapOp } from '../../model/index.ts';
+import { load, scalarsOf, store } from '../machine/index.ts';
 import type { Instruction } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import type { Phase } from '../phase.ts';
 import { along } from './kernel.ts';
 import type { Kernel, KernelContext } from './kernel.ts';
-import { exponential, held } from './lower/exponential.ts';
+import { exponential, held, vectorsHolding } from './lower/exponential.ts';
 import { whole } from './lower/lowering.ts';
 import type { Placement } from './lower/lowering.ts';
 import { everywhere } from './lower/sequence.ts';
@@ -30,22 +31,17 @@ export function softcapStage(
   { object, length, cap }: { readonly object: string; readonly length: number; readonly cap: number },
 ): Stage {
   const { type } = mesh;
+  const scalar = scalarsOf(type);
   const element = { register: 2 };
-  const vector = (op: 'mul' | 'add' | 'sub', dst: string, ...src: (string | number)[]): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: type,
-    dst,
-    src: src.map((s) => (typeof s === 'number' ? held(s, type) : s)),
-  });
+  const vector = vectorsHolding(type);
   return everywhere(mesh, whole(length, object, 'e', 'e bits', 'n', 'n bits', 'r'), [
     vector('mul', 'r', object, 2 / cap),
     ...exponential('r', 1, type),
     vector('add', 'e', 'e', 1),
     ...Array.from({ length }, (_, index): Instruction[] => [
-      { kind: 'load', object: 'e', index, dst: element },
-      { kind: 'scalar', op: 'div', dtype: type, dst: element, src: [held(2 * cap, type), element] },
-      { kind: 'store', object: 'e', index, src: element },
+      load('e', index, element),
+      scalar('div', element, held(2 * cap, type), element),
+      store('e', index, element),
     ]).flat(),
     vector('sub', object, cap, 'e'),
   ]);

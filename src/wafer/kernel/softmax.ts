@@ -1,7 +1,7 @@
 import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective } from '../collective/index.ts';
-import type { Instruction } from '../machine/index.ts';
+import { load, scalarsOf, store, vectorsOf } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import type { Phase } from '../phase.ts';
 import type { Axis } from '../reduction.ts';
@@ -62,15 +62,7 @@ export function lowerSoftmax(spec: SoftmaxSpec, wafer: Wafer): LoweredKernel {
   const line = { parts, values: 1, type, group };
   const largest = lowerAllReduce(collective, line, axis, spec, 'most', wafer, 'max');
   const summed = lowerAllReduce(collective, line, axis, spec, 'sum', wafer);
-  const vector = (op: 'mul' | 'max' | 'sub' | 'add', dst: string, ...src: (string | typeof held)[]): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: type,
-    dst,
-    src,
-  });
-  const load = (object: string): Instruction => ({ kind: 'load', object, index: 0, dst: held });
-  const store = (object: string, src: number): Instruction => ({ kind: 'store', object, index: 0, src });
+  const vector = vectorsOf(type);
   /** PEs that hold as many elements do the same. */
   const each = (workFor: (elements: number) => Work) => {
     const known = new Map<number, Work>();
@@ -92,14 +84,14 @@ export function lowerSoftmax(spec: SoftmaxSpec, wafer: Wafer): LoweredKernel {
     [
       each((n) => ({
         dsds: { ...whole(n, 'x'), most: single('most', n) },
-        code: [store('most', lowest[type]), vector('max', 'most', 'most', 'x')],
+        code: [store('most', 0, lowest[type]), vector('max', 'most', 'most', 'x')],
       })),
       ...largest.stages,
       each((n) => ({
         dsds: { ...whole(n, 'x', 'e', 'e bits', 'n', 'n bits', 'r'), sum: single('sum', n) },
         code: [
-          store('sum', 0),
-          load('most'),
+          store('sum', 0, 0),
+          load('most', 0, held),
           vector('sub', 'r', 'x', held),
           ...exponential('r', 1, type),
           vector('add', 'sum', 'sum', 'e'),
@@ -108,11 +100,7 @@ export function lowerSoftmax(spec: SoftmaxSpec, wafer: Wafer): LoweredKernel {
       ...summed.stages,
       each((n) => ({
         dsds: whole(n, 'e'),
-        code: [
-          load('sum'),
-          { kind: 'scalar', op: 'div', dtype: type, dst: held, src: [1, held] },
-          vector('mul', 'e', 'e', held),
-        ],
+        code: [load('sum', 0, held), scalarsOf(type)('div', held, 1, held), vector('mul', 'e', 'e', held)],
       })),
     ],
     wafer,

@@ -1,11 +1,22 @@
 import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { allocate, encodeControl } from '../machine/index.ts';
-import type { Dsd, Instruction, RoutePosition, RouteRule } from '../machine/index.ts';
+import {
+  allocate,
+  branch,
+  encodeControl,
+  integer,
+  jump,
+  label,
+  load,
+  machineProgram,
+  mainRole,
+  vectorsOf,
+} from '../machine/index.ts';
+import type { Dsd, Instruction, Register, RoutePosition, RouteRule } from '../machine/index.ts';
 import { phase, waveletsOf } from '../phase.ts';
 import type { Phase, VectorType } from '../phase.ts';
 import { columnPitch, weightBank } from './lower/columns.ts';
-import { pesOfMesh } from './lower/lowering.ts';
+import { pesOfMesh, putColumns, tileColumns, tileRows } from './lower/lowering.ts';
 import type { LoweredKernel } from './lower/lowering.ts';
 
 export interface SummaSpec {
@@ -121,85 +132,54 @@ export function lowerSumma(spec: SummaSpec, wafer: Wafer): LoweredKernel {
     dsds[`${name} in`] = { kind: 'fabricIn', color: colors[name], length: lengths[name] };
     dsds[`${name} turn`] = { kind: 'fabricOut', color: colors[name], length: 1, control: true };
   }
-  const [factor, step, x, y] = [{ register: 0 }, { register: 1 }, { register: 2 }, { register: 3 }];
-  const move = (dst: string, src: string): Instruction => ({ kind: 'vector', op: 'mov', dtype: type, dst, src: [src] });
+  const [factor, step, column, row] = [{ register: 0 }, { register: 1 }, { register: 2 }, { register: 3 }];
+  const vector = vectorsOf(type);
   const turn = encodeControl({ commands: ['advance', 'advance'] });
-  const obtain = (name: 'a' | 'b', sender: { readonly register: number }): Instruction[] => [
-    { kind: 'branch', when: '!=', left: sender, right: step, to: `take ${name}` },
-    move(`${name} out`, name),
-    { kind: 'vector', op: 'mov', dtype: 'i32', dst: `${name} turn`, src: [turn] },
-    move(`${name} now`, name),
-    { kind: 'jump', to: `has ${name}` },
-    { kind: 'label', name: `take ${name}` },
-    move(`${name} now`, `${name} in`),
-    { kind: 'label', name: `has ${name}` },
+  const obtain = (name: 'a' | 'b', sender: Register): Instruction[] => [
+    branch(sender, '!=', step, `take ${name}`),
+    vector('mov', `${name} out`, name),
+    vectorsOf('i32')('mov', `${name} turn`, turn),
+    vector('mov', `${name} now`, name),
+    jump(`has ${name}`),
+    label(`take ${name}`),
+    vector('mov', `${name} now`, `${name} in`),
+    label(`has ${name}`),
   ];
   const code: Instruction[] = [
-    { kind: 'load', object: 'place', index: 0, dst: x },
-    { kind: 'load', object: 'place', index: 1, dst: y },
-    { kind: 'label', name: 'step' },
-    ...obtain('a', x),
-    ...obtain('b', y),
+    load('place', 0, column),
+    load('place', 1, row),
+    label('step'),
+    ...obtain('a', column),
+    ...obtain('b', row),
     ...Array.from({ length: kTile * nTile }, (_, i): Instruction[] => [
-      { kind: 'load', object: 'b now', index: i, dst: factor },
-      {
-        kind: 'vector',
-        op: 'mac',
-        dtype: type,
-        dst: `c ${i % nTile}`,
-        src: [`c ${i % nTile}`, `a now ${Math.floor(i / nTile)}`, factor],
-      },
+      load('b now', i, factor),
+      vector('mac', `c ${i % nTile}`, `c ${i % nTile}`, `a now ${Math.floor(i / nTile)}`, factor),
     ]).flat(),
-    { kind: 'scalar', op: 'add', dtype: 'i32', dst: step, src: [step, 1] },
-    { kind: 'branch', when: '<', left: step, right: side, to: 'step' },
+    integer('add', step, step, 1),
+    branch(step, '<', side, 'step'),
   ];
   const queues = [
     { queue: 0, color: colors.a },
     { queue: 1, color: colors.b },
   ];
   return {
-    program: {
-      format: 'ingot-machine',
-      version: 1,
-      target: wafer.id,
-      ...mesh,
+    program: machineProgram(wafer, mesh, {
       routes: [...routesOf(colors.a, 'x', side), ...routesOf(colors.b, 'y', side)],
-      roles: {
-        all: {
-          memory,
-          inputs: queues,
-          outputs: queues,
-          dsds,
-          tasks: [{ name: 'main', kind: 'local', id: 8, code }],
-          start: ['main'],
-        },
-      },
+      roles: { all: mainRole({ memory, inputs: queues, outputs: queues, dsds }, code) },
       tiles: [{ on: { x: 0, y: 0, ...mesh }, role: 'all' }],
-    },
+    }),
     phases: summa(spec),
     *inputs({ a, b }) {
-      for (const [px, py] of pesOfMesh(mesh)) {
-        const aTile = new Float64Array(kTile * pitch);
-        for (let column = 0; column < kTile && px * kTile + column < k; column++)
-          for (let row = 0; row < mTile && py * mTile + row < m; row++)
-            aTile[column * pitch + row] = a[(py * mTile + row) * k + px * kTile + column];
-        const bTile = new Float64Array(kTile * nTile);
-        for (let row = 0; row < kTile && py * kTile + row < k; row++)
-          for (let column = 0; column < nTile && px * nTile + column < n; column++)
-            bTile[row * nTile + column] = b[(py * kTile + row) * n + px * nTile + column];
-        yield { x: px, y: py, object: 'a', values: aTile };
-        yield { x: px, y: py, object: 'b', values: bTile };
-        yield { x: px, y: py, object: 'place', values: [px, py] };
+      for (const [x, y] of pesOfMesh(mesh)) {
+        yield { x, y, object: 'a', values: tileColumns(a, [m, k], [y * mTile, x * kTile], [mTile, kTile], pitch) };
+        yield { x, y, object: 'b', values: tileRows(b, [k, n], [y * kTile, x * nTile], [kTile, nTile]) };
+        yield { x, y, object: 'place', values: [x, y] };
       }
     },
     readback(reader) {
       const c = new Float64Array(m * n);
-      for (const [px, py] of pesOfMesh(mesh)) {
-        const tile = reader.read(px, py, 'c');
-        for (let column = 0; column < nTile && px * nTile + column < n; column++)
-          for (let row = 0; row < mTile && py * mTile + row < m; row++)
-            c[(py * mTile + row) * n + px * nTile + column] = tile[column * pitch + row];
-      }
+      for (const [x, y] of pesOfMesh(mesh))
+        putColumns(reader.read(x, y, 'c'), c, [m, n], [y * mTile, x * nTile], [mTile, nTile], pitch);
       return c;
     },
   };

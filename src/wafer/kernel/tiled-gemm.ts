@@ -2,12 +2,12 @@ import { assert } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective, LineShape } from '../collective/index.ts';
 import { wholeWavelets } from '../collective/line-step.ts';
-import { allocate, bankWidth, dtypeBytes } from '../machine/index.ts';
-import type { Dsd, Instruction, MemoryRequest } from '../machine/index.ts';
+import { allocate, bankWidth, branch, dtypeBytes, integer, label, load, setDsd, vectorsOf } from '../machine/index.ts';
+import type { Dsd, Instruction, MemoryRequest, Register } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import type { Phase, VectorType } from '../phase.ts';
 import { onLines } from './lower/all-reduce.ts';
-import { pesOfMesh } from './lower/lowering.ts';
+import { pesOfMesh, tileColumns, tileRows } from './lower/lowering.ts';
 import type { LoweredKernel } from './lower/lowering.ts';
 import { everywhere, sequence } from './lower/sequence.ts';
 import type { LineStage } from './lower/sequence.ts';
@@ -28,6 +28,31 @@ export interface TiledGemmSpec {
 export const turn = 4;
 /** And around the columns of one factor column: first column again, next factor column, its end, branch. */
 export const outerTurn = 4;
+
+/**
+ * The loops themselves: columns of `c` plus columns of `a` times the elements of the object `factors`, both `pitch` apart.
+ * `at` is 0 before.
+ */
+export function columnLoop(
+  { c, a, factors }: Readonly<Record<'c' | 'a' | 'factors', string>>,
+  { kTile, nTile, pitch }: Readonly<Record<'kTile' | 'nTile' | 'pitch', number>>,
+  [factor, at, end]: readonly [factor: Register, at: Register, end: Register],
+  type: VectorType,
+): Instruction[] {
+  return [
+    integer('mov', end, nTile),
+    label('factors'),
+    load(factors, at, factor),
+    vectorsOf(type)('mac', c, c, a, factor),
+    setDsd(c, 'shift', pitch),
+    integer('add', at, at, 1),
+    branch(at, '<', end, 'factors'),
+    setDsd(c, 'offset', 0),
+    setDsd(a, 'shift', pitch),
+    integer('add', end, end, nTile),
+    branch(at, '<', kTile * nTile, 'factors'),
+  ];
+}
 
 const tileOf = ({ width, height, k, n }: TiledGemmSpec) => ({
   kTile: Math.ceil(k / width),
@@ -91,19 +116,7 @@ export function lowerTiledGemm(spec: TiledGemmSpec, wafer: Wafer): LoweredKernel
   };
   const [factor, at, end] = [{ register: 2 }, { register: 3 }, { register: 4 }];
   const column = (object: string): Dsd => ({ kind: 'memory', object, extents: [m] });
-  const multiply: Instruction[] = [
-    { kind: 'scalar', op: 'mov', dtype: 'i32', dst: end, src: [nTile] },
-    { kind: 'label', name: 'factors' },
-    { kind: 'load', object: 'a', index: at, dst: factor },
-    { kind: 'vector', op: 'mac', dtype: type, dst: 'c', src: ['c', 'b', factor] },
-    { kind: 'dsd', set: 'shift', dsd: 'c', value: m },
-    { kind: 'scalar', op: 'add', dtype: 'i32', dst: at, src: [at, 1] },
-    { kind: 'branch', when: '<', left: at, right: end, to: 'factors' },
-    { kind: 'dsd', set: 'offset', dsd: 'c', value: 0 },
-    { kind: 'dsd', set: 'shift', dsd: 'b', value: m },
-    { kind: 'scalar', op: 'add', dtype: 'i32', dst: end, src: [end, nTile] },
-    { kind: 'branch', when: '<', left: at, right: kTile * nTile, to: 'factors' },
-  ];
+  const multiply = columnLoop({ c: 'c', a: 'b', factors: 'a' }, { kTile, nTile, pitch: m }, [factor, at, end], type);
   return {
     program: sequence(
       spec,
@@ -114,15 +127,8 @@ export function lowerTiledGemm(spec: TiledGemmSpec, wafer: Wafer): LoweredKernel
     phases: tiledGemm(spec, wafer),
     *inputs({ a, b }) {
       for (const [x, y] of pesOfMesh(spec)) {
-        const own = new Float64Array(kTile * nTile);
-        const rows = new Float64Array(kTile * m);
-        for (let i = 0; i < kTile && x * kTile + i < k; i++) {
-          for (let j = 0; j < nTile && y * nTile + j < n; j++)
-            own[i * nTile + j] = a[(y * nTile + j) * k + x * kTile + i];
-          for (let j = 0; j < m; j++) rows[i * m + j] = b[(x * kTile + i) * m + j];
-        }
-        yield { x, y, object: 'a', values: own };
-        yield { x, y, object: 'b', values: rows };
+        yield { x, y, object: 'a', values: tileColumns(a, [n, k], [y * nTile, x * kTile], [nTile, kTile]) };
+        yield { x, y, object: 'b', values: tileRows(b, [k, m], [x * kTile, 0], [kTile, m]) };
       }
     },
     readback(memory) {

@@ -3,7 +3,7 @@
 import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective } from '../collective/index.ts';
-import type { Instruction } from '../machine/index.ts';
+import { branch, label, load, scalarsOf, store, vectorsOf } from '../machine/index.ts';
 import { phase } from '../phase.ts';
 import type { Phase } from '../phase.ts';
 import type { Axis } from '../reduction.ts';
@@ -71,27 +71,17 @@ export function lowerTopK(spec: TopKSpec, wafer: Wafer): LoweredKernel {
   const largest = lowerAllReduce(collective, line, axis, spec, 'largest', wafer, 'max');
   const place = lowerAllReduce(collective, line, axis, spec, 'place', wafer, 'max');
   const [value, minusPlace, own] = [{ register: 2 }, { register: 3 }, { register: 4 }];
-  const vector = (
-    op: 'max' | 'sub' | 'mul' | 'add',
-    dst: string,
-    ...src: (string | number | typeof value)[]
-  ): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: type,
-    dst,
-    src,
-  });
-  const load = (object: string, dst: typeof value): Instruction => ({ kind: 'load', object, index: 0, dst });
+  const vector = vectorsOf(type);
+  const scalar = scalarsOf(type);
   const round = (index: number): Stage[] => [
     everywhere(spec, { ...whole(length, 'x'), largest: single('largest', length) }, [
-      { kind: 'store', object: 'largest', index: 0, src: lowest },
+      store('largest', 0, lowest),
       vector('max', 'largest', 'largest', 'x'),
     ]),
     ...largest.stages,
     everywhere(spec, { ...whole(length, 'x', 'rank', 'minus places'), place: single('place', length) }, [
-      { kind: 'store', object: 'place', index: 0, src: lowest },
-      load('largest', value),
+      store('place', 0, lowest),
+      load('largest', 0, value),
       vector('sub', 'rank', 'x', value),
       vector('mul', 'rank', 'rank', magnify),
       vector('mul', 'rank', 'rank', magnify),
@@ -101,17 +91,17 @@ export function lowerTopK(spec: TopKSpec, wafer: Wafer): LoweredKernel {
     ]),
     ...place.stages,
     everywhere(spec, {}, [
-      load('largest', value),
-      { kind: 'store', object: 'values', index, src: value },
-      load('place', minusPlace),
-      { kind: 'scalar', op: 'mul', dtype: type, dst: minusPlace, src: [minusPlace, -1] },
-      { kind: 'store', object: 'places', index, src: minusPlace },
-      load('first place', own),
-      { kind: 'scalar', op: 'sub', dtype: type, dst: own, src: [minusPlace, own] },
-      { kind: 'branch', when: '<', left: own, right: 0, to: 'elsewhere' },
-      { kind: 'branch', when: '>=', left: own, right: length, to: 'elsewhere' },
-      { kind: 'store', object: 'x', index: own, src: lowest },
-      { kind: 'label', name: 'elsewhere' },
+      load('largest', 0, value),
+      store('values', index, value),
+      load('place', 0, minusPlace),
+      scalar('mul', minusPlace, minusPlace, -1),
+      store('places', index, minusPlace),
+      load('first place', 0, own),
+      scalar('sub', own, minusPlace, own),
+      branch(own, '<', 0, 'elsewhere'),
+      branch(own, '>=', length, 'elsewhere'),
+      store('x', own, lowest),
+      label('elsewhere'),
     ]),
   ];
   const program = sequence(

@@ -10,6 +10,7 @@ import { pesOfMesh, single, sliceOf, whole } from '../kernel/lower/lowering.ts';
 import type { Tensors } from '../kernel/lower/lowering.ts';
 import { everywhere } from '../kernel/lower/sequence.ts';
 import type { Mesh, Stage } from '../kernel/lower/sequence.ts';
+import { branch, integer, label, load, scalarsOf, setDsd, store, vectorsOf } from '../machine/index.ts';
 import type { Dsd, Instruction, MemoryImage } from '../machine/index.ts';
 import type { VectorType } from '../phase.ts';
 import type { Axis } from '../reduction.ts';
@@ -105,37 +106,8 @@ export function mixtureStages(op: MoeOp, on: MixtureOn): { stages: Stage[]; layo
     }
   });
 
-  const vector = (
-    kind: 'mov' | 'mul' | 'mac' | 'max' | 'sub' | 'add',
-    dst: string,
-    ...src: (string | number | typeof best)[]
-  ): Instruction => ({ kind: 'vector', op: kind, dtype: type, dst, src });
-  const load = (name: string, index: number | typeof at, dst: typeof at): Instruction => ({
-    kind: 'load',
-    object: name,
-    index,
-    dst,
-  });
-  const store = (name: string, index: number | typeof at, src: number | typeof at): Instruction => ({
-    kind: 'store',
-    object: name,
-    index,
-    src,
-  });
-  const whereIs = (dst: typeof at, src: number | typeof at): Instruction => ({
-    kind: 'scalar',
-    op: 'mov',
-    dtype: 'i32',
-    dst,
-    src: [src],
-  });
-  const times = (dst: typeof at, by: number): Instruction => ({
-    kind: 'scalar',
-    op: 'mul',
-    dtype: 'i32',
-    dst,
-    src: [dst, by],
-  });
+  const vector = vectorsOf(type);
+  const scalar = scalarsOf(type);
 
   const gather = everywhere(
     on,
@@ -147,7 +119,7 @@ export function mixtureStages(op: MoeOp, on: MixtureOn): { stages: Stage[]; layo
     [
       vector('mov', 'all scores', 0),
       load('first expert', 0, at),
-      { kind: 'dsd', set: 'offset', dsd: 'own', value: at },
+      setDsd('own', 'offset', at),
       vector('mov', 'own', on.scores),
     ],
   );
@@ -172,26 +144,26 @@ export function mixtureStages(op: MoeOp, on: MixtureOn): { stages: Stage[]; layo
     on,
     { shares: sliceOf({ object: 'shares', offset: 0 }, active), sum: single('share sum', active) },
     [
-      whereIs(turn, 0),
-      { kind: 'label', name: 'round' },
+      integer('mov', turn, 0),
+      label('round'),
       load('all scores', 0, best),
-      whereIs(at, 0),
+      integer('mov', at, 0),
       ...Array.from({ length: experts - 1 }, (_, i): Instruction[] => [
         load('all scores', i + 1, found),
-        { kind: 'branch', when: '>=', left: best, right: found, to: `not ${i + 1}` },
-        { kind: 'scalar', op: 'mov', dtype: type, dst: best, src: [found] },
-        whereIs(at, i + 1),
-        { kind: 'label', name: `not ${i + 1}` },
+        branch(best, '>=', found, `not ${i + 1}`),
+        scalar('mov', best, found),
+        integer('mov', at, i + 1),
+        label(`not ${i + 1}`),
       ]).flat(),
       store('all scores', at, lowest[type]),
       load('e', at, found),
       store('shares', turn, found),
       store('chosen', turn, at),
-      { kind: 'scalar', op: 'add', dtype: 'i32', dst: turn, src: [turn, 1] },
-      { kind: 'branch', when: '<', left: turn, right: active, to: 'round' },
+      integer('add', turn, turn, 1),
+      branch(turn, '<', active, 'round'),
       ...(op.routing.normalize ? [store('share sum', 0, 0), vector('add', 'sum', 'sum', 'shares')] : []),
       load('share sum', 0, found),
-      { kind: 'scalar', op: 'div', dtype: type, dst: found, src: [held(op.routing.scale, type), found] },
+      scalar('div', found, held(op.routing.scale, type), found),
       vector('mul', 'shares', 'shares', found),
     ],
   );
@@ -212,14 +184,14 @@ export function mixtureStages(op: MoeOp, on: MixtureOn): { stages: Stage[]; layo
       { ...outs, column: moving },
       slots.flatMap((slot) => [
         load('chosen', slot, at),
-        times(at, columns * pitch),
-        { kind: 'dsd', set: 'offset', dsd: 'column', value: at } as const,
+        integer('mul', at, at, columns * pitch),
+        setDsd('column', 'offset', at),
         ...Array.from({ length: columns }, (_, column): Instruction[] => [
           load(names.x, inputOf(slot, column), best),
           column === 0
             ? vector('mul', `y${slot}`, 'column', best)
             : vector('mac', `y${slot}`, `y${slot}`, 'column', best),
-          ...(column === columns - 1 ? [] : [{ kind: 'dsd', set: 'shift', dsd: 'column', value: pitch } as const]),
+          ...(column === columns - 1 ? [] : [setDsd('column', 'shift', pitch)]),
         ]).flat(),
       ]),
     );
@@ -229,8 +201,8 @@ export function mixtureStages(op: MoeOp, on: MixtureOn): { stages: Stage[]; layo
       { ...outs, bias: { ...moving, object: names.bias } },
       slots.flatMap((slot) => [
         load('chosen', slot, at),
-        times(at, length),
-        { kind: 'dsd', set: 'offset', dsd: 'bias', value: at } as const,
+        integer('mul', at, at, length),
+        setDsd('bias', 'offset', at),
         vector('add', `y${slot}`, `y${slot}`, 'bias'),
       ]),
     );

@@ -1,5 +1,6 @@
 // The PE-level machine without time. `sim/cycle` gives it time; both run the same rules.
 export * from './pe-program.ts';
+export * from './assembly.ts';
 export * from './control.ts';
 export * from './allocate.ts';
 export * from './verify.ts';

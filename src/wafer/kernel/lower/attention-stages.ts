@@ -1,6 +1,7 @@
 // Attention of one token on the PEs that hold its cache, as stages. A PE has one or more heads of keys and values, or
 // a part of one, and for each of them the queries that share it: a "lane" is one query of one of these heads.
 
+import { load, scalarsOf, store, vectorsOf } from '../../machine/index.ts';
 import type { Dsd, Instruction } from '../../machine/index.ts';
 import type { VectorType } from '../../phase.ts';
 import { exponential } from './exponential.ts';
@@ -48,24 +49,8 @@ export function attentionStages(tile: AttentionTile, query: string, sums: Attent
   const most = rows.held(0);
   const lanes = Array.from({ length: heads * queries }, (_, lane) => lane);
   const headOf = (lane: number): number => Math.floor(lane / queries);
-  const vector = (
-    op: 'mov' | 'mul' | 'mac' | 'max' | 'sub' | 'add',
-    dst: string,
-    ...src: (string | number | typeof q)[]
-  ): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: type,
-    dst,
-    src,
-  });
-  const load = (object: string, index: number, dst: typeof q): Instruction => ({ kind: 'load', object, index, dst });
-  const store = (object: string, index: number, src: number | typeof q): Instruction => ({
-    kind: 'store',
-    object,
-    index,
-    src,
-  });
+  const vector = vectorsOf(type);
+  const scalar = scalarsOf(type);
   /** Rows with as many positions do the same. */
   const byHeld = (workFor: (held: number, isFirst: boolean) => Work): WorkStage => {
     const known = new Map<string, Work>();
@@ -139,11 +124,7 @@ export function attentionStages(tile: AttentionTile, query: string, sums: Attent
               load('most', lane, q),
               vector('sub', `r${lane}`, `s${lane}`, q),
               ...(isFirst && sinks !== undefined
-                ? [
-                    load(sinks, lane, value),
-                    { kind: 'scalar', op: 'sub', dtype: type, dst: value, src: [value, q] } as const,
-                    store('r', tail + lane, value),
-                  ]
+                ? [load(sinks, lane, value), scalar('sub', value, value, q), store('r', tail + lane, value)]
                 : []),
             ]),
             ...exponential('r', 1, type),
@@ -185,7 +166,7 @@ export function attentionStages(tile: AttentionTile, query: string, sums: Attent
     outLanes,
     lanes.flatMap((lane) => [
       load('sum', lane, value),
-      { kind: 'scalar', op: 'div', dtype: type, dst: value, src: [1, value] },
+      scalar('div', value, 1, value),
       vector('mul', `out${lane}`, `out${lane}`, value),
     ]),
   );

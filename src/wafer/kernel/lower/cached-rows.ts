@@ -5,6 +5,7 @@
 import { assert } from '../../../core/index.ts';
 import type { Wafer } from '../../../spec/index.ts';
 import { createLineProgram } from '../../collective/line-program.ts';
+import { fabricIn, fabricOut, machineProgram, mainRole, vectorsOf } from '../../machine/index.ts';
 import type { Dsd, Instruction, MemoryImage, RouteRule } from '../../machine/index.ts';
 import type { Axis } from '../../reduction.ts';
 import type { VectorType } from '../../phase.ts';
@@ -125,72 +126,46 @@ export function ownShiftLine({ rows, type }: CacheTile, wafer: Wafer): ShiftLine
  * The new position enters its row, and rows after the one that grows send their oldest one hop on, beside what they
  * receive. k and v are the new position's, in the order of the cache's channels.
  */
-export function appendStage(
-  cache: CacheTile,
-  { routes, color, line }: ShiftLine,
-  k: Slice,
-  v: Slice,
-  wafer: Wafer,
-): WorkStage {
+export function appendStage(cache: CacheTile, shift: ShiftLine, k: Slice, v: Slice, wafer: Wafer): WorkStage {
   const { axis, type, rows, tile } = cache;
+  const { color } = shift;
   assert(rows.append !== undefined, 'the step appends');
   const { enters, ends } = rows.append;
   const slotDsds = (suffix: string, slot: number): Record<string, Dsd> => ({
     [`key${suffix}`]: { kind: 'memory', object: 'keys', offset: slot, extents: [tile], strides: [keyPitch(cache)] },
     [`value${suffix}`]: sliceOf({ object: 'values', offset: slot * valuePitch(cache) }, tile),
   });
-  const move = (dst: string, src: string, thread?: number): Instruction => ({
-    kind: 'vector',
-    op: 'mov',
-    dtype: type,
-    dst,
-    src: [src],
-    ...(thread === undefined ? {} : { async: { thread } }),
-  });
+  const vector = vectorsOf(type);
+  const send = (src: string): Instruction => ({ ...vector('mov', 'out', src), async: { thread: 0 } });
   const receiving = Array.from({ length: enters - ends + 1 }, (_, i) => ends + i);
   const roles = receiving.map((row) => {
     const sends = row > ends;
     const code = [
       // Sent beside what comes in; the value follows the key on its thread.
-      ...(sends ? [move('out', 'keyOld', 0)] : []),
-      move('keyNew', row < enters ? 'in' : 'k'),
-      ...(sends ? [move('out', 'valueOld', 0)] : []),
-      move('valueNew', row < enters ? 'in' : 'v'),
+      ...(sends ? [send('keyOld')] : []),
+      vector('mov', 'keyNew', row < enters ? 'in' : 'k'),
+      ...(sends ? [send('valueOld')] : []),
+      vector('mov', 'valueNew', row < enters ? 'in' : 'v'),
     ];
-    return {
-      memory: [],
-      inputs: row < enters ? [{ queue: 0, color: color(row + 1) }] : [],
-      outputs: sends ? [{ queue: 0, color: color(row) }] : [],
-      dsds: {
-        ...slotDsds('New', 0),
-        ...(sends
-          ? { ...slotDsds('Old', rows.held(row)), out: { kind: 'fabricOut', color: color(row), length: tile } as const }
-          : {}),
-        ...(row < enters
-          ? { in: { kind: 'fabricIn', color: color(row + 1), length: tile } as const }
-          : { k: sliceOf(k, tile), v: sliceOf(v, tile) }),
-      },
-      tasks: [{ name: 'main', kind: 'local', id: 8, code } as const],
-      start: ['main'],
+    const inputs = row < enters ? [{ queue: 0, color: color(row + 1) }] : [];
+    const outputs = sends ? [{ queue: 0, color: color(row) }] : [];
+    const dsds = {
+      ...slotDsds('New', 0),
+      ...(sends ? { ...slotDsds('Old', rows.held(row)), out: fabricOut(color(row), tile) } : {}),
+      ...(row < enters ? { in: fabricIn(color(row + 1), tile) } : { k: sliceOf(k, tile), v: sliceOf(v, tile) }),
     };
+    return mainRole({ inputs, outputs, dsds }, code);
   });
   // Rows that do the same are one role.
   const names = roles.map((role) => JSON.stringify(role));
-  return {
-    ...onLines(
-      {
-        format: 'ingot-machine',
-        version: 1,
-        target: wafer.id,
-        width: across(axis, cache),
-        height: 1,
-        routes,
-        roles: Object.fromEntries(names.map((name, i) => [name, roles[i]])),
-        tiles: receiving.map((row, i) => ({ on: { x: row, y: 0, width: 1, height: 1 }, role: names[i] })),
-      },
-      axis === 'x' ? 'y' : 'x',
-      cache,
-    ),
-    line,
-  };
+  const line = machineProgram(
+    wafer,
+    { width: across(axis, cache), height: 1 },
+    {
+      routes: shift.routes,
+      roles: Object.fromEntries(names.map((name, i) => [name, roles[i]])),
+      tiles: receiving.map((row, i) => ({ on: { x: row, y: 0, width: 1, height: 1 }, role: names[i] })),
+    },
+  );
+  return { ...onLines(line, axis === 'x' ? 'y' : 'x', cache), line: shift.line };
 }

@@ -4,7 +4,8 @@
 // `exponential.test.ts` holds the error against Math.exp.
 
 import { f32, roundToF16 } from '../../arithmetic.ts';
-import type { Instruction, MemoryRequest } from '../../machine/index.ts';
+import { vectorsOf } from '../../machine/index.ts';
+import type { Instruction, MemoryRequest, VectorOp } from '../../machine/index.ts';
 import type { VectorType } from '../../phase.ts';
 
 /** Vector instructions of one exponential. */
@@ -46,19 +47,19 @@ export const exponentialMemory = (length: number, type: VectorType): MemoryReque
 export const held = (value: number, type: VectorType): number =>
   type === 'fp32' ? f32(value) : roundToF16(f32(value));
 
+/** Writes vector instructions whose constants are as the type holds them. */
+export const vectorsHolding =
+  (type: VectorType) =>
+  (op: VectorOp, dst: string, ...src: (string | number)[]): Instruction =>
+    vectorsOf(type)(op, dst, ...src.map((s) => (typeof s === 'number' ? held(s, type) : s)));
+
 /**
  * e = exp(sign · x), through DSDs of one length with the names of `exponentialMemory` and one for x. x may be the
  * DSD "r": it is read once, before anything is written.
  */
 export function exponential(x: string, sign: 1 | -1, type: VectorType): Instruction[] {
   const { lowest, highest, shifter, toExponent } = constants[type];
-  const vector = (op: 'max' | 'min' | 'mac' | 'sub', dst: string, ...src: (string | number)[]): Instruction => ({
-    kind: 'vector',
-    op,
-    dtype: type,
-    dst,
-    src: src.map((s) => (typeof s === 'number' ? held(s, type) : s)),
-  });
+  const vector = vectorsHolding(type);
   const [first, ...rest] = polynomial;
   // r is sign · (the remainder), so that x need not be negated; odd coefficients take the sign back.
   const signed = (coefficient: number, power: number): number => (power % 2 === 1 ? sign * coefficient : coefficient);
@@ -72,12 +73,6 @@ export function exponential(x: string, sign: 1 | -1, type: VectorType): Instruct
     ...rest.map((coefficient, i) =>
       vector('mac', 'e', signed(coefficient, 6 - i), 'r', i === 0 ? signed(first, 7) : 'e'),
     ),
-    {
-      kind: 'vector',
-      op: 'mac',
-      dtype: bitsType[type],
-      dst: 'e bits',
-      src: ['e bits', 'n bits', toExponent],
-    },
+    vectorsOf(bitsType[type])('mac', 'e bits', 'e bits', 'n bits', toExponent),
   ];
 }

@@ -55,6 +55,56 @@ export function* pesOfMesh({ width, height }: Mesh, inner: Axis = 'x'): Generato
 export const pieceOf = (vector: ArrayLike<number>, index: number, tile: number): Float64Array =>
   Float64Array.from({ length: tile }, (_, i) => vector[index * tile + i] ?? 0);
 
+type Pair = readonly [number, number];
+
+/**
+ * A tile of a row-major matrix as a list of its columns, each `pitch` elements; zeros past the matrix' edges.
+ * @param shape rows and columns of the matrix
+ * @param from first row and column of the tile
+ * @param size rows and columns of the tile
+ */
+export function tileColumns(
+  matrix: ArrayLike<number>,
+  [rows, columns]: Pair,
+  [fromRow, fromColumn]: Pair,
+  [height, width]: Pair,
+  pitch = height,
+): Float64Array {
+  const tile = new Float64Array(width * pitch);
+  for (let column = 0; column < Math.min(width, columns - fromColumn); column++)
+    for (let row = 0; row < Math.min(height, rows - fromRow); row++)
+      tile[column * pitch + row] = matrix[(fromRow + row) * columns + fromColumn + column];
+  return tile;
+}
+
+/** The same as a list of its rows. */
+export function tileRows(
+  matrix: ArrayLike<number>,
+  [rows, columns]: Pair,
+  [fromRow, fromColumn]: Pair,
+  [height, width]: Pair,
+): Float64Array {
+  const tile = new Float64Array(height * width);
+  for (let row = 0; row < Math.min(height, rows - fromRow); row++)
+    for (let column = 0; column < Math.min(width, columns - fromColumn); column++)
+      tile[row * width + column] = matrix[(fromRow + row) * columns + fromColumn + column];
+  return tile;
+}
+
+/** Puts a tile that is a list of columns into a row-major matrix; see `tileColumns`. */
+export function putColumns(
+  tile: ArrayLike<number>,
+  matrix: Float64Array,
+  [rows, columns]: Pair,
+  [fromRow, fromColumn]: Pair,
+  [height, width]: Pair,
+  pitch: number,
+): void {
+  for (let column = 0; column < Math.min(width, columns - fromColumn); column++)
+    for (let row = 0; row < Math.min(height, rows - fromRow); row++)
+      matrix[(fromRow + row) * columns + fromColumn + column] = tile[column * pitch + row];
+}
+
 /** The same piece of a vector on all PEs at one position along `axis`. */
 export function* cutAlong(vector: ArrayLike<number>, object: string, axis: Axis, mesh: Mesh): Generator<MemoryImage> {
   const tile = Math.ceil(vector.length / along(axis, mesh));

@@ -10,7 +10,7 @@ import type { LineUse, Step, Trigger } from '../../collective/line-step.ts';
 import { createPeTurns } from '../../collective/pe-turns.ts';
 import type { PeTurns } from '../../collective/pe-turns.ts';
 import type { Dsd, Instruction, MachineProgram, MemoryRequest, PeSet, Role, Tile } from '../../machine/index.ts';
-import { pesOf } from '../../machine/index.ts';
+import { machineProgram, mainRole, pesOf } from '../../machine/index.ts';
 import type { Axis } from '../../reduction.ts';
 import { along } from '../kernel.ts';
 
@@ -43,7 +43,7 @@ export const everywhere = (
   code: readonly Instruction[],
 ): WorkStage => ({
   routes: [],
-  roles: { all: roleOf({ dsds, code }) },
+  roles: { all: mainRole({ dsds }, code) },
   tiles: [{ on: { x: 0, y: 0, width, height }, role: 'all' }],
 });
 
@@ -64,7 +64,7 @@ export function byPosition(mesh: Mesh, axis: Axis, workAt: (position: number) =>
     const role = names.get(work) ?? `work ${names.size}`;
     if (!names.has(work)) {
       names.set(work, role);
-      roles[role] = roleOf(work);
+      roles[role] = mainRole({ dsds: work.dsds }, work.code);
     }
     tiles.push({
       on: axis === 'x' ? { x: position, y: 0, width: 1, height } : { x: 0, y: position, width, height: 1 },
@@ -73,15 +73,6 @@ export function byPosition(mesh: Mesh, axis: Axis, workAt: (position: number) =>
   }
   return { routes: [], roles, tiles };
 }
-
-const roleOf = ({ dsds, code }: Work): Role => ({
-  memory: [],
-  inputs: [],
-  outputs: [],
-  dsds,
-  tasks: [{ name: 'main', kind: 'local', id: 8, code }],
-  start: ['main'],
-});
 
 /**
  * @param memory objects that every PE holds, in order
@@ -118,16 +109,8 @@ export function sequence(
       ),
     ]),
   );
-  return {
-    format: 'ingot-machine',
-    version: 1,
-    target: wafer.id,
-    width: mesh.width,
-    height: mesh.height,
-    routes,
-    roles,
-    tiles: tilesOf(kindOf, mesh).map(({ on, kind }) => ({ on, role: `kind ${kind}` })),
-  };
+  const tiles = tilesOf(kindOf, mesh).map(({ on, kind }) => ({ on, role: `kind ${kind}` }));
+  return machineProgram(wafer, mesh, { routes, roles, tiles });
 }
 
 /** PEs with the same role in every stage are of one kind; a kind is its roles, empty where it has none. */
