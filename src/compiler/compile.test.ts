@@ -2,10 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { IngotError } from '../core/index.ts';
 import { graphOf, parameterCount } from '../model/index.ts';
-import { findLlm, findWafer, resolveWafer } from '../spec/index.ts';
-import type { LlmShape } from '../spec/index.ts';
-import { kvTokensOf, wafersOf } from '../wafer/index.ts';
-import type { Region } from '../wafer/index.ts';
+import { findLlm, findWafer, resolveWafer, type LlmShape } from '../spec/index.ts';
+import { kvTokensOf, wafersOf, type Region } from '../wafer/index.ts';
 import { bytesOfWholeHeads, compile, mostLayers, runPipeline } from './index.ts';
 import type { CompileOptions, PlacementCost } from './index.ts';
 

@@ -1,8 +1,7 @@
 // Bytes on the fullest PE of a region, by class. Every tensor of a stage is tiled over the stage's whole region, so all
 // PEs hold nearly the same; the count takes full tiles, so it is an upper bound for each PE.
 
-import { definitionOf } from '../model/index.ts';
-import type { Graph, Op } from '../model/index.ts';
+import { definitionOf, type Graph, type Op } from '../model/index.ts';
 import type { Wafer } from '../spec/index.ts';
 import {
   columnPitch,
@@ -21,8 +20,7 @@ import {
 } from '../wafer/index.ts';
 import type { Axis, LanesOf, MemoryPlan, Numerics, Program, VectorType, WeightFormat } from '../wafer/index.ts';
 import { codeSize } from './code-size.ts';
-import { contentOf, sectionsOf } from './sections.ts';
-import type { Sections, StageContent } from './sections.ts';
+import { contentOf, sectionsOf, type Sections, type StageContent } from './sections.ts';
 
 export interface Mesh {
   readonly width: number;

@@ -4,13 +4,10 @@
 
 import { assert, fail, formatCount, formatSi } from '../core/index.ts';
 import type { Op } from '../model/index.ts';
-import { cellsOn, placeGrid, rowsLeft, wafersFor } from './grid.ts';
-import type { GridShape } from './grid.ts';
-import { createMemoryModel, createReserves, overflowOf } from './memory.ts';
-import type { MemoryModel, Mesh } from './memory.ts';
-import { contextOf } from './request.ts';
+import { cellsOn, placeGrid, rowsLeft, wafersFor, type GridShape } from './grid.ts';
+import { createMemoryModel, createReserves, overflowOf, type MemoryModel, type Mesh } from './memory.ts';
+import { contextOf, type Batch, type CompileOptions } from './request.ts';
 import type { MemoryPlan } from '../wafer/index.ts';
-import type { Batch, CompileOptions } from './request.ts';
 import { contentOf, distinctContents, sectionsOf } from './sections.ts';
 import type { Sections, StageContent, StageRange } from './sections.ts';
 

@@ -1,11 +1,9 @@
 // The size of a model in a program's formats, wherever it is placed.
 
-import { definitionOf, opsOf } from '../model/index.ts';
-import type { Graph, Op } from '../model/index.ts';
+import { definitionOf, opsOf, type Graph, type Op } from '../model/index.ts';
 import { heldEmbedding, heldMatrix, heldTable } from './held-weights.ts';
 import type { Numerics } from './program.ts';
-import { formatOf, groupOf } from './weight-formats.ts';
-import type { WeightFormat } from './weight-formats.ts';
+import { formatOf, groupOf, type WeightFormat } from './weight-formats.ts';
 
 function bytesOfRows(format: WeightFormat, rows: number, k: number): number {
   const { bits, scaleBytes = 0 } = formatOf(format);

@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createReference, randomWeights } from '../model/index.ts';
 import { interpret } from './interpret.ts';
 import type { Numerics, Program } from './program.ts';
-import { tinyMixtures, tinyProgram, tinyShape } from './testing/tiny-program.ts';
-import type { TinyShape } from './testing/tiny-program.ts';
+import { tinyMixtures, tinyProgram, tinyShape, type TinyShape } from './testing/tiny-program.ts';
 
 const mesh = { width: 7, height: 5, groups: { x: 3, y: 2 } };
 const tokens = Array.from({ length: 20 }, (_, i) => (i * 17 + 3) % 50);

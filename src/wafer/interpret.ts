@@ -32,18 +32,16 @@ import {
   ropePart,
   routerOp,
   valueHeadDim,
-} from '../model/index.ts';
-import type {
-  AttentionOp,
-  EmbeddingOp,
-  GluOp,
-  HeadLinearOp,
-  LinearOp,
-  MoeOp,
-  Op,
-  RmsNormOp,
-  RopeOp,
-  WeightSource,
+  type AttentionOp,
+  type EmbeddingOp,
+  type GluOp,
+  type HeadLinearOp,
+  type LinearOp,
+  type MoeOp,
+  type Op,
+  type RmsNormOp,
+  type RopeOp,
+  type WeightSource,
 } from '../model/index.ts';
 import { clampedSilu32, exp32, f32, geluTanh32, quantizeRow, silu32, softcap32 } from './arithmetic.ts';
 import type { QuantizedRow } from './arithmetic.ts';
@@ -55,13 +53,10 @@ import {
   requireWeight,
   weightsOfProgram,
 } from './held-weights.ts';
-import { ordersOf } from './orders.ts';
-import type { ProgramOrders } from './orders.ts';
+import { ordersOf, type ProgramOrders } from './orders.ts';
 import type { Program } from './program.ts';
-import { reduceInOrder } from './reduction.ts';
-import type { ReductionPlan } from './reduction.ts';
-import { heldInCache, heldRow } from './weight-formats.ts';
-import type { KvType, WeightFormat } from './weight-formats.ts';
+import { reduceInOrder, type ReductionPlan } from './reduction.ts';
+import { heldInCache, heldRow, type KvType, type WeightFormat } from './weight-formats.ts';
 
 export interface InterpretedSession {
   /** Tokens in the KV cache. */

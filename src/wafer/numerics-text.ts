@@ -1,10 +1,8 @@
 // Formats of weights as people write and read them: `int8,head=bf16,attention=fp8`.
 
 import { fail, nearest } from '../core/index.ts';
-import { weightClasses } from './program.ts';
-import type { Numerics, WeightClass } from './program.ts';
-import { weightFormatNames } from './weight-formats.ts';
-import type { WeightFormat } from './weight-formats.ts';
+import { weightClasses, type Numerics, type WeightClass } from './program.ts';
+import { weightFormatNames, type WeightFormat } from './weight-formats.ts';
 
 /** `int4` alone means the finest groups. */
 const aliases: Readonly<Record<string, WeightFormat>> = { int4: 'int4-32' };

@@ -5,8 +5,7 @@ import { assert } from '../core/index.ts';
 import type { AttentionOp, HeadLinearOp, LinearOp, MoeOp, Op, RmsNormOp } from '../model/index.ts';
 import { inputAxes } from './plan.ts';
 import type { Program } from './program.ts';
-import { reductionAlong } from './reduction.ts';
-import type { Axis, MeshGroups, ReductionPlan } from './reduction.ts';
+import { reductionAlong, type Axis, type MeshGroups, type ReductionPlan } from './reduction.ts';
 
 export interface ProgramOrders {
   /** Over the inputs of a linear op (all heads together, or one that is spread), over the whole row of a norm. */

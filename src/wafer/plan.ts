@@ -3,11 +3,9 @@
 
 import type { LinearOp, Op } from '../model/index.ts';
 import { headGroup, lanesOf } from './head-tiles.ts';
-import { along, kernels, linears, shiftGemm, shiftGemmTransposed } from './kernel/index.ts';
-import type { KernelContext } from './kernel/index.ts';
+import { along, kernels, linears, shiftGemm, shiftGemmTransposed, type KernelContext } from './kernel/index.ts';
 import { allReduce } from './collective/index.ts';
-import { phase, waveletsOf } from './phase.ts';
-import type { Phase, VectorType } from './phase.ts';
+import { phase, waveletsOf, type Phase, type VectorType } from './phase.ts';
 import type { Region } from './program.ts';
 import type { Axis } from './reduction.ts';
 

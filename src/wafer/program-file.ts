@@ -1,16 +1,12 @@
 // A program as JSON, and back. The graph is left out: it follows from the model's configuration, and what follows from
 // something else should not be stored beside it. What is read may come from anywhere, so all of it is checked.
 
-import { IngotError } from '../core/index.ts';
-import type { Diagnostic } from '../core/index.ts';
-import { checkPruning, prunedGraph } from '../model/index.ts';
-import type { Graph, Pruning } from '../model/index.ts';
+import { IngotError, type Diagnostic } from '../core/index.ts';
+import { checkPruning, prunedGraph, type Graph, type Pruning } from '../model/index.ts';
 import type { Wafer } from '../spec/index.ts';
 import { requireStages } from './held-weights.ts';
-import { weightClasses } from './program.ts';
-import type { MemoryPlan, Program, Stage, WeightClass } from './program.ts';
-import { kvTypes, weightFormatNames } from './weight-formats.ts';
-import type { WeightFormat } from './weight-formats.ts';
+import { weightClasses, type MemoryPlan, type Program, type Stage, type WeightClass } from './program.ts';
+import { kvTypes, weightFormatNames, type WeightFormat } from './weight-formats.ts';
 
 /** Everything of a program but its graph. */
 export type ProgramFile = Omit<Program, 'graph'>;

@@ -3,8 +3,7 @@
 import type { Op } from '../model/index.ts';
 import type { LineShape } from './collective/index.ts';
 import type { KernelContext } from './kernel/index.ts';
-import { waveletsOf } from './phase.ts';
-import type { VectorType } from './phase.ts';
+import { waveletsOf, type VectorType } from './phase.ts';
 import { sectionPhases } from './plan.ts';
 import type { Axis } from './reduction.ts';
 

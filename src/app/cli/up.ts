@@ -1,10 +1,9 @@
 import { complete, postTo, type CompletionAnswer } from '../completion.ts';
-import type { PlacementReport } from './report/placement.ts';
 import { addExamples, jsonOption, printJson, wholeOption, type CliCommand } from './command.ts';
 import type { Io } from './io.ts';
 import { contextOption, modelOption, threadsOption, servedWaferOption } from './placement-options.ts';
 import { renderPlacementShort } from './report/placement-text.ts';
-import { reportPlacement } from './report/placement.ts';
+import { reportPlacement, type PlacementReport } from './report/placement.ts';
 import { timingTable } from './report/timing-text.ts';
 import { DEFAULT_PORT } from './serve.ts';
 import { serveUntilInterrupted, untilAborted, type Listening, type ServeOptions } from './serving-loop.ts';

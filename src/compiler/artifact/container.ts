@@ -8,8 +8,7 @@
 //   32  32 its SHA-256
 //   64     members, each from a multiple of 64 on, zeros between; then the manifest, to the end of the file
 
-import { fail, formatCount, IngotError } from '../../core/index.ts';
-import type { Diagnostic } from '../../core/index.ts';
+import { fail, formatCount, IngotError, type Diagnostic } from '../../core/index.ts';
 
 export const MAGIC = new Uint8Array([0x49, 0x4e, 0x47, 0x4f, 0x54, 0x0d, 0x0a, 0x1a]);
 export const VERSION = 1;

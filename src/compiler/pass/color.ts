@@ -1,7 +1,6 @@
 import { fail } from '../../core/index.ts';
 import { collectives } from '../../wafer/index.ts';
-import { definePass } from './pass.ts';
-import type { RegionColors } from './pass.ts';
+import { definePass, type RegionColors } from './pass.ts';
 
 export const color = definePass({
   name: 'color',

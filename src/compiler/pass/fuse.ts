@@ -1,7 +1,6 @@
 import { kernelName, kernelsOf } from '../../wafer/index.ts';
 import { sectionsOf } from '../sections.ts';
-import { definePass } from './pass.ts';
-import type { FusedSection } from './pass.ts';
+import { definePass, type FusedSection } from './pass.ts';
 
 export const fuse = definePass({
   name: 'fuse',

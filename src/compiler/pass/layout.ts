@@ -1,10 +1,7 @@
-import type { Op } from '../../model/index.ts';
-import { definitionOf } from '../../model/index.ts';
-import { across, along, inputAxes, kernelName, outputAxisOf } from '../../wafer/index.ts';
-import type { Axis } from '../../wafer/index.ts';
+import { definitionOf, type Op } from '../../model/index.ts';
+import { across, along, inputAxes, kernelName, outputAxisOf, type Axis } from '../../wafer/index.ts';
 import type { Mesh } from '../memory.ts';
-import { definePass, shapeOf } from './pass.ts';
-import type { FusedSection, KernelLayout } from './pass.ts';
+import { definePass, shapeOf, type FusedSection, type KernelLayout } from './pass.ts';
 
 export const layout = definePass({
   name: 'layout',

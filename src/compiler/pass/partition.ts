@@ -1,5 +1,4 @@
-import { search, layerRanges } from '../search.ts';
-import type { Candidate } from '../search.ts';
+import { search, layerRanges, type Candidate } from '../search.ts';
 import type { StageRange } from '../sections.ts';
 import { definePass, shapeOf } from './pass.ts';
 

@@ -1,5 +1,4 @@
-import { groupSize, sectionGroups } from '../../wafer/index.ts';
-import type { Axis, Region } from '../../wafer/index.ts';
+import { groupSize, sectionGroups, type Axis, type Region } from '../../wafer/index.ts';
 import type { Op } from '../../model/index.ts';
 import { definePass } from './pass.ts';
 

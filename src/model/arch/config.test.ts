@@ -3,8 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { IngotError } from '../../core/index.ts';
-import { findLlm } from '../../spec/index.ts';
-import type { LlmShape } from '../../spec/index.ts';
+import { findLlm, type LlmShape } from '../../spec/index.ts';
 import { parseConfig } from './index.ts';
 
 type Config = Record<string, unknown>;

@@ -1,8 +1,7 @@
 // How a checkpoint's hidden states become embeddings: what sentence-transformers wrote beside it, or else what servers of plain
 // decoders do.
 
-import type { JsonObject } from './json.ts';
-import { isJsonObject } from './json.ts';
+import { isJsonObject, type JsonObject } from './json.ts';
 
 /** From the hidden states of a text after the last norm to its embedding. */
 export interface EmbeddingRule {

@@ -1,7 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { findLlm } from '../../spec/index.ts';
-import type { LlmShape } from '../../spec/index.ts';
+import { findLlm, type LlmShape } from '../../spec/index.ts';
 import { graphOf } from '../arch/index.ts';
 import type { Graph, WeightSource } from '../graph.ts';
 import { DTYPE_BYTES, widenInto } from '../format/float-formats.ts';

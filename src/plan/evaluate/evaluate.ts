@@ -1,8 +1,7 @@
 // Runs a model over the windows of a text beside a reference, and scores it.
 
 import type { BatchItem, Executor } from '../../runtime/index.ts';
-import { createScorer } from './score.ts';
-import type { TextScore } from './score.ts';
+import { createScorer, type TextScore } from './score.ts';
 
 /** Tokens of a window that are computed at a time: their logits are all kept until they are scored. */
 const STEP_TOKENS = 32;

@@ -2,11 +2,9 @@ import { compile, mostLayers } from '../../compiler/index.ts';
 import { fail, formatCount, IngotError } from '../../core/index.ts';
 import { graphOf, kvWidth, parameterCount } from '../../model/index.ts';
 import { createPlacementCost } from '../../sim/index.ts';
-import { findWafer, llms } from '../../spec/index.ts';
-import type { LlmShape, PublishedRow, Wafer } from '../../spec/index.ts';
-import { lowerLayer, wafersOf } from '../../wafer/index.ts';
+import { findWafer, llms, type LlmShape, type PublishedRow, type Wafer } from '../../spec/index.ts';
+import { lowerLayer, wafersOf, type Program } from '../../wafer/index.ts';
 import { dtypeBytes, sramOf } from '../../wafer/machine/index.ts';
-import type { Program } from '../../wafer/index.ts';
 import { countOr, fullWidthGraph, is, numerics, shape, side, text, wafer } from './conditions.ts';
 import type { Answer, Predictor } from './predictor.ts';
 

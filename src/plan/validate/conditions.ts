@@ -1,10 +1,8 @@
 // Reading the conditions of a published row. A condition of the wrong type is the row's mistake and is said so.
 
 import { fail } from '../../core/index.ts';
-import { graphOf } from '../../model/index.ts';
-import type { Graph } from '../../model/index.ts';
-import { findLlm, findWafer, resolveWafer } from '../../spec/index.ts';
-import type { LlmShape, PublishedRow, Wafer } from '../../spec/index.ts';
+import { graphOf, type Graph } from '../../model/index.ts';
+import { findLlm, findWafer, resolveWafer, type LlmShape, type PublishedRow, type Wafer } from '../../spec/index.ts';
 import type { Numerics } from '../../wafer/index.ts';
 
 function bad(row: PublishedRow, key: string, expected: string): never {

@@ -1,7 +1,6 @@
 import { priceSequence } from '../../sim/index.ts';
 import type { PublishedRow, Wafer } from '../../spec/index.ts';
-import { collectives, groupSize, matrix } from '../../wafer/index.ts';
-import type { LineShape } from '../../wafer/index.ts';
+import { collectives, groupSize, matrix, type LineShape } from '../../wafer/index.ts';
 import { clockOf, count, elementType, side as sideOf, wafer, standInExponential } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 

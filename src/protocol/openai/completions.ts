@@ -2,8 +2,7 @@ import { Type, type Static, type TObject } from 'typebox';
 import { badValue, createBodyParser } from './body.ts';
 import type { FinishReason } from './chat.ts';
 import { ApiError } from './error.ts';
-import { leastTokensOf, limits, never, sharedFields, sharedIgnored } from './fields.ts';
-import type { ServiceTier } from './fields.ts';
+import { leastTokensOf, limits, never, sharedFields, sharedIgnored, type ServiceTier } from './fields.ts';
 import type { TimeInfo, Usage } from './usage.ts';
 
 const tokenIds = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });

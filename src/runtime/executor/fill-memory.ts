@@ -2,14 +2,11 @@
 // stream from the checkpoint through a staging buffer straight into their packed place.
 
 import { fail } from '../../core/index.ts';
-import { definitionOf, headElement } from '../../model/index.ts';
-import type { HeadLinearOp, LinearOp, WeightSource } from '../../model/index.ts';
-import { heldRow, heldTable, ropeAngles, requireWeight, roundingTo } from '../../wafer/index.ts';
-import type { Numerics } from '../../wafer/index.ts';
+import { definitionOf, headElement, type HeadLinearOp, type LinearOp, type WeightSource } from '../../model/index.ts';
+import { heldRow, heldTable, ropeAngles, requireWeight, roundingTo, type Numerics } from '../../wafer/index.ts';
 import type { Kernels } from '../wasm/kernels.ts';
 import * as layout from '../wasm/layout.ts';
-import { formatBytes, formats } from './lowered.ts';
-import type { Lowered, MatrixLoad, TableLookup } from './lowered.ts';
+import { formatBytes, formats, type Lowered, type MatrixLoad, type TableLookup } from './lowered.ts';
 
 const storedFormats = { f32: layout.formatF32, bf16: layout.formatBf16, f16: layout.formatF16 };
 

@@ -1,13 +1,10 @@
 // A mixture of experts as instructions. The rows of a pass are put together by expert, so that each expert that any row
 // picked reads its weights once, and no other expert is touched.
 
-import { expertOps, routerOp } from '../../model/index.ts';
-import type { MoeOp } from '../../model/index.ts';
-import { heldMatrix, heldTable } from '../../wafer/index.ts';
-import type { ReductionPlan } from '../../wafer/index.ts';
+import { expertOps, routerOp, type MoeOp } from '../../model/index.ts';
+import { heldMatrix, heldTable, type ReductionPlan } from '../../wafer/index.ts';
 import * as layout from '../wasm/layout.ts';
-import { activations, floatBits, formats, grainOf, rowBytes } from './lowered.ts';
-import type { LoweringTools, MatrixLoad } from './lowered.ts';
+import { activations, floatBits, formats, grainOf, rowBytes, type LoweringTools, type MatrixLoad } from './lowered.ts';
 import { roundUp } from './memory-map.ts';
 
 /** Private memory that the choice of experts needs: two rows of scores and a sum a group. */

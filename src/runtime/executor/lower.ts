@@ -9,8 +9,7 @@ import type { Program, ReductionPlan, WeightFormat } from '../../wafer/index.ts'
 import * as layout from '../wasm/layout.ts';
 import { lowerMixture, routeScratchBytes } from './lower-experts.ts';
 import { activations, floatBits, formatBytes, formats, grainOf, kvFormats, rowBytes } from './lowered.ts';
-import { createMemoryMap, roundUp } from './memory-map.ts';
-import type { MemoryMap } from './memory-map.ts';
+import { createMemoryMap, roundUp, type MemoryMap } from './memory-map.ts';
 import type {
   Addresses,
   GroupOffsets,

@@ -3,8 +3,7 @@
 import type { DType, EmbeddingOp, HeadLinearOp, LinearOp, RopeOp } from '../../model/index.ts';
 import type { KvType, Program, ProgramOrders, ReductionPlan, WeightFormat } from '../../wafer/index.ts';
 import * as layout from '../wasm/layout.ts';
-import { roundUp } from './memory-map.ts';
-import type { MemoryUse } from './memory-map.ts';
+import { roundUp, type MemoryUse } from './memory-map.ts';
 
 export interface LowerOptions {
   readonly threads: number;

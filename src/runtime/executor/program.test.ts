@@ -2,8 +2,7 @@
 
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { kvWidth, prunedGraph, randomWeights } from '../../model/index.ts';
-import type { Pruning, WeightSource } from '../../model/index.ts';
+import { kvWidth, prunedGraph, randomWeights, type Pruning, type WeightSource } from '../../model/index.ts';
 import { interpret, tinyMixtures, tinyProgram, tinyShape } from '../../wafer/index.ts';
 import type { Numerics, Program, TinyShape, WeightFormat } from '../../wafer/index.ts';
 import type { BatchItem, Executor } from './executor.ts';

@@ -16,8 +16,7 @@ import {
 } from '../../wafer/index.ts';
 import type { ReductionPlan } from '../../wafer/index.ts';
 import { loadKernels } from './kernels.node.ts';
-import { instantiate } from './kernels.ts';
-import type { Kernels } from './kernels.ts';
+import { instantiate, type Kernels } from './kernels.ts';
 import * as layout from './layout.ts';
 
 const memory = new WebAssembly.Memory({ initial: 4, maximum: 4, shared: true });

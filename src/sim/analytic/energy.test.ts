@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { seconds } from '../../core/index.ts';
 import { graphOf } from '../../model/index.ts';
 import { findLlm, findWafer, heatFacts, resolveWafer } from '../../spec/index.ts';
-import { allReduceWork } from '../../wafer/index.ts';
-import type { Program, Stage } from '../../wafer/index.ts';
+import { allReduceWork, type Program, type Stage } from '../../wafer/index.ts';
 import { joulesPerSramByte, powerAt, stageEnergies, tokenRate, workEnergy } from './energy.ts';
 
 const wafer = resolveWafer(findWafer('wse3'));

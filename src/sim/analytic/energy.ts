@@ -1,12 +1,10 @@
 // Where a program's energy goes: idle power over time, and what its work adds. The split rests on assumptions, for no
 // energy per operation is published; `HeatFacts` says which.
 
-import { joules } from '../../core/index.ts';
-import type { Joules, Seconds } from '../../core/index.ts';
+import { joules, type Joules, type Seconds } from '../../core/index.ts';
 import type { Graph, Op } from '../../model/index.ts';
 import type { HeatFacts, Wafer } from '../../spec/index.ts';
-import { sectionWork, sumOfWork } from '../../wafer/index.ts';
-import type { Program, Stage, Work } from '../../wafer/index.ts';
+import { sectionWork, sumOfWork, type Program, type Stage, type Work } from '../../wafer/index.ts';
 import { createSectionCost, kernelContext } from './section-cost.ts';
 import { total } from './price.ts';
 

@@ -2,12 +2,10 @@
 // is what a serving engine did in a while, so the figures follow the traffic; that the machine does it is simulated.
 
 import type { HeatFacts, SiliconFacts, Wafer } from '../../spec/index.ts';
-import { kvTokensOf, wafersOf } from '../../wafer/index.ts';
-import type { Program, Region } from '../../wafer/index.ts';
+import { kvTokensOf, wafersOf, type Program, type Region } from '../../wafer/index.ts';
 import { offWaferBytes, stageEnergies } from './energy.ts';
 import { createHeatResponse, dieGrid } from './heat.ts';
-import { passageOf } from './passage.ts';
-import type { PassageStage } from './passage.ts';
+import { passageOf, type PassageStage } from './passage.ts';
 import type { AnalyticStepModel } from './step-model.ts';
 
 /** Tokens that passed all stages in some seconds. */

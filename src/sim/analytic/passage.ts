@@ -2,8 +2,7 @@
 
 import type { Op } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { allReduce, sectionPhases } from '../../wafer/index.ts';
-import type { Phase, Program, Stage } from '../../wafer/index.ts';
+import { allReduce, sectionPhases, type Phase, type Program, type Stage } from '../../wafer/index.ts';
 import { price, total } from './price.ts';
 import { kernelContext } from './section-cost.ts';
 import type { AnalyticStepModel } from './step-model.ts';

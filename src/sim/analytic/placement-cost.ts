@@ -5,8 +5,7 @@ import type { Graph, Op } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Numerics, Region } from '../../wafer/index.ts';
 import { priceSequence } from './collective-cost.ts';
-import { createSectionCost } from './section-cost.ts';
-import type { MeshShape, SectionCost, StepItem } from './section-cost.ts';
+import { createSectionCost, type MeshShape, type SectionCost, type StepItem } from './section-cost.ts';
 import { createTransfers } from './transfer.ts';
 
 /** `sequences` that are alike, each an item of a step. */

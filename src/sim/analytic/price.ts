@@ -2,8 +2,7 @@
 
 import type { Wafer } from '../../spec/index.ts';
 import type { OpPhases, Phase, VectorWork } from '../../wafer/index.ts';
-import { cycles } from '../../core/index.ts';
-import type { Cycles } from '../../core/index.ts';
+import { cycles, type Cycles } from '../../core/index.ts';
 
 /** Where the cycles go. */
 export interface Breakdown {

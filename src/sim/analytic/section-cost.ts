@@ -14,8 +14,7 @@ import {
   sectionPhases,
 } from '../../wafer/index.ts';
 import type { KernelContext, Numerics, VectorType } from '../../wafer/index.ts';
-import { emptyBreakdown, priceAll, total } from './price.ts';
-import type { Breakdown } from './price.ts';
+import { emptyBreakdown, priceAll, total, type Breakdown } from './price.ts';
 
 export interface MeshShape {
   readonly width: number;

@@ -6,13 +6,10 @@ import { cycles, energy, scale, seconds } from '../../core/index.ts';
 import type { Cycles, Hertz, Joules, Seconds } from '../../core/index.ts';
 import type { Op } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { kvTokensOf, wafersOf } from '../../wafer/index.ts';
-import type { Phase, Program, Stage } from '../../wafer/index.ts';
+import { kvTokensOf, wafersOf, type Phase, type Program, type Stage } from '../../wafer/index.ts';
 import { priceSequence } from './collective-cost.ts';
-import { emptyBreakdown, price } from './price.ts';
-import type { Breakdown } from './price.ts';
-import { addTimes, createSectionCost } from './section-cost.ts';
-import type { SectionCost, StepItem } from './section-cost.ts';
+import { emptyBreakdown, price, type Breakdown } from './price.ts';
+import { addTimes, createSectionCost, type SectionCost, type StepItem } from './section-cost.ts';
 import { createTransfers } from './transfer.ts';
 
 /** A step of more chunks than this fills the pipeline with whole chunks; smaller micro-batches are not tried. */

@@ -1,8 +1,7 @@
 // From region to region, from wafer to wafer, and to the host.
 
 import type { Wafer } from '../../spec/index.ts';
-import { edgePhases, movePhases } from '../../wafer/index.ts';
-import type { Phase, Region, VectorType } from '../../wafer/index.ts';
+import { edgePhases, movePhases, type Phase, type Region, type VectorType } from '../../wafer/index.ts';
 
 const bytesOf = (type: VectorType): number => (type === 'fp16' ? 2 : 4);
 

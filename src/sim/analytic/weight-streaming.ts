@@ -2,12 +2,10 @@
 // once; activations stay. It is how training runs, and the only way to run a model that fits no allowed number of wafers.
 // Compute is the cyclic-shift GEMM plan that published prefill rows are compared with.
 
-import { seconds } from '../../core/index.ts';
-import type { Seconds } from '../../core/index.ts';
+import { seconds, type Seconds } from '../../core/index.ts';
 import { weightSpecs } from '../../model/index.ts';
 import type { ClusterFacts, LlmShape, Wafer } from '../../spec/index.ts';
-import { expVectors, groupSize, shiftPrefillPhases } from '../../wafer/index.ts';
-import type { VectorType } from '../../wafer/index.ts';
+import { expVectors, groupSize, shiftPrefillPhases, type VectorType } from '../../wafer/index.ts';
 import { priceAll, total } from './price.ts';
 
 export interface StreamingRun {

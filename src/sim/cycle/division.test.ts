@@ -1,7 +1,6 @@
 // Scalar division and square root, and one memory read as two types.
 import { describe, expect, it } from 'vitest';
-import { allocate, interpret } from '../../wafer/machine/index.ts';
-import type { Instruction, MachineProgram } from '../../wafer/machine/index.ts';
+import { allocate, interpret, type Instruction, type MachineProgram } from '../../wafer/machine/index.ts';
 import { simulate } from './simulate.ts';
 import { machine, main, role, wse2 } from './testing/programs.ts';
 

@@ -4,12 +4,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../core/index.ts';
 import type { DefectMap } from '../../wafer/index.ts';
-import { interpret } from '../../wafer/machine/index.ts';
-import type { MemoryReader } from '../../wafer/machine/index.ts';
+import { interpret, type MemoryReader } from '../../wafer/machine/index.ts';
 import { simulate } from './simulate.ts';
 import { touched } from './testing/detour.ts';
-import { detouredTraffic, traffic, variedTraffic } from './testing/random-traffic.ts';
-import type { Traffic } from './testing/random-traffic.ts';
+import { detouredTraffic, traffic, variedTraffic, type Traffic } from './testing/random-traffic.ts';
 import { shuffle, wse2 } from './testing/programs.ts';
 
 const runs = { numRuns: 120 };

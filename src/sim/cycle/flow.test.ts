@@ -2,8 +2,7 @@
 // every operand, which `stepByStep` goes by.
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { createRng } from '../../core/index.ts';
-import type { Rng } from '../../core/index.ts';
+import { createRng, type Rng } from '../../core/index.ts';
 import { allocate, createState, resolveProgram } from '../../wafer/machine/index.ts';
 import type { Dtype, Dsd, MachineProgram, MemoryImage, Role, VectorOp } from '../../wafer/machine/index.ts';
 import { bankCycles, stepCycles, timingOf } from './timing.ts';

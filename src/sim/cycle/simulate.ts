@@ -1,7 +1,6 @@
 // Run a PE-level program on a wafer to its last cycle.
 
-import { IngotError, cycles, fail } from '../../core/index.ts';
-import type { Cycles } from '../../core/index.ts';
+import { IngotError, cycles, fail, type Cycles } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { createState, findDeadlock, loadImages, readObject, resolveProgram } from '../../wafer/machine/index.ts';
 import type {
@@ -11,14 +10,11 @@ import type {
   MemoryReader,
   ResolvedProgram,
 } from '../../wafer/machine/index.ts';
-import { createCriticalPath } from './critical-path.ts';
-import type { Breakdown, CriticalPath } from './critical-path.ts';
+import { createCriticalPath, type Breakdown, type CriticalPath } from './critical-path.ts';
 import { Refusal, engines, refused } from './engine/index.ts';
 import type { Counts, Engine, EngineKind, EngineOptions, Order } from './engine/index.ts';
-import { together } from './observer.ts';
-import type { Observer } from './observer.ts';
-import { depthsOf, timingOf } from './timing.ts';
-import type { Timing } from './timing.ts';
+import { together, type Observer } from './observer.ts';
+import { depthsOf, timingOf, type Timing } from './timing.ts';
 
 /** An engine by its id, or the fastest that takes the program. */
 export type EngineChoice = 'auto' | (typeof engines)[number]['id'];

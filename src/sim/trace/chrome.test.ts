@@ -6,13 +6,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { findWafer, resolveWafer } from '../../spec/index.ts';
 import { meshCollectives } from '../../wafer/index.ts';
-import { peName } from '../../wafer/machine/index.ts';
-import type { MachineProgram } from '../../wafer/machine/index.ts';
+import { peName, type MachineProgram } from '../../wafer/machine/index.ts';
 import { simulate, timingOf } from '../cycle/index.ts';
 import { localProgram } from '../cycle/testing/random-local.ts';
 import { variedTraffic } from '../cycle/testing/random-traffic.ts';
-import { LINK_WINDOW, chromeTrace, createRecorder } from './index.ts';
-import type { Recorder } from './index.ts';
+import { LINK_WINDOW, chromeTrace, createRecorder, type Recorder } from './index.ts';
 
 const wafer = resolveWafer(findWafer('wse2'));
 

@@ -1,8 +1,7 @@
 // A recording in the Trace Event Format (Google's document of that name), which Perfetto and chrome://tracing open.
 
 import { peName } from '../../wafer/machine/index.ts';
-import type { LinkSample, Recorder, TraceEvent } from './recorder.ts';
-import { LINK_WINDOW } from './recorder.ts';
+import { LINK_WINDOW, type LinkSample, type Recorder, type TraceEvent } from './recorder.ts';
 
 export interface TraceTitle {
   readonly title: string;

@@ -2,12 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { findWafer, resolveWafer } from '../../spec/index.ts';
-import { collectives } from '../../wafer/index.ts';
-import type { LineShape } from '../../wafer/index.ts';
-import { createActivity, simulate, timingOf } from '../cycle/index.ts';
-import type { Activity, Simulation } from '../cycle/index.ts';
-import { chromeTrace, createRecorder } from './index.ts';
-import type { Recorder, TraceEvent } from './index.ts';
+import { collectives, type LineShape } from '../../wafer/index.ts';
+import { createActivity, simulate, timingOf, type Activity, type Simulation } from '../cycle/index.ts';
+import { chromeTrace, createRecorder, type Recorder, type TraceEvent } from './index.ts';
 
 const wafer = resolveWafer(findWafer('wse2'));
 const timing = timingOf(wafer);

@@ -3,8 +3,7 @@ import { heldBehindSender } from './buffers.ts';
 import type { Collective } from './collective.ts';
 import { lineProgramOf } from './line-program.ts';
 import { sliceLength } from './outcome.ts';
-import { sliceRole } from './slice-role.ts';
-import type { SliceStep } from './slice-role.ts';
+import { sliceRole, type SliceStep } from './slice-role.ts';
 
 /**
  * One color in each direction. A router first sends its own PE's slice, then, turned by the control wavelet behind

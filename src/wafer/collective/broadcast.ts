@@ -1,10 +1,8 @@
 import type { Wafer } from '../../spec/index.ts';
-import { phase, waveletsOf } from '../phase.ts';
-import type { Phase } from '../phase.ts';
+import { phase, waveletsOf, type Phase } from '../phase.ts';
 import { rootOf } from '../reduction.ts';
 import type { Collective, LineShape } from './collective.ts';
-import { createLineProgram } from './line-program.ts';
-import type { LoweredCollective } from './line-program.ts';
+import { createLineProgram, type LoweredCollective } from './line-program.ts';
 
 /**
  * From the middle of the line to both ends. Routers copy a wavelet to the ramp and onwards in one cycle

@@ -1,7 +1,6 @@
 import { phase, waveletsOf } from '../phase.ts';
 import type { Collective } from './collective.ts';
-import { createLineProgram } from './line-program.ts';
-import type { LineProgram } from './line-program.ts';
+import { createLineProgram, type LineProgram } from './line-program.ts';
 
 /**
  * Reduce along a line to its first PE: each PE adds what arrives to its own values and passes the sum on,

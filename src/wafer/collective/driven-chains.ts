@@ -1,5 +1,4 @@
-import { phase, waveletsOf } from '../phase.ts';
-import type { Phase } from '../phase.ts';
+import { phase, waveletsOf, type Phase } from '../phase.ts';
 import type { LineShape } from './collective.ts';
 
 /**

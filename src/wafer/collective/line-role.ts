@@ -1,8 +1,7 @@
 import type { Wafer } from '../../spec/index.ts';
 import type { Role } from '../machine/index.ts';
 import type { VectorType } from '../phase.ts';
-import { wholeWavelets } from './line-step.ts';
-import type { Step, Trigger } from './line-step.ts';
+import { wholeWavelets, type Step, type Trigger } from './line-step.ts';
 import { createPeTurns } from './pe-turns.ts';
 
 /** A PE that does its steps of one collective on its object `x`, and nothing else. */

@@ -13,10 +13,8 @@ import {
   vectorsOf,
 } from '../machine/index.ts';
 import type { Dsd, Instruction, MemoryObject, MemoryRequest, Queue, Role } from '../machine/index.ts';
-import { waits } from './line-step.ts';
-import type { LineUse, Step, Trigger } from './line-step.ts';
-import { firstOfPayload, headObject, messageTask } from './message-task.ts';
-import type { Message, MessageTask, Place } from './message-task.ts';
+import { waits, type LineUse, type Step, type Trigger } from './line-step.ts';
+import { firstOfPayload, headObject, messageTask, type Message, type MessageTask, type Place } from './message-task.ts';
 
 export interface PeTurns {
   /** Code of the turn that is being written. */

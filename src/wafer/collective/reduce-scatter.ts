@@ -3,8 +3,7 @@ import { heldOnTheWay } from './buffers.ts';
 import type { Collective } from './collective.ts';
 import { lineProgramOf } from './line-program.ts';
 import { sliceLength } from './outcome.ts';
-import { sliceRole } from './slice-role.ts';
-import type { SliceStep } from './slice-role.ts';
+import { sliceRole, type SliceStep } from './slice-role.ts';
 
 /**
  * Two chains in opposite directions: from the west flow sums for the PEs further east, from the east for those

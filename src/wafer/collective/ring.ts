@@ -16,8 +16,7 @@ import { phase, waveletsOf } from '../phase.ts';
 import type { Collective, LineShape } from './collective.ts';
 import { lineProgramOf } from './line-program.ts';
 import { sliceLength } from './outcome.ts';
-import { interleave, shiftsAlong } from './ring-shift.ts';
-import type { Shift } from './ring-shift.ts';
+import { interleave, shiftsAlong, type Shift } from './ring-shift.ts';
 
 /**
  * Ring all-reduce: P - 1 steps of reduce-scatter, then P - 1 of all-gather. In each step every PE sends one slice to

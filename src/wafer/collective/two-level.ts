@@ -2,8 +2,7 @@ import type { Phase } from '../phase.ts';
 import { rootOf } from '../reduction.ts';
 import type { Collective, LineShape } from './collective.ts';
 import { drivenChains } from './driven-chains.ts';
-import { createLineProgram } from './line-program.ts';
-import type { LineProgram } from './line-program.ts';
+import { createLineProgram, type LineProgram } from './line-program.ts';
 
 /**
  * The K-tree with K = 2 of WaferLLM (OSDI'25, section 5): chains from both ends of each group to its middle

@@ -2,12 +2,9 @@ import type { AddOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { phase } from '../phase.ts';
 import { vectorsOf } from '../machine/index.ts';
-import { along } from './kernel.ts';
-import type { Kernel } from './kernel.ts';
-import { cutAlong, gatherAlong, loweredContext, whole } from './lower/lowering.ts';
-import type { LoweredKernel, Placement } from './lower/lowering.ts';
-import { everywhere, sequence } from './lower/sequence.ts';
-import type { Mesh, Stage } from './lower/sequence.ts';
+import { along, type Kernel } from './kernel.ts';
+import { cutAlong, gatherAlong, loweredContext, whole, type LoweredKernel, type Placement } from './lower/lowering.ts';
+import { everywhere, sequence, type Mesh, type Stage } from './lower/sequence.ts';
 
 /** One vector addition on each PE; both operands lie alike. */
 export const add: Kernel<AddOp> = {

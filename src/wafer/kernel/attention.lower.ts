@@ -6,13 +6,11 @@ import type { Axis } from '../reduction.ts';
 import { attention } from './attention.ts';
 import { across, along } from './kernel.ts';
 import { lowerAllReduce } from './lower/all-reduce.ts';
-import { attentionStages } from './lower/attention-stages.ts';
-import type { AttentionTile } from './lower/attention-stages.ts';
+import { attentionStages, type AttentionTile } from './lower/attention-stages.ts';
 import { appendStage, cacheImages, keyPitch, ownShiftLine, rowsOf, valuePitch } from './lower/cached-rows.ts';
 import { weightBank } from './lower/columns.ts';
 import { exponentialMemory } from './lower/exponential.ts';
-import { cutAlong, gatherAlong, loweredContext } from './lower/lowering.ts';
-import type { LoweredKernel, Placement } from './lower/lowering.ts';
+import { cutAlong, gatherAlong, loweredContext, type LoweredKernel, type Placement } from './lower/lowering.ts';
 import { sequence } from './lower/sequence.ts';
 
 /** Multi-head attention of one token; every head on `along(axis) / heads` PEs of a line. */

@@ -1,8 +1,6 @@
 import type { AttentionOp } from '../../model/index.ts';
-import { phase, waveletsOf } from '../phase.ts';
-import type { Phase, VectorWork } from '../phase.ts';
-import { across, allReduceOf, along } from './kernel.ts';
-import type { Kernel, KernelContext } from './kernel.ts';
+import { phase, waveletsOf, type Phase, type VectorWork } from '../phase.ts';
+import { across, allReduceOf, along, type Kernel, type KernelContext } from './kernel.ts';
 import type { Axis } from '../reduction.ts';
 import { unpackCacheWork } from '../unpack.ts';
 import { softcapPhase } from './softcap.ts';

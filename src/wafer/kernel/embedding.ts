@@ -1,7 +1,6 @@
 import type { EmbeddingOp } from '../../model/index.ts';
 import { phase, waveletsOf } from '../phase.ts';
-import { across, along } from './kernel.ts';
-import type { Kernel } from './kernel.ts';
+import { across, along, type Kernel } from './kernel.ts';
 
 /**
  * The table lies spread over the region, each row cut along `axis`. The token id crosses the region from a corner

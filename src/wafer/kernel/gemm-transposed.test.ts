@@ -3,8 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { collectiveCycles } from '../../sim/index.ts';
 import { collectives } from '../index.ts';
 import { waveletsOf } from '../phase.ts';
-import { lowerGemmTransposed } from './gemm-transposed.ts';
-import type { GemmTransposedSpec } from './gemm-transposed.ts';
+import { lowerGemmTransposed, type GemmTransposedSpec } from './gemm-transposed.ts';
 import { held } from './lower/exponential.ts';
 import { normals, runLowered, wse2 } from './testing/run-lowered.ts';
 

@@ -2,18 +2,14 @@ import { assert, fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective, LineShape } from '../collective/index.ts';
 import { wholeWavelets } from '../collective/line-step.ts';
-import { interleave, shiftRoutes, shiftsAlong } from '../collective/ring-shift.ts';
-import type { Shift } from '../collective/ring-shift.ts';
+import { interleave, shiftRoutes, shiftsAlong, type Shift } from '../collective/ring-shift.ts';
 import { fabricIn, fabricOut, integer, mainRole, vectorsOf } from '../machine/index.ts';
 import type { Dsd, Instruction, MemoryRequest, Role, Tile } from '../machine/index.ts';
-import { phase, waveletsOf } from '../phase.ts';
-import type { Phase, VectorType } from '../phase.ts';
+import { phase, waveletsOf, type Phase, type VectorType } from '../phase.ts';
 import { columnPitch, weightBank } from './lower/columns.ts';
 import { onLines } from './lower/all-reduce.ts';
-import { pesOfMesh, sliceOf, tileColumns } from './lower/lowering.ts';
-import type { LoweredKernel } from './lower/lowering.ts';
-import { sequence } from './lower/sequence.ts';
-import type { LineStage, Stage, WorkStage } from './lower/sequence.ts';
+import { pesOfMesh, sliceOf, tileColumns, type LoweredKernel } from './lower/lowering.ts';
+import { sequence, type LineStage, type Stage, type WorkStage } from './lower/sequence.ts';
 import { columnLoop, outerTurn, turn } from './tiled-gemm.ts';
 
 export interface GemmTransposedSpec {

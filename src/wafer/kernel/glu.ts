@@ -1,16 +1,12 @@
-import { clampedSilu } from '../../model/index.ts';
-import type { GluOp } from '../../model/index.ts';
+import { clampedSilu, type GluOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { load, scalarsOf, store } from '../machine/index.ts';
-import type { Instruction } from '../machine/index.ts';
+import { load, scalarsOf, store, type Instruction } from '../machine/index.ts';
 import { phase } from '../phase.ts';
-import { along } from './kernel.ts';
-import type { Kernel } from './kernel.ts';
+import { along, type Kernel } from './kernel.ts';
 import { exponential, exponentialMemory, vectorsHolding } from './lower/exponential.ts';
 import { cutAlong, gatherAlong, loweredContext, sliceOf, whole } from './lower/lowering.ts';
 import type { LoweredKernel, Placement, Slice } from './lower/lowering.ts';
-import { everywhere, sequence } from './lower/sequence.ts';
-import type { Mesh, Stage } from './lower/sequence.ts';
+import { everywhere, sequence, type Mesh, type Stage } from './lower/sequence.ts';
 
 /**
  * Beside the exponential: 1 + e^-u and the product with up; tanh-GELU has a cubic argument besides, and the clamped unit

@@ -1,7 +1,6 @@
 import type { HeadLinearOp } from '../../model/index.ts';
 import { phase, waveletsOf } from '../phase.ts';
-import { across, allReduceOf, along } from './kernel.ts';
-import type { Kernel } from './kernel.ts';
+import { across, allReduceOf, along, type Kernel } from './kernel.ts';
 import { matrix } from './linear.ts';
 
 /**

@@ -1,8 +1,7 @@
 import type { Op } from '../../model/index.ts';
 import { allReduce } from '../collective/all-reduce.ts';
 import type { LineShape } from '../collective/collective.ts';
-import { tileOf } from '../head-tiles.ts';
-import type { LanesOf } from '../head-tiles.ts';
+import { tileOf, type LanesOf } from '../head-tiles.ts';
 import type { Phase, VectorType } from '../phase.ts';
 import type { Numerics } from '../program.ts';
 import type { Axis } from '../reduction.ts';

@@ -1,13 +1,11 @@
 // Counts of latent attention and of soft caps: no PE works less than its share, none much more.
 
 import { describe, expect, it } from 'vitest';
-import { graphOf } from '../../model/index.ts';
-import type { Op } from '../../model/index.ts';
+import { graphOf, type Op } from '../../model/index.ts';
 import { findLlm } from '../../spec/index.ts';
 import { inputAxes } from '../plan.ts';
 import type { Axis } from '../reduction.ts';
-import { kernels } from './index.ts';
-import type { Kernel, KernelContext } from './index.ts';
+import { kernels, type Kernel, type KernelContext } from './index.ts';
 
 const side = 512;
 const context: KernelContext = {

@@ -6,8 +6,7 @@ import { collectives, groupSize, reduceInOrder } from '../index.ts';
 import { dtypeCode } from '../machine/index.ts';
 import { roundTo } from '../machine/arithmetic.ts';
 import { along, across } from './kernel.ts';
-import { lowerLinear } from './linear.lower.ts';
-import type { LinearSpec } from './linear.lower.ts';
+import { lowerLinear, type LinearSpec } from './linear.lower.ts';
 import type { Tensors } from './lower/lowering.ts';
 import { allReduceBeyond, normals, runLowered, wse2 } from './testing/run-lowered.ts';
 

@@ -1,8 +1,7 @@
 import type { Wafer } from '../../spec/index.ts';
 import { addStage } from './add.ts';
 import type { Collective, LineShape } from '../collective/index.ts';
-import { load, vectorsOf } from '../machine/index.ts';
-import type { Dsd, Instruction, MemoryImage } from '../machine/index.ts';
+import { load, vectorsOf, type Dsd, type Instruction, type MemoryImage } from '../machine/index.ts';
 import type { Axis } from '../reduction.ts';
 import { across, along } from './kernel.ts';
 import { lowerAllReduce } from './lower/all-reduce.ts';
@@ -10,8 +9,7 @@ import { matrix } from './linear.ts';
 import { columnPitch, weightBank } from './lower/columns.ts';
 import { cutAlong, gatherAlong, loweredContext, pesOfMesh, positionAlong, sliceOf } from './lower/lowering.ts';
 import type { LoweredKernel, Placement } from './lower/lowering.ts';
-import { everywhere, sequence } from './lower/sequence.ts';
-import type { Mesh, Stage } from './lower/sequence.ts';
+import { everywhere, sequence, type Mesh, type Stage } from './lower/sequence.ts';
 
 export interface LinearSpec extends Placement {
   readonly k: number;

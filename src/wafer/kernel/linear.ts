@@ -1,9 +1,7 @@
 import type { LinearOp } from '../../model/index.ts';
 import { heldMatrix } from '../held-weights.ts';
-import { phase } from '../phase.ts';
-import type { Phase, VectorWork } from '../phase.ts';
-import { across, allReduceOf, along, tileAlong } from './kernel.ts';
-import type { Kernel, KernelContext } from './kernel.ts';
+import { phase, type Phase, type VectorWork } from '../phase.ts';
+import { across, allReduceOf, along, tileAlong, type Kernel, type KernelContext } from './kernel.ts';
 import type { Axis } from '../reduction.ts';
 import { unpackWork } from '../unpack.ts';
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { expertOps, routerOp } from '../../model/index.ts';
-import type { MoeOp } from '../../model/index.ts';
+import { expertOps, routerOp, type MoeOp } from '../../model/index.ts';
 import { moe } from './moe.ts';
 import type { KernelContext } from './kernel.ts';
 

@@ -1,10 +1,8 @@
 import type { MoeOp } from '../../model/index.ts';
-import { phase } from '../phase.ts';
-import type { Phase } from '../phase.ts';
+import { phase, type Phase } from '../phase.ts';
 import type { Axis } from '../reduction.ts';
 import { glu } from './glu.ts';
-import { allReduceOf, along } from './kernel.ts';
-import type { Kernel, KernelContext } from './kernel.ts';
+import { allReduceOf, along, type Kernel, type KernelContext } from './kernel.ts';
 import { matrix, widened } from './linear.ts';
 
 /**

@@ -1,17 +1,14 @@
 import type { RmsNormOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective } from '../collective/index.ts';
-import { load, scalarsOf, store, vectorsOf } from '../machine/index.ts';
-import type { Dsd, Instruction } from '../machine/index.ts';
+import { load, scalarsOf, store, vectorsOf, type Dsd, type Instruction } from '../machine/index.ts';
 import { phase } from '../phase.ts';
-import { allReduceOf, along, tileAlong } from './kernel.ts';
-import type { Kernel } from './kernel.ts';
+import { allReduceOf, along, tileAlong, type Kernel } from './kernel.ts';
 import { lowerAllReduce } from './lower/all-reduce.ts';
 import { held } from './lower/exponential.ts';
 import { cutAlong, gatherAlong, loweredContext, single, whole } from './lower/lowering.ts';
 import type { LoweredKernel, Placement, Slice } from './lower/lowering.ts';
-import { everywhere, sequence } from './lower/sequence.ts';
-import type { Mesh, Stage } from './lower/sequence.ts';
+import { everywhere, sequence, type Mesh, type Stage } from './lower/sequence.ts';
 
 /** Sum of squares on each PE, all-reduced along the axis (per head: only over the PEs of the head), then scaled. */
 export const rmsnorm: Kernel<RmsNormOp> = {

@@ -1,16 +1,11 @@
-import { ropePart } from '../../model/index.ts';
-import type { RopeOp } from '../../model/index.ts';
+import { ropePart, type RopeOp } from '../../model/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { vectorsOf } from '../machine/index.ts';
-import type { MemoryRequest } from '../machine/index.ts';
-import { phase } from '../phase.ts';
-import type { VectorType } from '../phase.ts';
-import { along, tileAlong } from './kernel.ts';
-import type { Kernel } from './kernel.ts';
+import { vectorsOf, type MemoryRequest } from '../machine/index.ts';
+import { phase, type VectorType } from '../phase.ts';
+import { along, tileAlong, type Kernel } from './kernel.ts';
 import { loweredContext, cutAlong, gatherAlong, sliceOf, whole } from './lower/lowering.ts';
 import type { LoweredKernel, Placement, Slice } from './lower/lowering.ts';
-import { everywhere, sequence } from './lower/sequence.ts';
-import type { Mesh, Stage } from './lower/sequence.ts';
+import { everywhere, sequence, type Mesh, type Stage } from './lower/sequence.ts';
 
 /**
  * Two multiplications and an addition for each half of a pair. The compiler stores the rows of the q and k

@@ -13,12 +13,10 @@ import {
   vectorsOf,
 } from '../machine/index.ts';
 import type { Dsd, Instruction, Role, Task, Tile } from '../machine/index.ts';
-import { interleave, shiftRoutes, shiftsAlong } from '../collective/ring-shift.ts';
-import type { Shift } from '../collective/ring-shift.ts';
+import { interleave, shiftRoutes, shiftsAlong, type Shift } from '../collective/ring-shift.ts';
 import type { VectorType } from '../phase.ts';
 import { columnPitch, weightBank } from './lower/columns.ts';
-import { loweredContext, pesOfMesh, putColumns, tileColumns, tileRows } from './lower/lowering.ts';
-import type { LoweredKernel } from './lower/lowering.ts';
+import { loweredContext, pesOfMesh, putColumns, tileColumns, tileRows, type LoweredKernel } from './lower/lowering.ts';
 import { cannonGemm, shiftGemm } from './shift-gemm.ts';
 
 export interface ShiftGemmSpec {

@@ -1,6 +1,5 @@
 import { twoLevel } from '../collective/two-level.ts';
-import { phase, waveletsOf } from '../phase.ts';
-import type { Phase } from '../phase.ts';
+import { phase, waveletsOf, type Phase } from '../phase.ts';
 import type { KernelContext } from './kernel.ts';
 
 /**

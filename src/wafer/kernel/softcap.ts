@@ -1,15 +1,10 @@
 import type { SoftcapOp } from '../../model/index.ts';
-import { load, scalarsOf, store } from '../machine/index.ts';
-import type { Instruction } from '../machine/index.ts';
-import { phase } from '../phase.ts';
-import type { Phase } from '../phase.ts';
-import { along } from './kernel.ts';
-import type { Kernel, KernelContext } from './kernel.ts';
+import { load, scalarsOf, store, type Instruction } from '../machine/index.ts';
+import { phase, type Phase } from '../phase.ts';
+import { along, type Kernel, type KernelContext } from './kernel.ts';
 import { exponential, held, vectorsHolding } from './lower/exponential.ts';
-import { whole } from './lower/lowering.ts';
-import type { Placement } from './lower/lowering.ts';
-import { everywhere } from './lower/sequence.ts';
-import type { Mesh, Stage } from './lower/sequence.ts';
+import { whole, type Placement } from './lower/lowering.ts';
+import { everywhere, type Mesh, type Stage } from './lower/sequence.ts';
 
 /** Vector instructions beside the exponential: by 2 / cap, plus 1, from the cap. */
 const vectorsBesideExp = 3;

@@ -2,17 +2,14 @@ import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective } from '../collective/index.ts';
 import { load, scalarsOf, store, vectorsOf } from '../machine/index.ts';
-import { phase } from '../phase.ts';
-import type { Phase } from '../phase.ts';
+import { phase, type Phase } from '../phase.ts';
 import type { Axis } from '../reduction.ts';
-import { allReduceOf, along } from './kernel.ts';
-import type { KernelContext } from './kernel.ts';
+import { allReduceOf, along, type KernelContext } from './kernel.ts';
 import { lowerAllReduce } from './lower/all-reduce.ts';
 import { expVectors, exponential, exponentialMemory } from './lower/exponential.ts';
 import { cutAlong, gatherAlong, loweredContext, single, whole } from './lower/lowering.ts';
 import type { LoweredKernel, Placement } from './lower/lowering.ts';
-import { byPosition, sequence } from './lower/sequence.ts';
-import type { Work } from './lower/sequence.ts';
+import { byPosition, sequence, type Work } from './lower/sequence.ts';
 
 /** A vector of `size` elements; every PE along the axis holds some of it. */
 export interface SoftmaxSpec extends Placement {

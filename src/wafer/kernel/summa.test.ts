@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { held } from './lower/exponential.ts';
-import { lowerSumma } from './summa.ts';
-import type { SummaSpec } from './summa.ts';
+import { lowerSumma, type SummaSpec } from './summa.ts';
 import { normals, runLowered, wse2 } from './testing/run-lowered.ts';
 
 const shapes = fc.record({

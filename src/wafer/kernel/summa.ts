@@ -13,11 +13,9 @@ import {
   vectorsOf,
 } from '../machine/index.ts';
 import type { Dsd, Instruction, Register, RoutePosition, RouteRule } from '../machine/index.ts';
-import { phase, waveletsOf } from '../phase.ts';
-import type { Phase, VectorType } from '../phase.ts';
+import { phase, waveletsOf, type Phase, type VectorType } from '../phase.ts';
 import { columnPitch, weightBank } from './lower/columns.ts';
-import { pesOfMesh, putColumns, tileColumns, tileRows } from './lower/lowering.ts';
-import type { LoweredKernel } from './lower/lowering.ts';
+import { pesOfMesh, putColumns, tileColumns, tileRows, type LoweredKernel } from './lower/lowering.ts';
 
 export interface SummaSpec {
   /** PEs of each side of the mesh. */

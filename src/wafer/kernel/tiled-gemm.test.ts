@@ -3,8 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { collectives } from '../index.ts';
 import { held } from './lower/exponential.ts';
 import { allReduceBeyond, normals, runLowered, wse2 } from './testing/run-lowered.ts';
-import { lowerTiledGemm } from './tiled-gemm.ts';
-import type { TiledGemmSpec } from './tiled-gemm.ts';
+import { lowerTiledGemm, type TiledGemmSpec } from './tiled-gemm.ts';
 
 const shapes = fc.record({
   width: fc.integer({ min: 1, max: 5 }),

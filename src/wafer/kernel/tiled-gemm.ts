@@ -4,13 +4,10 @@ import type { Collective, LineShape } from '../collective/index.ts';
 import { wholeWavelets } from '../collective/line-step.ts';
 import { allocate, bankWidth, branch, dtypeBytes, integer, label, load, setDsd, vectorsOf } from '../machine/index.ts';
 import type { Dsd, Instruction, MemoryRequest, Register } from '../machine/index.ts';
-import { phase } from '../phase.ts';
-import type { Phase, VectorType } from '../phase.ts';
+import { phase, type Phase, type VectorType } from '../phase.ts';
 import { onLines } from './lower/all-reduce.ts';
-import { pesOfMesh, tileColumns, tileRows } from './lower/lowering.ts';
-import type { LoweredKernel } from './lower/lowering.ts';
-import { everywhere, sequence } from './lower/sequence.ts';
-import type { LineStage } from './lower/sequence.ts';
+import { pesOfMesh, tileColumns, tileRows, type LoweredKernel } from './lower/lowering.ts';
+import { everywhere, sequence, type LineStage } from './lower/sequence.ts';
 
 export interface TiledGemmSpec {
   readonly width: number;

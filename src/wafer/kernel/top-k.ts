@@ -4,16 +4,13 @@ import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Collective } from '../collective/index.ts';
 import { branch, label, load, scalarsOf, store, vectorsOf } from '../machine/index.ts';
-import { phase } from '../phase.ts';
-import type { Phase } from '../phase.ts';
+import { phase, type Phase } from '../phase.ts';
 import type { Axis } from '../reduction.ts';
-import { allReduceOf, along } from './kernel.ts';
-import type { KernelContext } from './kernel.ts';
+import { allReduceOf, along, type KernelContext } from './kernel.ts';
 import { lowerAllReduce } from './lower/all-reduce.ts';
 import { cutAlong, loweredContext, pesOfMesh, positionAlong, single, whole } from './lower/lowering.ts';
 import type { LoweredKernel, Placement } from './lower/lowering.ts';
-import { everywhere, sequence } from './lower/sequence.ts';
-import type { Stage } from './lower/sequence.ts';
+import { everywhere, sequence, type Stage } from './lower/sequence.ts';
 
 /**
  * The k largest of `size` values cut along the axis, one after another: the largest, by an all-reduce of maxima;

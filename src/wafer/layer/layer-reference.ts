@@ -1,8 +1,7 @@
 // A layer for one token by the reference meaning of its ops: what a lowered layer is compared with.
 
 import { assert } from '../../core/index.ts';
-import { definitionOf } from '../../model/index.ts';
-import type { Op } from '../../model/index.ts';
+import { definitionOf, type Op } from '../../model/index.ts';
 import type { Tensors } from '../kernel/lower/lowering.ts';
 import type { LayerSpec } from './lower-layer.ts';
 

@@ -2,8 +2,7 @@
 
 import { assert, fail } from '../../core/index.ts';
 import type { AttentionOp } from '../../model/index.ts';
-import { headTiles } from '../head-tiles.ts';
-import type { HeadTiles } from '../head-tiles.ts';
+import { headTiles, type HeadTiles } from '../head-tiles.ts';
 import type { Axis } from '../reduction.ts';
 
 /** A vector cut along an axis, the same on every line across it. */

@@ -1,16 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { priceSequence, simulate } from '../../sim/index.ts';
-import { definitionOf, graphOf } from '../../model/index.ts';
-import type { GluOp, Op } from '../../model/index.ts';
+import { definitionOf, graphOf, type GluOp, type Op } from '../../model/index.ts';
 import type { LlmShape } from '../../spec/index.ts';
 import { groupSize } from '../index.ts';
 import { held } from '../kernel/lower/exponential.ts';
 import type { Tensors } from '../kernel/lower/lowering.ts';
 import { normals, runLowered, wse2 } from '../kernel/testing/run-lowered.ts';
 import { layerReference } from './layer-reference.ts';
-import { lowerLayer } from './lower-layer.ts';
-import type { LayerSpec } from './lower-layer.ts';
+import { lowerLayer, type LayerSpec } from './lower-layer.ts';
 
 interface Shape {
   readonly hidden: number;

@@ -16,21 +16,18 @@ import {
   softcapStage,
 } from '../kernel/stages.ts';
 import { expVectors, exponentialMemory } from '../kernel/lower/exponential.ts';
-import { attentionStages } from '../kernel/lower/attention-stages.ts';
-import type { AttentionTile } from '../kernel/lower/attention-stages.ts';
+import { attentionStages, type AttentionTile } from '../kernel/lower/attention-stages.ts';
 import { appendStage, cacheImages, keyPitch, rowsOf, sendingRows, valuePitch } from '../kernel/lower/cached-rows.ts';
 import { columnPitch, weightBank } from '../kernel/lower/columns.ts';
 import { gatherAlong, pesOfMesh, positionAlong } from '../kernel/lower/lowering.ts';
 import type { LoweredKernel, Slice, Tensors } from '../kernel/lower/lowering.ts';
-import { sequence } from '../kernel/lower/sequence.ts';
-import type { Mesh, Stage } from '../kernel/lower/sequence.ts';
+import { sequence, type Mesh, type Stage } from '../kernel/lower/sequence.ts';
 import { treeLine } from '../kernel/lower/tree-line.ts';
 import type { MemoryImage, MemoryRequest } from '../machine/index.ts';
 import type { VectorType } from '../phase.ts';
 import { sectionGroups, sectionPhases } from '../plan.ts';
 import type { Axis } from '../reduction.ts';
-import { headLayouts, plainLayout } from './layout.ts';
-import type { Layout } from './layout.ts';
+import { headLayouts, plainLayout, type Layout } from './layout.ts';
 import { mixtureStages } from './mixture.ts';
 import { notLowered } from './not-lowered.ts';
 

@@ -1,21 +1,17 @@
 // A mixture of experts for one token as stages of a layer. Every expert lies over the whole mesh, so the token stays where
 // it is: each PE gets all scores of the router, chooses by itself, and moves its DSDs to the tiles of the experts chosen.
 
-import { expertOps } from '../../model/index.ts';
-import type { MoeOp } from '../../model/index.ts';
+import { expertOps, type MoeOp } from '../../model/index.ts';
 import { gluStage } from '../kernel/stages.ts';
 import { columnPitch, weightBank } from '../kernel/lower/columns.ts';
 import { exponential, held } from '../kernel/lower/exponential.ts';
-import { pesOfMesh, single, sliceOf, whole } from '../kernel/lower/lowering.ts';
-import type { Tensors } from '../kernel/lower/lowering.ts';
-import { everywhere } from '../kernel/lower/sequence.ts';
-import type { Mesh, Stage } from '../kernel/lower/sequence.ts';
+import { pesOfMesh, single, sliceOf, whole, type Tensors } from '../kernel/lower/lowering.ts';
+import { everywhere, type Mesh, type Stage } from '../kernel/lower/sequence.ts';
 import { branch, integer, label, load, scalarsOf, setDsd, store, vectorsOf } from '../machine/index.ts';
 import type { Dsd, Instruction, MemoryImage } from '../machine/index.ts';
 import type { VectorType } from '../phase.ts';
 import type { Axis } from '../reduction.ts';
-import { plainLayout } from './layout.ts';
-import type { Layout } from './layout.ts';
+import { plainLayout, type Layout } from './layout.ts';
 
 /** What a mixture needs of the layer that it is in. */
 export interface MixtureOn extends Mesh {

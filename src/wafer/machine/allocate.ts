@@ -3,8 +3,7 @@
 
 import { fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { dtypeBytes } from './pe-program.ts';
-import type { Dtype, MemoryObject } from './pe-program.ts';
+import { dtypeBytes, type Dtype, type MemoryObject } from './pe-program.ts';
 
 export interface MemoryRequest {
   readonly name: string;

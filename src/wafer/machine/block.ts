@@ -3,8 +3,7 @@
 // how long it takes is the same on all PEs of a role, and known before.
 
 import { apply, perform, settle } from './ce.ts';
-import { operandNone, operandScalar } from './code.ts';
-import type { Code, Source, VectorCode } from './code.ts';
+import { operandNone, operandScalar, type Code, type Source, type VectorCode } from './code.ts';
 import type { MemoryObject } from './pe-program.ts';
 import { runPlain } from './run-plain.ts';
 import type { MachineState } from './state.ts';

@@ -8,8 +8,7 @@ import { operandFabricIn, operandFabricOut, operandFifo, operandMemory, operandN
 import type { Code, Operand, Source, VectorCode } from './code.ts';
 import { controlTask } from './control.ts';
 import { peName } from './layout.ts';
-import { dtypeBytes } from './pe-program.ts';
-import type { MemoryObject } from './pe-program.ts';
+import { dtypeBytes, type MemoryObject } from './pe-program.ts';
 import { runPlain } from './run-plain.ts';
 import { hasRoom, isControl, loadElement, payload, pop, push, readyHead, setPosition, storeElement } from './state.ts';
 import type { MachineState } from './state.ts';

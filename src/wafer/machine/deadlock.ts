@@ -4,8 +4,7 @@ import type { Diagnostic } from '../../core/index.ts';
 import { isBusy, vectorOf } from './ce.ts';
 import { operandFabricIn, operandFabricOut } from './code.ts';
 import { neighbour, opposite, peName, ramp } from './layout.ts';
-import { hasRoom, occupancy } from './state.ts';
-import type { MachineState } from './state.ts';
+import { hasRoom, occupancy, type MachineState } from './state.ts';
 
 /** Waits listed when they form no circle. */
 const waitsShown = 8;

@@ -4,10 +4,8 @@
 
 import { FloatSixteen, copiedBits, dtypeCode, halfNaN, opCode } from './arithmetic.ts';
 import { addressOf, advance } from './ce.ts';
-import { operandFabricOut, operandMemory } from './code.ts';
-import type { VectorCode } from './code.ts';
-import { entriesAt, hasRoomAt, popStampAt, poppedAt, pushAt, pushedAt } from './state.ts';
-import type { MachineState } from './state.ts';
+import { operandFabricOut, operandMemory, type VectorCode } from './code.ts';
+import { entriesAt, hasRoomAt, popStampAt, poppedAt, pushAt, pushedAt, type MachineState } from './state.ts';
 
 /** A wavelet, as its bits and as the numbers in it. */
 const word = new Int32Array(1);

@@ -1,15 +1,13 @@
 // The executable definition: runs a program without time, doing whatever can be done in any fair order.
 
-import { IngotError, fail } from '../../core/index.ts';
-import type { Rng } from '../../core/index.ts';
+import { IngotError, fail, type Rng } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import { canIssue, canStep, isMainIdle, issue, startTask, startedNone, step, vectorOf } from './ce.ts';
 import { findDeadlock } from './deadlock.ts';
 import type { MachineProgram } from './pe-program.ts';
 import { resolveProgram } from './resolve.ts';
 import { cannotMove, forward } from './router.ts';
-import { createState, readObject, turnSwitches, writeObject } from './state.ts';
-import type { MachineState } from './state.ts';
+import { createState, readObject, turnSwitches, writeObject, type MachineState } from './state.ts';
 
 /** Initial content of one memory object of one PE; objects not named start as zeros. */
 export interface MemoryImage {

@@ -2,11 +2,9 @@
 
 import { IngotError } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
-import { resolveRole } from './code.ts';
-import type { RoleCode } from './code.ts';
+import { resolveRole, type RoleCode } from './code.ts';
 import { opposite, portMask, ramp, swapMask } from './layout.ts';
-import { swapped } from './pe-program.ts';
-import type { MachineProgram, RouteRule } from './pe-program.ts';
+import { swapped, type MachineProgram, type RouteRule } from './pe-program.ts';
 import { layOutVerified } from './verify.ts';
 
 export const popNever = 0;

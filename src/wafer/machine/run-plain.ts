@@ -3,8 +3,7 @@
 // element, and the typed arrays round. A law compares the two.
 
 import { dtypeCode, halfNaN, opCode } from './arithmetic.ts';
-import { operandMemory } from './code.ts';
-import type { Operand, VectorCode } from './code.ts';
+import { operandMemory, type Operand, type VectorCode } from './code.ts';
 import type { MachineState } from './state.ts';
 
 /** Do `count` elements from element `from` on; false when the instruction is not one of those, and nothing was done. */

@@ -11,9 +11,8 @@
 import { fail } from '../../core/index.ts';
 import { FloatSixteen, dtypeCode, fromBits, halfNaN, roundTo, toBits } from './arithmetic.ts';
 import type { VectorCode } from './code.ts';
-import type { MemoryObject } from './pe-program.ts';
 import { peName, ramp as rampPort } from './layout.ts';
-import { dtypeBytes } from './pe-program.ts';
+import { dtypeBytes, type MemoryObject } from './pe-program.ts';
 import type { ResolvedProgram } from './resolve.ts';
 
 /** Room in each kind of FIFO, in wavelets. */

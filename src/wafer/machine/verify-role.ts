@@ -1,9 +1,7 @@
 // The laws of one role: numbers that the target has, memory inside SRAM, operands inside their objects.
 
-import { nearest } from '../../core/index.ts';
-import type { Diagnostic } from '../../core/index.ts';
-import { peLimits } from '../../spec/index.ts';
-import type { Wafer } from '../../spec/index.ts';
+import { nearest, type Diagnostic } from '../../core/index.ts';
+import { peLimits, type Wafer } from '../../spec/index.ts';
 import { sourceCount } from './arithmetic.ts';
 import { dtypeBytes } from './pe-program.ts';
 import type { Dsd, Dtype, Instruction, MemoryObject, Role, ScalarSource, Task, VectorSource } from './pe-program.ts';

@@ -1,13 +1,10 @@
 // What can never run is refused before the first cycle, each refusal naming PE, color or address.
 
-import { nearest } from '../../core/index.ts';
-import type { Diagnostic } from '../../core/index.ts';
-import { peLimits } from '../../spec/index.ts';
-import type { Wafer } from '../../spec/index.ts';
+import { nearest, type Diagnostic } from '../../core/index.ts';
+import { peLimits, type Wafer } from '../../spec/index.ts';
 import { insideMesh, layOut, neighbour, opposite, peName, portMask, portNames, ramp, swapMask } from './layout.ts';
 import type { Layout } from './layout.ts';
-import { swapped } from './pe-program.ts';
-import type { MachineProgram, Role, RouteRule } from './pe-program.ts';
+import { swapped, type MachineProgram, type Role, type RouteRule } from './pe-program.ts';
 import { verifyRole } from './verify-role.ts';
 
 /** Enough to see the pattern; a wrong rule over a whole wafer would report every PE. */

@@ -1,9 +1,7 @@
 // What `ingot energy` reports: power by cause, energy of a token, and the temperature of each die.
 
-import type { Fact, HeatFacts } from '../../../spec/index.ts';
-import { silicon } from '../../../spec/index.ts';
-import { dieGrid, heatMap, powerAt, stageEnergies, tokenRate } from '../../../sim/index.ts';
-import type { PowerAt } from '../../../sim/index.ts';
+import { silicon, type Fact, type HeatFacts } from '../../../spec/index.ts';
+import { dieGrid, heatMap, powerAt, stageEnergies, tokenRate, type PowerAt } from '../../../sim/index.ts';
 import { wafersOf } from '../../../wafer/index.ts';
 import type { OpenModel, PlacedModel } from '../../place.ts';
 

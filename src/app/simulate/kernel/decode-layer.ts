@@ -3,8 +3,7 @@
 import { fail } from '../../../core/index.ts';
 import { definitionOf, graphOf } from '../../../model/index.ts';
 import type { MoeShape } from '../../../spec/index.ts';
-import { groupSize, layerReference, lowerLayer } from '../../../wafer/index.ts';
-import type { LayerSpec, Tensors } from '../../../wafer/index.ts';
+import { groupSize, layerReference, lowerLayer, type LayerSpec, type Tensors } from '../../../wafer/index.ts';
 import { publishedGroup } from '../published-layer.ts';
 import type { Point } from '../point.ts';
 import { tensor, unitRoundoff, type KernelEntry } from './kernel-case.ts';

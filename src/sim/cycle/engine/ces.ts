@@ -24,10 +24,8 @@ import {
   step,
 } from '../../../wafer/machine/index.ts';
 import type { MachineState, VectorCode } from '../../../wafer/machine/index.ts';
-import { createTimedBlocks, createVectorTimes, issueCycles, lanesOf, stepCycles } from '../timing.ts';
-import type { Timing } from '../timing.ts';
-import { createWakeRing } from '../wake.ts';
-import type { WakeRing } from '../wake.ts';
+import { createTimedBlocks, createVectorTimes, issueCycles, lanesOf, stepCycles, type Timing } from '../timing.ts';
+import { createWakeRing, type WakeRing } from '../wake.ts';
 import type { Counts, EngineOptions } from './engine.ts';
 
 /** What a CE does to the fabric around it, in cycle `now` of the machine state. */

@@ -28,10 +28,8 @@ import type { MachineState } from '../../../wafer/machine/index.ts';
 import type { Timing } from '../timing.ts';
 import { createWakeRing } from '../wake.ts';
 import { createCes } from './ces.ts';
-import { createCounts } from './engine.ts';
-import type { Engine, EngineOptions } from './engine.ts';
-import { createWires } from './wires.ts';
-import type { WireMap } from './wires.ts';
+import { createCounts, type Engine, type EngineOptions } from './engine.ts';
+import { createWires, type WireMap } from './wires.ts';
 
 /** Routers or CEs whose state is read together. */
 const batch = 16;

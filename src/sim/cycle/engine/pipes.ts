@@ -2,8 +2,7 @@
 // everything else, because each wavelet carries the cycles in which it was put in, passed the first router, and
 // was taken out. A number that is not known yet makes whoever asks for it wait, and wakes it later.
 
-import { ramp } from '../../../wafer/machine/index.ts';
-import type { Depths, ResolvedProgram } from '../../../wafer/machine/index.ts';
+import { ramp, type Depths, type ResolvedProgram } from '../../../wafer/machine/index.ts';
 import type { Timing } from '../timing.ts';
 import type { PortLog } from './port-log.ts';
 

@@ -1,15 +1,11 @@
 // The fabric as the ways of its colors, each a pipe or a tree, for CEs that need not agree on what cycle it is.
 
-import { portNames } from '../../../wafer/machine/index.ts';
-import type { Depths, ResolvedProgram } from '../../../wafer/machine/index.ts';
+import { portNames, type Depths, type ResolvedProgram } from '../../../wafer/machine/index.ts';
 import type { Timing } from '../timing.ts';
-import { Refusal } from './engine.ts';
-import type { Counts } from './engine.ts';
-import { createPipes, rampBit, unknown } from './pipes.ts';
-import type { Ends } from './pipes.ts';
+import { Refusal, type Counts } from './engine.ts';
+import { createPipes, rampBit, unknown, type Ends } from './pipes.ts';
 import { createPortLog } from './port-log.ts';
-import { createTrees } from './trees.ts';
-import type { TreeWay } from './trees.ts';
+import { createTrees, type TreeWay } from './trees.ts';
 import { sharedPorts } from './wire-map.ts';
 
 /** Ends by output queue (`room`, `put`) and by input queue (`arrival`, `take`), numbered over all PEs. */

@@ -23,8 +23,7 @@ import type { MachineState, ResolvedProgram, VectorCode } from '../../../wafer/m
 import { IngotError } from '../../../core/index.ts';
 import { createTimedBlocks, createVectorTimes, depthsOf, issueCycles, lanesOf, stepCycles } from '../timing.ts';
 import type { Timing } from '../timing.ts';
-import { Refusal, createCounts } from './engine.ts';
-import type { Engine, EngineKind } from './engine.ts';
+import { Refusal, createCounts, type Engine, type EngineKind } from './engine.ts';
 import { unknown } from './pipes.ts';
 import { createStreamFabric } from './stream-fabric.ts';
 import { turnedColors } from './wire-map.ts';

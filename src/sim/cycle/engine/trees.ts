@@ -5,8 +5,7 @@
 
 import type { Depths, ResolvedProgram } from '../../../wafer/machine/index.ts';
 import type { Timing } from '../timing.ts';
-import { rampBit, unknown } from './pipes.ts';
-import type { Ends } from './pipes.ts';
+import { rampBit, unknown, type Ends } from './pipes.ts';
 import type { PortLog } from './port-log.ts';
 
 /** A tree's channels, each behind the one that feeds it. */

@@ -1,8 +1,7 @@
 // Which channels of a program form wires: straight runs of routers that pass one color from one input to one
 // output, with nothing in the way.
 
-import { swapped } from '../../../wafer/machine/index.ts';
-import type { MachineState, ResolvedProgram } from '../../../wafer/machine/index.ts';
+import { swapped, type MachineState, type ResolvedProgram } from '../../../wafer/machine/index.ts';
 
 export interface WireMap {
   readonly count: number;

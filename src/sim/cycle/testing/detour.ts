@@ -1,9 +1,7 @@
 // Defects for laws of the fabric, and the ways of a color around them.
 import type { Rng } from '../../../core/index.ts';
-import { createDefectMap } from '../../../wafer/index.ts';
-import type { DefectMap, PhysLink } from '../../../wafer/index.ts';
-import { neighbour, portNames } from '../../../wafer/machine/index.ts';
-import type { Port, RouteRule } from '../../../wafer/machine/index.ts';
+import { createDefectMap, type DefectMap, type PhysLink } from '../../../wafer/index.ts';
+import { neighbour, portNames, type Port, type RouteRule } from '../../../wafer/machine/index.ts';
 
 /** About one PE in eight and one link in eight is dead. */
 export function drawFew(width: number, height: number, rng: Rng): DefectMap {

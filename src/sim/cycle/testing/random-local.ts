@@ -1,8 +1,7 @@
 // Random programs for the law that going ahead changes nothing: a row of three PEs. Each works through random
 // instructions on its own SRAM and registers, some of them microthreads; between them the first sends to the
 // second, which takes some words by a vector instruction and some by a data task, and passes them on.
-import { createRng } from '../../../core/index.ts';
-import type { Rng } from '../../../core/index.ts';
+import { createRng, type Rng } from '../../../core/index.ts';
 import { allocate } from '../../../wafer/machine/index.ts';
 import type {
   Dtype,

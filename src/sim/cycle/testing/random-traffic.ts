@@ -4,15 +4,13 @@
 // transfers compete for links, ramps and execution slots, but never wait for one another. In the main thread they wait,
 // which may end in a deadlock. PEs begin at different times, so that some wavelets wait in the fabric.
 import fc from 'fast-check';
-import { createRng } from '../../../core/index.ts';
-import type { Rng } from '../../../core/index.ts';
+import { createRng, type Rng } from '../../../core/index.ts';
 import { encodeControl, maxSwitchCommands, neighbour, portNames } from '../../../wafer/machine/index.ts';
 import type { Dtype, Filter, MachineProgram, MemoryImage, Port, RouteRule } from '../../../wafer/machine/index.ts';
 import type { DefectMap } from '../../../wafer/index.ts';
 import { drawFew, isDead, treeAlong, waysBack } from './detour.ts';
 import { machine } from './programs.ts';
-import { trafficRole } from './traffic-role.ts';
-import type { Send, Take } from './traffic-role.ts';
+import { trafficRole, type Send, type Take } from './traffic-role.ts';
 
 export interface Traffic {
   readonly program: MachineProgram;

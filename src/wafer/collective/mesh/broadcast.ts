@@ -1,7 +1,6 @@
 import type { Stage } from '../../kernel/lower/sequence.ts';
 import type { Port, RouteRule, Tile } from '../../machine/index.ts';
-import { phase, waveletsOf } from '../../phase.ts';
-import type { Phase } from '../../phase.ts';
+import { phase, waveletsOf, type Phase } from '../../phase.ts';
 import { rootOf } from '../../reduction.ts';
 import type { MeshCollective, MeshShape, Place } from './mesh-collective.ts';
 import { everyPlace, inTurn, useOf } from './stages.ts';

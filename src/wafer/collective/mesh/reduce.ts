@@ -2,8 +2,7 @@ import type { Wafer } from '../../../spec/index.ts';
 import type { Stage } from '../../kernel/lower/sequence.ts';
 import type { Collective, LineShape } from '../collective.ts';
 import { meshBroadcastPhases, meshBroadcastStage } from './broadcast.ts';
-import { columnOf, rowOf } from './mesh-collective.ts';
-import type { MeshCollective, MeshShape, Place } from './mesh-collective.ts';
+import { columnOf, rowOf, type MeshCollective, type MeshShape, type Place } from './mesh-collective.ts';
 import { everyPlace, inTurn, lineStage } from './stages.ts';
 
 /** A reduce in stages, and where it ends. */

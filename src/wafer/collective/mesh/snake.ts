@@ -1,9 +1,7 @@
-import type { PeSet, Port, RouteRule, Tile } from '../../machine/index.ts';
-import { pesOf } from '../../machine/index.ts';
+import { pesOf, type PeSet, type Port, type RouteRule, type Tile } from '../../machine/index.ts';
 import type { LineShape } from '../collective.ts';
 import { chain } from '../chain.ts';
-import { spaced } from '../line-program.ts';
-import type { LoweredCollective } from '../line-program.ts';
+import { spaced, type LoweredCollective } from '../line-program.ts';
 import type { MeshShape, Place } from './mesh-collective.ts';
 import type { Reduction } from './reduce.ts';
 import { useOf } from './stages.ts';

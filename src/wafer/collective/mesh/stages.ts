@@ -2,13 +2,11 @@
 
 import type { Wafer } from '../../../spec/index.ts';
 import { onLines } from '../../kernel/lower/all-reduce.ts';
-import { sequence } from '../../kernel/lower/sequence.ts';
-import type { Stage } from '../../kernel/lower/sequence.ts';
+import { sequence, type Stage } from '../../kernel/lower/sequence.ts';
 import type { MachineProgram, PeSet } from '../../machine/index.ts';
 import type { Axis } from '../../reduction.ts';
 import type { LoweredCollective } from '../line-program.ts';
-import { wholeWavelets } from '../line-step.ts';
-import type { LineUse } from '../line-step.ts';
+import { wholeWavelets, type LineUse } from '../line-step.ts';
 import type { MeshShape } from './mesh-collective.ts';
 
 /** A line's program on every line along `axis`, or only on the one `at` that position of the other axis. */

@@ -1,15 +1,12 @@
 // Attention of one token on the PEs that hold its cache, as stages. A PE has one or more heads of keys and values, or
 // a part of one, and for each of them the queries that share it: a "lane" is one query of one of these heads.
 
-import { load, scalarsOf, store, vectorsOf } from '../../machine/index.ts';
-import type { Dsd, Instruction } from '../../machine/index.ts';
+import { load, scalarsOf, store, vectorsOf, type Dsd, type Instruction } from '../../machine/index.ts';
 import type { VectorType } from '../../phase.ts';
 import { exponential } from './exponential.ts';
-import { keyPitch, valuePitch } from './cached-rows.ts';
-import type { CacheTile } from './cached-rows.ts';
+import { keyPitch, valuePitch, type CacheTile } from './cached-rows.ts';
 import { single, sliceOf, whole } from './lowering.ts';
-import { byPosition, everywhere } from './sequence.ts';
-import type { Stage, Work, WorkStage } from './sequence.ts';
+import { byPosition, everywhere, type Stage, type Work, type WorkStage } from './sequence.ts';
 
 /**
  * A PE's part of the heads. The cache's tile is `heads` times `channels`; how a channel's index follows from head and

@@ -12,8 +12,7 @@ import type { VectorType } from '../../phase.ts';
 import { across } from '../kernel.ts';
 import { onLines } from './all-reduce.ts';
 import { columnPitch } from './columns.ts';
-import { pesOfMesh, positionAlong, sliceOf } from './lowering.ts';
-import type { Slice } from './lowering.ts';
+import { pesOfMesh, positionAlong, sliceOf, type Slice } from './lowering.ts';
 import type { Mesh, WorkStage } from './sequence.ts';
 
 export interface Rows {

@@ -4,8 +4,7 @@
 // `exponential.test.ts` holds the error against Math.exp.
 
 import { f32, roundToF16 } from '../../arithmetic.ts';
-import { vectorsOf } from '../../machine/index.ts';
-import type { Instruction, MemoryRequest, VectorOp } from '../../machine/index.ts';
+import { vectorsOf, type Instruction, type MemoryRequest, type VectorOp } from '../../machine/index.ts';
 import type { VectorType } from '../../phase.ts';
 
 /** Vector instructions of one exponential. */

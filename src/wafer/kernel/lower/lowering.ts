@@ -3,8 +3,7 @@
 import type { Dsd, MachineProgram, MemoryImage, MemoryReader } from '../../machine/index.ts';
 import type { Phase, VectorType } from '../../phase.ts';
 import type { Axis } from '../../reduction.ts';
-import { along } from '../kernel.ts';
-import type { KernelContext } from '../kernel.ts';
+import { along, type KernelContext } from '../kernel.ts';
 import { expVectors } from './exponential.ts';
 import type { Mesh } from './sequence.ts';
 

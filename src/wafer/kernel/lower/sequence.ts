@@ -5,10 +5,8 @@
 import { assert } from '../../../core/index.ts';
 import type { Wafer } from '../../../spec/index.ts';
 import { spaced } from '../../collective/line-program.ts';
-import { moved } from '../../collective/line-step.ts';
-import type { LineUse, Step, Trigger } from '../../collective/line-step.ts';
-import { createPeTurns } from '../../collective/pe-turns.ts';
-import type { PeTurns } from '../../collective/pe-turns.ts';
+import { moved, type LineUse, type Step, type Trigger } from '../../collective/line-step.ts';
+import { createPeTurns, type PeTurns } from '../../collective/pe-turns.ts';
 import type { Dsd, Instruction, MachineProgram, MemoryRequest, PeSet, Role, Tile } from '../../machine/index.ts';
 import { machineProgram, mainRole, pesOf } from '../../machine/index.ts';
 import type { Axis } from '../../reduction.ts';
