@@ -35,6 +35,8 @@ const VOCAB = 128_256;
 const tokenizer = createWordTokenizer(pageWords(), VOCAB);
 const filler = fillerOf(tokenizer);
 const prompt = tokenizer.encode('Say something about the shape of a system.');
+/** Rounds that are not counted. */
+const WARM_UP = 3;
 const rows: string[][] = [];
 const report = (what: string, value: string, goal = ''): void => {
   rows.push([what, value, goal]);
@@ -58,21 +60,19 @@ async function drain(engine: Engine, request: EngineRequest): Promise<void> {
   while (events.take() !== undefined);
 }
 
-/** Processor time of the engine and its readers, per step, without a server. */
+/** Processor time of the engine and its readers, per step, without a server, and once V8 has compiled what runs. */
 async function engineOverhead(): Promise<void> {
   for (const sequences of [1, 8, 32, 64]) {
     const pause = (): Promise<void> => Promise.resolve();
     const engine = createEngine({ executor: emulated(), clock: createVirtualClock(), pause });
-    const tokens = Math.ceil(40_000 / sequences);
+    const tokens = Math.min(7000, Math.ceil(120_000 / sequences));
     const times: number[] = [];
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < WARM_UP + 5; round++) {
       const steps = engine.counts.steps;
       const began = process.cpuUsage();
-      await Promise.all(
-        Array.from({ length: sequences }, (_, i) => drain(engine, requestOf(i, Math.min(4000, tokens)))),
-      );
+      await Promise.all(Array.from({ length: sequences }, (_, i) => drain(engine, requestOf(i, tokens))));
       const { user, system } = process.cpuUsage(began);
-      times.push((user + system) / (engine.counts.steps - steps));
+      if (round >= WARM_UP) times.push((user + system) / (engine.counts.steps - steps));
     }
     const step = median(times);
     report(`engine, per step of ${sequences}`, `${step.toFixed(1)} µs (${(step / sequences).toFixed(2)} a token)`);
@@ -235,8 +235,6 @@ interface StreamEvent {
 
 const STREAMS = 32;
 const TOKENS = 7000;
-/** Rounds that are not counted. */
-const WARM_UP = 3;
 
 /** Whole answers of many streams, by the server's processor time; every one must say what it says where it is not streamed. */
 async function eventRate(): Promise<void> {
