@@ -48,8 +48,6 @@ export interface CompileOptions {
   readonly pruning?: Pruning;
   /** Cached tokens, over all sequences, that must fit. */
   readonly kvTokens: number;
-  /** Context at which placements are compared; by default all cached tokens, as far as the model takes them. */
-  readonly context?: number;
   /** At most this many wafers; as many as needed when absent. */
   readonly maxWafers?: number;
   /** Use regions of this shape for layers instead of searching. */
@@ -63,5 +61,5 @@ export interface CompileOptions {
   readonly detours?: (region: Region) => Detours;
 }
 
-export const contextOf = ({ context, kvTokens, graph }: CompileOptions): number =>
-  context ?? Math.min(kvTokens, graph.shape.maxContext);
+/** Context at which placements are compared: all cached tokens, as far as the model takes them. */
+export const contextOf = ({ kvTokens, graph }: CompileOptions): number => Math.min(kvTokens, graph.shape.maxContext);

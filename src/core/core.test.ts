@@ -1,18 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  add,
   createEventQueue,
   createRng,
   createVirtualClock,
   cycles,
-  cyclesToSeconds,
   energy,
   fail,
   formatCount,
   formatDiagnostic,
   formatSi,
-  hertz,
   IngotError,
   median,
   nearest,
@@ -29,15 +26,13 @@ describe('units', () => {
     const time: Seconds = seconds(1);
     // @ts-expect-error cycles are not seconds
     const wrong: Seconds = cycles(1);
-    // @ts-expect-error two units cannot be added
-    const sum: Cycles = add(cycles(1), time);
-    expect([wrong, sum]).toHaveLength(2);
+    // @ts-expect-error nor are seconds cycles
+    const other: Cycles = time;
+    expect([wrong, other]).toHaveLength(2);
   });
 
   it('convert by their definitions', () => {
-    expect(cyclesToSeconds(cycles(1_100), hertz(1.1e9))).toBeCloseTo(1e-6, 15);
     expect(energy(watts(23_000), seconds(2))).toBe(46_000);
-    expect(add(cycles(1), cycles(2), cycles(3))).toBe(6);
     expect(scale(seconds(2), 3)).toBe(6);
   });
 });

@@ -1,6 +1,6 @@
 // Units as distinct types. A branded number is a plain number at run time; the brand stops a value in
 // cycles from being passed where seconds are wanted. TypeScript widens `a + b` to `number`, so a sum
-// that should keep its unit goes through `add`, which takes two values of one unit.
+// that should keep its unit is given it again.
 
 declare const unit: unique symbol;
 export type Unit<Name extends string> = number & { readonly [unit]: Name };
@@ -20,18 +20,8 @@ export const joules = (n: number): Joules => n as Joules;
 export const watts = (n: number): Watts => n as Watts;
 export const hertz = (n: number): Hertz => n as Hertz;
 
-/** Sum of values of one unit; 0 for none. */
-export function add<U extends Unit<string>>(...values: readonly U[]): U {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return sum as U;
-}
-
 /** A value times a pure number keeps its unit. */
 export const scale = <U extends Unit<string>>(value: U, factor: number): U => (value * factor) as U;
-
-/** Time that `count` cycles take at `clock`. */
-export const cyclesToSeconds = (count: Cycles, clock: Hertz): Seconds => seconds(count / clock);
 
 /** Energy drawn at constant power. */
 export const energy = (power: Watts, time: Seconds): Joules => joules(power * time);

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import type { LlmShape } from '../spec/index.ts';
 import { archs, graphOf } from './arch/index.ts';
 import type { WeightSource } from './graph.ts';
-import { argmax, createReference, greedyTokens } from './reference.ts';
+import { argmax, createReference, type Reference } from './reference.ts';
 import { randomWeights } from './testing/random-weights.ts';
 
 const tiny = (arch: string): LlmShape => ({
@@ -130,3 +130,16 @@ describe('greedy', () => {
     }
   });
 });
+
+/** The next `count` tokens after `prompt`, each the most likely one. */
+function greedyTokens(reference: Reference, prompt: readonly number[], count: number): number[] {
+  const session = reference.start();
+  const tokens: number[] = [];
+  let next: readonly number[] = prompt;
+  while (tokens.length < count) {
+    const token = argmax(session.forward(next));
+    tokens.push(token);
+    next = [token];
+  }
+  return tokens;
+}

@@ -128,16 +128,3 @@ export function argmax(values: Float32Array): number {
   for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
   return best;
 }
-
-/** The next `count` tokens after `prompt`, each the most likely one. */
-export function greedyTokens(reference: Reference, prompt: readonly number[], count: number): number[] {
-  const session = reference.start();
-  const tokens: number[] = [];
-  let next: readonly number[] = prompt;
-  while (tokens.length < count) {
-    const token = argmax(session.forward(next));
-    tokens.push(token);
-    next = [token];
-  }
-  return tokens;
-}

@@ -12,11 +12,10 @@ export type { StreamedDecode, StreamingMemory, TrainingStep } from './analytic/w
 export { createHardwareModel } from './analytic/hardware.ts';
 export { dieGrid, heatMap } from './analytic/heat.ts';
 export type { HeatMap } from './analytic/heat.ts';
-export { createActivity, engines, simulate, simulateCollective, timingOf } from './cycle/index.ts';
+export { createActivity, engines, simulate, timingOf } from './cycle/index.ts';
 export type {
   Activity,
   Breakdown as CycleBreakdown,
-  CollectiveSimulation,
   Counts as CycleCounts,
   Simulation,
   SimulateOptions,

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 
 import { assert, fail, IngotError } from '../../core/index.ts';
-import { openCheckpointFiles, type Checkpoint, type Files, type OpenFile } from '../../model/index.node.ts';
+import { openCheckpointFiles, sha256, type Checkpoint, type Files, type OpenFile } from '../../model/index.node.ts';
 import { graphOf, parseJsonObject, type Graph } from '../../model/index.ts';
 import { findLlm, findWafer, resolveWafer } from '../../spec/index.ts';
 import { parseProgram, programFile, type Program, type ProgramFile } from '../../wafer/index.ts';
@@ -71,8 +71,11 @@ export function writeArtifact(file: string, content: ArtifactContent): Manifest 
         for (const { name, file: input } of inputs) {
           pad();
           const offset = at;
-          const sha256 = copy(input, write, (bytes) => onProgress?.((done += bytes), total));
-          members.push({ name, offset, bytes: input.bytes, sha256 });
+          const hash = copy(input, (part) => {
+            write(part);
+            onProgress?.((done += part.length), total);
+          });
+          members.push({ name, offset, bytes: input.bytes, sha256: hash });
         }
       } finally {
         for (const input of inputs) input.file.close();
@@ -107,7 +110,7 @@ export function writeArtifact(file: string, content: ArtifactContent): Manifest 
   }
 }
 
-function copy(from: OpenFile, write: (bytes: Uint8Array) => void, copied: (bytes: number) => void): string {
+function copy(from: OpenFile, write: (bytes: Uint8Array) => void): string {
   const hash = createHash('sha256');
   const chunk = new Uint8Array(Math.min(COPY_BYTES, from.bytes));
   for (let done = 0; done < from.bytes; done += chunk.length) {
@@ -115,7 +118,6 @@ function copy(from: OpenFile, write: (bytes: Uint8Array) => void, copied: (bytes
     from.read(part, done);
     hash.update(part);
     write(part);
-    copied(part.length);
   }
   return hash.digest('hex');
 }
@@ -165,10 +167,9 @@ export function isArtifactFile(path: string): boolean {
 
 /**
  * Open an artifact: every member's hash, the manifest, the program and the checkpoint are checked before anything is used.
- * @param onProgress bytes checked so far, and in all
  * @throws IngotError ARTIFACT_*, PROGRAM_FILE_INVALID, WAFER_UNKNOWN, LLM_UNKNOWN, and those of openCheckpoint
  */
-export function openArtifact(path: string, onProgress?: (done: number, total: number) => void): Artifact {
+export function openArtifact(path: string): Artifact {
   const fd = openSync(path, 'r');
   let open = true;
   const close = (): void => {
@@ -179,7 +180,7 @@ export function openArtifact(path: string, onProgress?: (done: number, total: nu
     const bytes = fstatSync(fd).size;
     const manifest = readManifest(fd, bytes, path);
     const files = memberFiles(fd, path, manifest.members);
-    checkHashes(files, manifest.members, onProgress);
+    checkHashes(files, manifest.members);
     const checkpoint = manifest.llm === undefined ? openCheckpointFiles(files) : undefined;
     const graph = checkpoint?.graph ?? graphOf(findLlm(manifest.llm ?? '').shape);
     const wafer = resolveWafer(findWafer(String(manifest.program.target)));
@@ -278,19 +279,9 @@ function memberFiles(fd: number, path: string, members: readonly Member[]): File
   };
 }
 
-function checkHashes(
-  files: Files,
-  members: readonly Member[],
-  onProgress: ((done: number, total: number) => void) | undefined,
-): void {
-  const total = members.reduce((sum, member) => sum + member.bytes, 0);
-  let done = 0;
+function checkHashes(files: Files, members: readonly Member[]): void {
   for (const member of members) {
-    const found = copy(
-      files.open(member.name),
-      () => {},
-      (bytes) => onProgress?.((done += bytes), total),
-    );
+    const found = sha256(files, member.name);
     if (found !== member.sha256)
       corrupt('a member is not what was written', files.where(member.name), member.sha256, found);
   }

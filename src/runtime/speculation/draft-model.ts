@@ -90,7 +90,6 @@ export function createModelDrafter({ executor, vocab, stepModel }: DraftModelOpt
     sequences.get(drafting.own.id) === drafting.own;
 
   return {
-    name: 'draft model',
     async propose(wants) {
       time = 0;
       energy = 0;

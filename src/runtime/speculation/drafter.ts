@@ -26,7 +26,6 @@ export interface Proposal {
 }
 
 export interface Drafter {
-  readonly name: string;
   /** It has guesses only for sequences with a prediction; others are not asked about. */
   readonly ofPredictions?: boolean;
   propose(wants: readonly DraftWant[]): Promise<Proposal>;

@@ -14,7 +14,6 @@ const REACH = 4096;
 /** @param ofPredictions draft only for requests that bring a prediction, and from that */
 export function createNgramDrafter({ ofPredictions = false }: { readonly ofPredictions?: boolean } = {}): Drafter {
   return {
-    name: 'ngram',
     ofPredictions,
     propose: (wants) =>
       Promise.resolve({

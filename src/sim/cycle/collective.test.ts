@@ -6,7 +6,7 @@ import { publishedRows } from '../../spec/index.ts';
 import { collectives, outcomeAt, reduceInOrder, sliceLength, waveletsOf, type LineShape } from '../../wafer/index.ts';
 import { interpret, type MemoryImage } from '../../wafer/machine/index.ts';
 import { collectiveCycles } from '../analytic/collective-cost.ts';
-import { simulateCollective } from './simulate-collective.ts';
+import { simulateCollective } from './testing/simulate-collective.ts';
 import { simulate } from './simulate.ts';
 import { shuffle, wse2 } from './testing/programs.ts';
 

@@ -1,5 +1,5 @@
 export * from './simulate.ts';
-export * from './simulate-collective.ts';
+export * from './testing/simulate-collective.ts';
 export * from './engine/index.ts';
 export * from './timing.ts';
 export * from './critical-path.ts';

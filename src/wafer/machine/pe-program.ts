@@ -197,10 +197,6 @@ export const swapped = (color: number): number => color ^ 1;
 /** Bytes of one element in SRAM. */
 export const dtypeBytes = (dtype: Dtype): 2 | 4 => (dtype === 'fp16' || dtype === 'i16' ? 2 : 4);
 
-/** Fabric words that `length` elements take: two 16-bit elements share a wavelet. */
-export const waveletsOf = (dtype: Dtype, length: number): number =>
-  dtypeBytes(dtype) === 2 ? Math.ceil(length / 2) : length;
-
 /** The PEs of a set as y * meshWidth + x, row by row. */
 export function* pesOf(set: PeSet, meshWidth: number): Generator<number> {
   for (let j = 0; j < set.height; j++)

@@ -57,8 +57,6 @@ export interface OnnxInput {
 }
 
 export interface OnnxModel {
-  readonly producer: string;
-  readonly opset: number;
   /** In an order in which every value is written before it is read. */
   readonly nodes: readonly OnnxNode[];
   readonly initializers: ReadonlyMap<string, OnnxTensor>;
@@ -76,16 +74,10 @@ export interface OnnxFileOptions {
 /** @throws IngotError ONNX_MALFORMED, ONNX_LIMIT, ONNX_UNSUPPORTED, ONNX_TENSOR (many at once) */
 export function readOnnxModel(source: ByteSource, options: OnnxFileOptions): OnnxModel {
   const wire = createWire(source, options.where);
-  let producer = '';
-  let opset = 0;
   let graph: Field | undefined;
   for (const field of wire.fields(0, source.bytes)) {
-    if (field.number === 2) producer = wire.text(field, 'the name of the producer', MAX_NAME_BYTES);
-    else if (field.number === 7 && field.wire === wireTypes.bytes) graph = field;
-    else if (field.number === 8) {
-      const { domain, version } = readOpset(wire, field);
-      if (domain === '') opset = version;
-    } else if (field.number === 25) {
+    if (field.number === 7 && field.wire === wireTypes.bytes) graph = field;
+    else if (field.number === 25) {
       fail({
         code: 'ONNX_UNSUPPORTED',
         message: 'the model defines functions of its own',
@@ -103,24 +95,10 @@ export function readOnnxModel(source: ByteSource, options: OnnxFileOptions): Onn
       suggestion: 'fetch the file again',
     });
   }
-  return { producer, opset, ...readGraph(wire, graph, source, options) };
+  return readGraph(wire, graph, source, options);
 }
 
-function readOpset(wire: Wire, field: Field): { domain: string; version: number } {
-  let [domain, version] = ['', 0];
-  for (const part of wire.fields(field.begin, field.end)) {
-    if (part.number === 1) domain = wire.text(part, 'a domain', MAX_NAME_BYTES);
-    else if (part.number === 2) version = part.value;
-  }
-  return { domain: domain === 'ai.onnx' ? '' : domain, version };
-}
-
-function readGraph(
-  wire: Wire,
-  graph: Field,
-  source: ByteSource,
-  options: OnnxFileOptions,
-): Omit<OnnxModel, 'producer' | 'opset'> {
+function readGraph(wire: Wire, graph: Field, source: ByteSource, options: OnnxFileOptions): OnnxModel {
   const nodes: OnnxNode[] = [];
   const initializers = new Map<string, OnnxTensor>();
   const inputs: OnnxInput[] = [];

@@ -31,7 +31,6 @@ export interface WeightRef {
 }
 
 export interface View {
-  readonly nodes: readonly OnnxNode[];
   readonly inputs: ReadonlySet<string>;
   known(name: string | undefined): Known;
   /** Elements that do not depend on tokens. */
@@ -80,7 +79,6 @@ export function createView(model: OnnxModel, values: ReadonlyMap<string, Known>)
   };
 
   return {
-    nodes: model.nodes,
     inputs: new Set(model.inputs.map(({ name }) => name)),
     known,
     data: (name) => known(name).data,

@@ -24,8 +24,6 @@ export interface Trees extends Ends {
 
 export interface BuiltTrees {
   readonly trees: Trees;
-  /** Number of each tree for its sender. */
-  readonly roots: readonly number[];
   /** By tree: number of the leaf at each of its channels, or -1. */
   readonly leaves: readonly (readonly number[])[];
 }
@@ -187,7 +185,6 @@ export function createTrees(
         return true;
       },
     },
-    roots: trees.map((_, i) => i),
     leaves: trees.map(({ first, end }) =>
       Array.from({ length: end - first }, (_, i) => (isLeaf[first + i] === 0 ? -1 : first + i)),
     ),

@@ -1,11 +1,11 @@
 // One collective on a line of PEs, from its name to cycles and values.
 
-import { fail, nearest, type Cycles } from '../../core/index.ts';
-import type { Wafer } from '../../spec/index.ts';
-import { collectives, type LineShape } from '../../wafer/index.ts';
-import type { MemoryImage } from '../../wafer/machine/index.ts';
-import type { Breakdown } from './critical-path.ts';
-import { simulate, type Simulation, type SimulateOptions } from './simulate.ts';
+import { fail, nearest, type Cycles } from '../../../core/index.ts';
+import type { Wafer } from '../../../spec/index.ts';
+import { collectives, type LineShape } from '../../../wafer/index.ts';
+import type { MemoryImage } from '../../../wafer/machine/index.ts';
+import type { Breakdown } from '../critical-path.ts';
+import { simulate, type Simulation, type SimulateOptions } from '../simulate.ts';
 
 export interface CollectiveSimulation {
   readonly cycles: Cycles;
