@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
-import { fail, hertz, nearest, type Hertz } from '../core/index.ts';
+import { fail, hertz, didYouMean, type Hertz } from '../core/index.ts';
 import { isArtifactFile, openArtifact, type Manifest } from '../compiler/index.node.ts';
 import { runPipeline, type Detours, type Objective, type Pass, type Search } from '../compiler/index.ts';
 import { openCheckpoint, type Checkpoint } from '../model/index.node.ts';
@@ -48,13 +48,12 @@ export function openModel(reference: string): OpenModel {
   if (/[/\\]|^\.+$/.test(reference)) return openFolder(reference);
   if (Object.hasOwn(llms, reference)) return openShape(reference);
   if (existsSync(reference)) return openFolder(reference);
-  const near = nearest(reference, Object.keys(llms));
   return fail({
     code: 'MODEL_UNKNOWN',
     message: 'this is neither a known model nor a file or folder',
     where: reference,
     expected: 'a name that "ingot models" lists, a folder with a checkpoint, a GGUF or ONNX file, or an artifact',
-    suggestion: near === undefined ? 'see "ingot models"' : `did you mean "${near}"?`,
+    suggestion: didYouMean(reference, Object.keys(llms)) ?? 'see "ingot models"',
   });
 }
 

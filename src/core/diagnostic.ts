@@ -71,6 +71,12 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   return best;
 }
 
+/** The question to a person who wrote a name that is not there: `did you mean "…"?`, if one is near enough. */
+export function didYouMean(name: string, candidates: Iterable<string>): string | undefined {
+  const near = nearest(name, candidates);
+  return near === undefined ? undefined : `did you mean "${near}"?`;
+}
+
 /** Levenshtein distance (Wagner and Fischer 1974), two rows. */
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);

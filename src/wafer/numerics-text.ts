@@ -1,6 +1,6 @@
 // Formats of weights as people write and read them: `int8,head=bf16,attention=fp8`.
 
-import { fail, nearest } from '../core/index.ts';
+import { fail, didYouMean } from '../core/index.ts';
 import { weightClasses, type Numerics, type WeightClass } from './program.ts';
 import { weightFormatNames, type WeightFormat } from './weight-formats.ts';
 
@@ -27,7 +27,7 @@ export function parseWeights(text: string): WeightChoice {
     }
     const name = weightClasses.find((known) => known === first);
     if (name === undefined)
-      return refuse(text, first, `one of ${weightClasses.join(', ')}`, nearest(first, weightClasses));
+      return refuse(text, first, `one of ${weightClasses.join(', ')}`, didYouMean(first, weightClasses));
     if (more.length > 0 || classes[name] !== undefined)
       refuse(text, part, 'each class once, as class=format', undefined);
     classes[name] = formatNamed(second, text);
@@ -41,17 +41,22 @@ export function parseWeights(text: string): WeightChoice {
 function formatNamed(word: string, text: string): WeightFormat {
   if (Object.hasOwn(aliases, word)) return aliases[word];
   const found = weightFormatNames.find((name) => name === word);
-  return found ?? refuse(text, word, `one of ${spellings.join(', ')}`, nearest(word, spellings));
+  return found ?? refuse(text, word, `one of ${spellings.join(', ')}`, didYouMean(word, spellings));
 }
 
-function refuse(text: string, found: string, expected: string, near: string | undefined): never {
+function refuse(
+  text: string,
+  found: string,
+  expected: string,
+  suggestion = 'for example int8, or int4,attention=fp8,head=bf16',
+): never {
   return fail({
     code: 'WEIGHTS_UNKNOWN',
     message: 'this does not say how to hold weights',
     where: text,
     expected,
     found: found === '' ? 'an empty text' : found,
-    suggestion: near === undefined ? 'for example int8, or int4,attention=fp8,head=bf16' : `did you mean "${near}"?`,
+    suggestion,
   });
 }
 

@@ -3,7 +3,7 @@ import process from 'node:process';
 
 import { Argument, Option } from 'commander';
 
-import { nearest } from '../../core/index.ts';
+import { didYouMean } from '../../core/index.ts';
 import {
   USAGE_GRAIN_SECONDS,
   type ApiKey,
@@ -303,8 +303,7 @@ function checked(name: string, args: readonly string[], options: AdminOptions): 
     throw new UsageError({ code, message, expected, found, suggestion });
   };
   if (!Object.hasOwn(actions, name)) {
-    const near = nearest(name, Object.keys(actions));
-    const suggestion = near === undefined ? 'see ingot admin --help' : `did you mean "${near}"?`;
+    const suggestion = didYouMean(name, Object.keys(actions)) ?? 'see ingot admin --help';
     return refuse(
       'ACTION_UNKNOWN',
       'ingot admin has no such action',

@@ -3,7 +3,7 @@
 
 import { Option, type Command } from 'commander';
 
-import { formatCount, IngotError, nearest, type Diagnostic } from '../../core/index.ts';
+import { didYouMean, formatCount, IngotError, type Diagnostic } from '../../core/index.ts';
 import type { Io } from './io.ts';
 
 export interface CliCommand<Options = never> {
@@ -79,9 +79,7 @@ export function choiceOption(
   const text = `${description}: ${choices.join(', ')}${otherwise === undefined ? '' : ` ${otherwise}`}`;
   return new Option(flags, text).argParser((value) => {
     if (choices.includes(value)) return value;
-    const near = nearest(value, choices);
-    const suggestion = near === undefined ? undefined : `did you mean "${near}"?`;
-    return invalid(flags, `one of ${choices.join(', ')}`, value, suggestion);
+    return invalid(flags, `one of ${choices.join(', ')}`, value, didYouMean(value, choices));
   });
 }
 

@@ -1,6 +1,6 @@
 // From the words of a command line to the points that are simulated.
 
-import { fail, nearest } from '../../core/index.ts';
+import { didYouMean, fail } from '../../core/index.ts';
 import type { PeSet } from '../../wafer/machine/index.ts';
 import type { VectorType } from '../../wafer/index.ts';
 import type { Point } from '../simulate/point.ts';
@@ -144,16 +144,14 @@ function checkSizes(point: Point, target: Target): Point {
       where: '--reduce',
       expected: target.reduces === undefined ? 'nothing: it sums nothing over PEs' : target.reduces.join(', '),
     });
-  if (point.algorithm !== undefined && target.algorithms?.includes(point.algorithm) !== true) {
-    const near = nearest(point.algorithm, target.algorithms ?? []);
+  if (point.algorithm !== undefined && target.algorithms?.includes(point.algorithm) !== true)
     fail({
       code: 'ALGORITHM_UNKNOWN',
       message: `${target.id} cannot be done by "${point.algorithm}"`,
       where: '--algorithm',
       expected: target.algorithms === undefined ? 'nothing: there is one way only' : target.algorithms.join(', '),
-      ...(near === undefined ? {} : { suggestion: `did you mean "${near}"?` }),
+      suggestion: didYouMean(point.algorithm, target.algorithms ?? []),
     });
-  }
   for (const [name, value] of Object.entries(point.sizes))
     if (value < 1 || value > target.sizes[name].max)
       fail({
@@ -176,13 +174,11 @@ const unusedSize = (name: string, target: Target): never =>
     suggestion: 'leave it out; "ingot simulate --list" shows what each takes',
   });
 
-function unknownSweep(name: string, target: Target, known: readonly string[]): never {
-  const near = nearest(name, known);
-  return fail({
+const unknownSweep = (name: string, target: Target, known: readonly string[]): never =>
+  fail({
     code: 'SWEEP_UNKNOWN',
     message: `${target.id} has nothing of that name to vary`,
     where: `--sweep ${name}`,
     expected: known.join(', '),
-    ...(near === undefined ? {} : { suggestion: `did you mean "${near}"?` }),
+    suggestion: didYouMean(name, known),
   });
-}

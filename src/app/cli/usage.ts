@@ -2,11 +2,8 @@
 
 import type { Command, CommanderError } from 'commander';
 
-import { nearest } from '../../core/index.ts';
+import { didYouMean } from '../../core/index.ts';
 import { UsageError } from './command.ts';
-
-const didYouMean = (near: string | undefined, otherwise: string): string =>
-  near === undefined ? otherwise : `did you mean "${near}"?`;
 
 /**
  * @param command the one whose options and arguments were read
@@ -24,7 +21,7 @@ export function usageError(error: CommanderError, command: Command, path: string
         message: `${path} has no such option`,
         where: subject,
         expected: options.length === 0 ? 'no options' : `one of ${[...options, '--help'].join(', ')}`,
-        suggestion: didYouMean(nearest(subject, options), help),
+        suggestion: didYouMean(subject, options) ?? help,
       });
     case 'commander.missingArgument':
       return new UsageError({
@@ -70,5 +67,5 @@ export const unknownCommand = (word: string, names: readonly string[]): UsageErr
     message: 'ingot has no such command',
     where: word,
     expected: `one of ${names.join(', ')}`,
-    suggestion: didYouMean(nearest(word, names), 'see ingot --help'),
+    suggestion: didYouMean(word, names) ?? 'see ingot --help',
   });

@@ -1,6 +1,6 @@
 // What `ingot simulate` can run: everything that is lowered to a PE-level program.
 
-import { fail, nearest } from '../../core/index.ts';
+import { didYouMean, fail } from '../../core/index.ts';
 import type { Wafer } from '../../spec/index.ts';
 import type { Phase, VectorType } from '../../wafer/index.ts';
 import type { MachineProgram, MemoryImage, MemoryReader } from '../../wafer/machine/index.ts';
@@ -61,13 +61,12 @@ export const targets: Readonly<Record<string, Target>> = { ...collectiveTargets,
 /** @throws IngotError KERNEL_UNKNOWN, with the nearest id and the list */
 export function findTarget(id: string): Target {
   if (Object.hasOwn(targets, id)) return targets[id];
-  const near = nearest(id, Object.keys(targets));
   return fail({
     code: 'KERNEL_UNKNOWN',
     message: 'there is no such collective or kernel',
     where: id,
     expected: `one of ${Object.keys(targets).join(', ')}`,
-    suggestion: near === undefined ? 'see ingot simulate --list' : `did you mean "${near}"?`,
+    suggestion: didYouMean(id, Object.keys(targets)) ?? 'see ingot simulate --list',
   });
 }
 

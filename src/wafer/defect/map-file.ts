@@ -1,6 +1,6 @@
 // Defect maps as JSON files. The text is not trusted: every entry is checked, and several problems are told at once.
 
-import { formatCount, IngotError, nearest, type Diagnostic } from '../../core/index.ts';
+import { formatCount, IngotError, didYouMean, type Diagnostic } from '../../core/index.ts';
 import { parseJsonObject } from '../../model/index.ts';
 import { createDefectMap, type DefectMap, type PhysLink } from './defect-map.ts';
 import type { PhysPe } from './structure.ts';
@@ -67,8 +67,7 @@ export function parseDefectMap(text: string, where: string): DefectMap {
 
   for (const key of Object.keys(file)) {
     if (keys.includes(key)) continue;
-    const near = nearest(key, keys);
-    problem(shorten(key), `one of ${keys.join(', ')}`, key, near === undefined ? undefined : `did you mean "${near}"?`);
+    problem(shorten(key), `one of ${keys.join(', ')}`, key, didYouMean(key, keys));
   }
   if (file['format'] !== FORMAT) problem('format', `"${FORMAT}"`, file['format']);
   if (file['version'] !== VERSION) problem('version', `${VERSION}`, file['version']);

@@ -1,6 +1,6 @@
 // The laws of one role: numbers that the target has, memory inside SRAM, operands inside their objects.
 
-import { nearest, type Diagnostic } from '../../core/index.ts';
+import { didYouMean, type Diagnostic } from '../../core/index.ts';
 import { peLimits, type Wafer } from '../../spec/index.ts';
 import { sourceCount } from './arithmetic.ts';
 import { dtypeBytes } from './pe-program.ts';
@@ -28,13 +28,7 @@ export function verifyRole(name: string, role: Role, wafer: Wafer): Diagnostic[]
     found.push({ code, message, where: `role "${name}", ${where}`, ...more });
   };
   const unknown = (kind: string, asked: string, known: Iterable<string>, where: string): void => {
-    const near = nearest(asked, known);
-    report(
-      'NAME_UNKNOWN',
-      `no ${kind} is named "${asked}"`,
-      where,
-      near ? { suggestion: `did you mean "${near}"?` } : {},
-    );
+    report('NAME_UNKNOWN', `no ${kind} is named "${asked}"`, where, { suggestion: didYouMean(asked, known) });
   };
 
   verifyMemory(role, wafer, report);

@@ -1,6 +1,6 @@
 // One collective on a line of PEs, from its name to cycles and values.
 
-import { fail, nearest, type Cycles } from '../../../core/index.ts';
+import { fail, didYouMean, type Cycles } from '../../../core/index.ts';
 import type { Wafer } from '../../../spec/index.ts';
 import { collectives, type LineShape } from '../../../wafer/index.ts';
 import type { MemoryImage } from '../../../wafer/machine/index.ts';
@@ -35,12 +35,11 @@ export function simulateCollective(
   options: Omit<SimulateOptions, 'inputs' | 'explain'> = {},
 ): CollectiveSimulation {
   if (!Object.hasOwn(collectives, id)) {
-    const near = nearest(id, Object.keys(collectives));
     fail({
       code: 'COLLECTIVE_UNKNOWN',
       message: `no collective is named "${id}"`,
       expected: Object.keys(collectives).join(', '),
-      ...(near === undefined ? {} : { suggestion: `did you mean "${near}"?` }),
+      suggestion: didYouMean(id, Object.keys(collectives)),
     });
   }
   for (const [name, value] of Object.entries({ parts: line.parts, values: line.values, group: line.group }))
