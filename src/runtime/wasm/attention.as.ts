@@ -89,52 +89,18 @@ export function headOutputs(
 const blockVectors: usize = 4;
 const twoBlockVectors: usize = 8;
 
-/** scale * (q . key) for the 16 positions of a block. `q` and `keys` are where element 0 of the whole row would lie. */
-function scoreBlock(out: usize, q: usize, keys: usize, runs: usize, runsEnd: usize, scale: f32, acc: usize): void {
-  const zero = f32x4.splat(0);
-  memory.fill(acc, 0, 3 * (blockVectors << 4));
-  let a = zero, b = zero, c = zero, d = zero;
-  for (let run = runs; run < runsEnd; run += runBytes) {
-    const code = load<i32>(run, 12);
-    const tileBytes = load<usize>(run, 8) << 2;
-    const back: usize = code & runDescending ? tileBytes << 1 : 0;
-    let tiles = load<i32>(run, 4);
-    let at = load<usize>(run) << 2;
-    do {
-      let pa = zero, pb = zero, pc = zero, pd = zero;
-      for (const end = at + tileBytes; at < end; at += 4) {
-        const s = v128.load32_splat(q + at);
-        const key = keys + (at << 4);
-        pa = add(pa, mul(v128.load(key), s));
-        pb = add(pb, mul(v128.load(key, 16), s));
-        pc = add(pc, mul(v128.load(key, 32), s));
-        pd = add(pd, mul(v128.load(key, 48), s));
-      }
-      a = add(a, pa);
-      b = add(b, pb);
-      c = add(c, pc);
-      d = add(d, pd);
-      at -= back;
-    } while (--tiles);
-    const level = code & runLevelMask;
-    if (level == 0) continue;
-    fold(acc, blockVectors, level, a);
-    fold(acc + 16, blockVectors, level, b);
-    fold(acc + 32, blockVectors, level, c);
-    fold(acc + 48, blockVectors, level, d);
-    a = zero, b = zero, c = zero, d = zero;
-  }
-  acc += 2 * (blockVectors << 4);
-  const s = f32x4.splat(scale);
-  for (let i: usize = 0; i < 64; i += 16) v128.store(out + i, mul(v128.load(acc + i), s));
-}
-
-/** The same for two blocks, whose scores lie after each other: eight sums in flight hide the latency of addition. */
-function scoreTwoBlocks(
-  out: usize, q: usize, keys: usize, others: usize, runs: usize, runsEnd: usize, scale: f32, acc: usize,
+/**
+ * scale * (q . key) for the 16 positions of a block, or of two, whose scores lie after each other: eight sums in flight hide
+ * the latency of addition. `q`, `keys` and `others` are where element 0 of the whole row would lie.
+ */
+// @ts-ignore: decorator
+@inline
+function scoreBlocks(
+  out: usize, q: usize, keys: usize, others: usize, runs: usize, runsEnd: usize, scale: f32, acc: usize, two: bool,
 ): void {
+  const vectors: usize = two ? twoBlockVectors : blockVectors;
   const zero = f32x4.splat(0);
-  memory.fill(acc, 0, 3 * (twoBlockVectors << 4));
+  memory.fill(acc, 0, 3 * (vectors << 4));
   let a = zero, b = zero, c = zero, d = zero, e = zero, f = zero, g = zero, h = zero;
   for (let run = runs; run < runsEnd; run += runBytes) {
     const code = load<i32>(run, 12);
@@ -146,41 +112,53 @@ function scoreTwoBlocks(
       let pa = zero, pb = zero, pc = zero, pd = zero, pe = zero, pf = zero, pg = zero, ph = zero;
       for (const end = at + tileBytes; at < end; at += 4) {
         const s = v128.load32_splat(q + at);
-        const key = keys + (at << 4), other = others + (at << 4);
+        const key = keys + (at << 4);
         pa = add(pa, mul(v128.load(key), s));
         pb = add(pb, mul(v128.load(key, 16), s));
         pc = add(pc, mul(v128.load(key, 32), s));
         pd = add(pd, mul(v128.load(key, 48), s));
-        pe = add(pe, mul(v128.load(other), s));
-        pf = add(pf, mul(v128.load(other, 16), s));
-        pg = add(pg, mul(v128.load(other, 32), s));
-        ph = add(ph, mul(v128.load(other, 48), s));
+        if (two) {
+          const other = others + (at << 4);
+          pe = add(pe, mul(v128.load(other), s));
+          pf = add(pf, mul(v128.load(other, 16), s));
+          pg = add(pg, mul(v128.load(other, 32), s));
+          ph = add(ph, mul(v128.load(other, 48), s));
+        }
       }
       a = add(a, pa);
       b = add(b, pb);
       c = add(c, pc);
       d = add(d, pd);
-      e = add(e, pe);
-      f = add(f, pf);
-      g = add(g, pg);
-      h = add(h, ph);
+      if (two) e = add(e, pe), f = add(f, pf), g = add(g, pg), h = add(h, ph);
       at -= back;
     } while (--tiles);
     const level = code & runLevelMask;
     if (level == 0) continue;
-    fold(acc, twoBlockVectors, level, a);
-    fold(acc + 16, twoBlockVectors, level, b);
-    fold(acc + 32, twoBlockVectors, level, c);
-    fold(acc + 48, twoBlockVectors, level, d);
-    fold(acc + 64, twoBlockVectors, level, e);
-    fold(acc + 80, twoBlockVectors, level, f);
-    fold(acc + 96, twoBlockVectors, level, g);
-    fold(acc + 112, twoBlockVectors, level, h);
+    fold(acc, vectors, level, a);
+    fold(acc + 16, vectors, level, b);
+    fold(acc + 32, vectors, level, c);
+    fold(acc + 48, vectors, level, d);
+    if (two) {
+      fold(acc + 64, vectors, level, e);
+      fold(acc + 80, vectors, level, f);
+      fold(acc + 96, vectors, level, g);
+      fold(acc + 112, vectors, level, h);
+    }
     a = zero, b = zero, c = zero, d = zero, e = zero, f = zero, g = zero, h = zero;
   }
-  acc += 2 * (twoBlockVectors << 4);
+  acc += 2 * (vectors << 4);
   const s = f32x4.splat(scale);
-  for (let i: usize = 0; i < 128; i += 16) v128.store(out + i, mul(v128.load(acc + i), s));
+  for (let i: usize = 0; i < vectors << 4; i += 16) v128.store(out + i, mul(v128.load(acc + i), s));
+}
+
+function scoreBlock(out: usize, q: usize, keys: usize, runs: usize, runsEnd: usize, scale: f32, acc: usize): void {
+  scoreBlocks(out, q, keys, 0, runs, runsEnd, scale, acc, false);
+}
+
+function scoreTwoBlocks(
+  out: usize, q: usize, keys: usize, others: usize, runs: usize, runsEnd: usize, scale: f32, acc: usize,
+): void {
+  scoreBlocks(out, q, keys, others, runs, runsEnd, scale, acc, true);
 }
 
 /**
@@ -291,8 +269,23 @@ function weighSlice(out: usize, terms: usize, runs: usize, runsEnd: usize, rows:
   for (let i: usize = 0; i < 64; i += 16) v128.store(out + i, f32x4.div(v128.load(acc + i), divisor));
 }
 
-/** Weighted values of 4 elements: what is left of a head. */
-function weighNarrow(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, sink: v128, acc: usize): void {
+/** Four elements at one position: of its values, or of its keys, which lie 16 positions apart. */
+// @ts-ignore: decorator
+@inline
+function fourOf(row: usize, isKey: bool): v128 {
+  if (!isKey) return v128.load(row);
+  let v = v128.load32_zero(row);
+  v = v128.load_lane<u32>(row + 64, v, 1);
+  v = v128.load_lane<u32>(row + 128, v, 2);
+  return v128.load_lane<u32>(row + 192, v, 3);
+}
+
+/** Weighted values of 4 elements. */
+// @ts-ignore: decorator
+@inline
+function weighFour(
+  out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, sink: v128, acc: usize, isKey: bool,
+): void {
   const zero = f32x4.splat(0);
   memory.fill(acc, 0, 3 * (narrowVectors << 4));
   let chain = zero, sum = zero;
@@ -306,7 +299,7 @@ function weighNarrow(out: usize, terms: usize, runs: usize, runsEnd: usize, rows
       let partial = zero, part = zero;
       for (const end = at + tileBytes; at < end; at += 4) {
         const s = v128.load32_splat(terms + at);
-        partial = add(partial, mul(v128.load(load<usize>(rows + at) + offset), s));
+        partial = add(partial, mul(fourOf(load<usize>(rows + at) + offset, isKey), s));
         part = add(part, s);
       }
       chain = add(chain, partial);
@@ -323,41 +316,14 @@ function weighNarrow(out: usize, terms: usize, runs: usize, runsEnd: usize, rows
   v128.store(out, f32x4.div(v128.load(acc), add(v128.load(acc, 16), sink)));
 }
 
-/** Weighted values of 4 elements that lie as keys do, 16 positions apart. */
+/** What is left of a head. */
+function weighNarrow(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, sink: v128, acc: usize): void {
+  weighFour(out, terms, runs, runsEnd, rows, offset, sink, acc, false);
+}
+
+/** Of values that are the first elements of the keys. */
 function weighKeys(out: usize, terms: usize, runs: usize, runsEnd: usize, rows: usize, offset: usize, sink: v128, acc: usize): void {
-  const zero = f32x4.splat(0);
-  memory.fill(acc, 0, 3 * (narrowVectors << 4));
-  let chain = zero, sum = zero;
-  for (let run = runs; run < runsEnd; run += runBytes) {
-    const code = load<i32>(run, 12);
-    const tileBytes = load<usize>(run, 8) << 2;
-    const back: usize = code & runDescending ? tileBytes << 1 : 0;
-    let tiles = load<i32>(run, 4);
-    let at = load<usize>(run) << 2;
-    do {
-      let partial = zero, part = zero;
-      for (const end = at + tileBytes; at < end; at += 4) {
-        const row = load<usize>(rows + at) + offset;
-        const s = v128.load32_splat(terms + at);
-        let v = v128.load32_zero(row);
-        v = v128.load_lane<u32>(row + 64, v, 1);
-        v = v128.load_lane<u32>(row + 128, v, 2);
-        v = v128.load_lane<u32>(row + 192, v, 3);
-        partial = add(partial, mul(v, s));
-        part = add(part, s);
-      }
-      chain = add(chain, partial);
-      sum = add(sum, part);
-      at -= back;
-    } while (--tiles);
-    const level = code & runLevelMask;
-    if (level == 0) continue;
-    fold(acc, narrowVectors, level, chain);
-    fold(acc + 16, narrowVectors, level, sum);
-    chain = zero, sum = zero;
-  }
-  acc += 2 * (narrowVectors << 4);
-  v128.store(out, f32x4.div(v128.load(acc), add(v128.load(acc, 16), sink)));
+  weighFour(out, terms, runs, runsEnd, rows, offset, sink, acc, true);
 }
 
 /** Addresses of element 0 of the keys of one KV head, which serve as values, at `length` positions from `first` on. */
