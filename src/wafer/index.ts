@@ -28,6 +28,8 @@ export * from './interpret.ts';
 export * from './defect/index.ts';
 // For tests of other parts; nothing that ships calls it.
 export {
+  noMemory,
+  tinyDeepseek,
   tinyMixtures,
   tinyProgram,
   tinyShape,

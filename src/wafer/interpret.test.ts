@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createReference, randomWeights } from '../model/index.ts';
 import { interpret } from './interpret.ts';
 import type { Numerics, Program } from './program.ts';
-import { tinyMixtures, tinyProgram, tinyShape, type TinyShape } from './testing/tiny-program.ts';
+import { tinyDeepseek, tinyMixtures, tinyProgram, tinyShape, type TinyShape } from './testing/tiny-program.ts';
 
 const mesh = { width: 7, height: 5, groups: { x: 3, y: 2 } };
 const tokens = Array.from({ length: 20 }, (_, i) => (i * 17 + 3) % 50);
@@ -32,19 +32,7 @@ describe('interpret', () => {
     { arch: 'phi3', slidingWindow: 5 },
     { arch: 'deepseek_v3' },
     { arch: 'deepseek_v3', queryRank: 7 },
-    {
-      arch: 'deepseek_v3',
-      queryRank: 7,
-      ffn: 12,
-      layers: 3,
-      mixture: {
-        sharedExperts: 2,
-        sharedFfn: 5,
-        denseLayers: 1,
-        denseFfn: 20,
-        routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice', groups: { count: 2, active: 1 } },
-      },
-    },
+    tinyDeepseek,
   ];
   // Logits spread by about 1, so fp32 sums of some 40 terms stay well within 1e-4.
   for (const tiny of shapes) {

@@ -9,7 +9,7 @@ import { commandNames } from '../../src/app/cli/main.ts';
 import { MAX_ROWS_BYTES } from '../../src/app/cli/validate.ts';
 import { expectGolden } from '../golden.ts';
 import { writeTinyCheckpoint } from '../tiny-checkpoint.ts';
-import { runIngot, transcript } from './run-cli.ts';
+import { runIngot, transcript, transcriptsIn } from './run-cli.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'ingot-cli-'));
 const tiny = join(root, 'tiny');
@@ -26,12 +26,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(root, { recursive: true }));
 
-async function expectTranscript(name: string, argv: readonly string[]): Promise<void> {
-  const text = transcript(argv, await runIngot(...argv));
-  const widest = Math.max(...text.split('\n').map((line) => [...line].length));
-  if (!name.startsWith('error')) expect(widest).toBeLessThanOrEqual(80);
-  expectGolden(`cli/${name}.txt`, text.replaceAll(root, '<dir>'));
-}
+const expectTranscript = transcriptsIn(root);
 
 describe('help', () => {
   it('of ingot', () => expectTranscript('help', ['--help']));

@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { MAX_MAP_BYTES, type DefectMapFile } from '../../src/wafer/index.ts';
-import { expectGolden } from '../golden.ts';
-import { runIngot, transcript } from './run-cli.ts';
+import { runIngot, transcriptsIn } from './run-cli.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'ingot-yield-'));
 const path = (name: string): string => join(root, name);
@@ -38,12 +37,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(root, { recursive: true }));
 
-async function expectTranscript(name: string, argv: readonly string[]): Promise<void> {
-  const text = transcript(argv, await runIngot(...argv));
-  const widest = Math.max(...text.split('\n').map((line) => [...line].length));
-  if (!name.startsWith('error')) expect(widest).toBeLessThanOrEqual(80);
-  expectGolden(`cli/${name}.txt`, text.replaceAll(root, '<dir>'));
-}
+const expectTranscript = transcriptsIn(root);
 
 describe('text', () => {
   it.each([

@@ -59,23 +59,14 @@ export interface PublishedMatch {
   readonly error: number;
 }
 
-export interface PointReport {
-  readonly kernel: string;
+export interface PointReport extends Omit<Point, 'width' | 'height' | 'wafer'> {
   readonly about: string;
   readonly standing: 'simulated';
   readonly wafer: { readonly id: string; readonly name: string };
   readonly mesh: { readonly width: number; readonly height: number };
   readonly pes: number;
-  readonly type: VectorType;
-  readonly sizes: Readonly<Record<string, number>>;
-  /** What is switched on. */
-  readonly switches?: readonly string[];
-  /** Kernels that sum over PEs: the collective that does. */
-  readonly reduce?: string;
-  /** What was asked for (`auto` or a name), and what ran. */
-  readonly algorithm?: string;
+  /** Where an algorithm was asked for (`auto` or by name): the one that ran. */
   readonly chosen?: Chosen;
-  readonly seed: number;
   readonly cycles: number;
   /** Cycles by the closed form: the counts of `phases()` at the same constants. */
   readonly closedForm: number;

@@ -5,15 +5,14 @@ import { statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import { fail } from '../../core/index.ts';
-import type { LlmShape } from '../../spec/index.ts';
 import { graphOf, parseConfig } from '../arch/index.ts';
-import type { Graph, WeightSource } from '../graph.ts';
-import { createTokenizer, type Tokenizer } from '../tokenizer/index.ts';
+import { createTokenizer } from '../tokenizer/index.ts';
 import { filesOf, readText, sha256, type Files } from './bounded-file.node.ts';
 import { checkTensors, checkTokenizer } from './cross-checks.ts';
-import { readEmbedding, type Embedding } from './embedding-rule.ts';
-import { readGeneration, type GenerationDefaults } from './generation.ts';
+import { readEmbedding } from './embedding-rule.ts';
+import { readGeneration } from './generation.ts';
 import { isGgufFile, openGguf } from './gguf-file.node.ts';
+import type { ModelContent } from './gguf-model.ts';
 import { parseJson, parseJsonObject, type JsonObject } from './json.ts';
 import { onnxFileOf, openOnnx } from './onnx/onnx-file.node.ts';
 import { hasSafetensors, INDEX_FILE, openWeightFiles } from './weight-files.node.ts';
@@ -25,8 +24,6 @@ export const MAX_TOKENIZER_BYTES = 128 * 2 ** 20;
 /** tokenizer_config.json repeats added tokens and holds templates; chat_template.jinja holds one. */
 export const MAX_TOKENIZER_CONFIG_BYTES = 8 * 2 ** 20;
 
-export type { GenerationDefaults };
-
 export interface Provenance {
   /** Every file that was read. */
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
@@ -34,21 +31,11 @@ export interface Provenance {
   sha256(name: string): string;
 }
 
-export interface Checkpoint {
+export interface Checkpoint extends ModelContent {
   /** The folder, or the GGUF file. */
   readonly dir: string;
   /** Where the files of `provenance` lie. */
   readonly files: Files;
-  /** As config.json; of a GGUF file, its metadata in those words. */
-  readonly config: JsonObject;
-  readonly shape: LlmShape;
-  readonly graph: Graph;
-  readonly weights: WeightSource;
-  readonly tokenizer: Tokenizer;
-  readonly bosId: number | undefined;
-  readonly generation: GenerationDefaults;
-  /** How its hidden states become embeddings. */
-  readonly embedding: Embedding;
   readonly provenance: Provenance;
   /** Closes the weight files; `weights` cannot be read after it. */
   close(): void;

@@ -3,7 +3,14 @@
 
 import { fail, IngotError, type Diagnostic } from '../../core/index.ts';
 import { parseConfig, type ParsedConfig } from '../arch/index.ts';
-import { latentConfig, latentHandledKeys, latentKeys, latentModelType, latentStretch } from './gguf-latent.ts';
+import {
+  groupedExpertKeys,
+  latentConfig,
+  latentHandledKeys,
+  latentKeys,
+  latentModelType,
+  latentStretch,
+} from './gguf-latent.ts';
 import { ggufNames } from './gguf-names.ts';
 import { llama3Scaling } from './gguf-rope.ts';
 import type { GgufTensor, GgufValue } from './gguf.ts';
@@ -59,15 +66,7 @@ const moeKeys: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     expert_feed_forward_length: 'moe_intermediate_size',
   },
   glm4_moe: {
-    expert_count: 'n_routed_experts',
-    expert_used_count: 'num_experts_per_tok',
-    expert_feed_forward_length: 'moe_intermediate_size',
-    expert_shared_count: 'n_shared_experts',
-    expert_weights_scale: 'routed_scaling_factor',
-    expert_weights_norm: 'norm_topk_prob',
-    expert_group_count: 'n_group',
-    expert_group_used_count: 'topk_group',
-    leading_dense_block_count: 'first_k_dense_replace',
+    ...groupedExpertKeys,
     nextn_predict_layers: 'num_nextn_predict_layers',
   },
   gpt_oss: {

@@ -8,11 +8,8 @@ const LOG_MULTIPLIER_UNIT = 0.1;
 /** Values of `expert_gating_func` (llama-hparams.h). */
 const SIGMOID_GATING = 2;
 
-/** Keys of `deepseek2.` that stand for one key of config.json. */
-export const latentKeys: Readonly<Record<string, string>> = {
-  'attention.q_lora_rank': 'q_lora_rank',
-  'attention.kv_lora_rank': 'kv_lora_rank',
-  'rope.dimension_count': 'qk_rope_head_dim',
+/** Keys of a mixture with groups of experts, shared ones and dense layers. */
+export const groupedExpertKeys = {
   leading_dense_block_count: 'first_k_dense_replace',
   expert_count: 'n_routed_experts',
   expert_used_count: 'num_experts_per_tok',
@@ -22,6 +19,14 @@ export const latentKeys: Readonly<Record<string, string>> = {
   expert_weights_norm: 'norm_topk_prob',
   expert_group_count: 'n_group',
   expert_group_used_count: 'topk_group',
+} as const;
+
+/** Keys of `deepseek2.` that stand for one key of config.json. */
+export const latentKeys: Readonly<Record<string, string>> = {
+  'attention.q_lora_rank': 'q_lora_rank',
+  'attention.kv_lora_rank': 'kv_lora_rank',
+  'rope.dimension_count': 'qk_rope_head_dim',
+  ...groupedExpertKeys,
 };
 /** Keys that have a part in the reading below. */
 export const latentHandledKeys: readonly string[] = [

@@ -13,7 +13,7 @@ import { createReference } from '../reference.ts';
 import { randomWeights } from '../testing/random-weights.ts';
 import { weightSpecs } from '../weights.ts';
 import { f32ToBf16 } from './float-formats.ts';
-import { readGgufModel, type GgufModel } from './gguf-model.ts';
+import { readGgufModel, type ModelContent } from './gguf-model.ts';
 import { ggufNames } from './gguf-names.ts';
 
 const attention: GqaShape = {
@@ -124,9 +124,9 @@ const llama3: LlmShape['rope'] = {
   scaling: { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 8192 },
 };
 
-const open = (raw: RawGguf): GgufModel => readGgufModel(sourceOf(writeGguf(raw)), 'f');
+const open = (raw: RawGguf): ModelContent => readGgufModel(sourceOf(writeGguf(raw)), 'f');
 const weightsOf = (shape: LlmShape): WeightSource => randomWeights(shape, 1);
-const openShape = (shape: LlmShape, changes?: GgufModelChanges): GgufModel =>
+const openShape = (shape: LlmShape, changes?: GgufModelChanges): ModelContent =>
   open(rawModel(shape, weightsOf(shape), changes));
 const codes = (action: () => unknown): string[] => {
   try {

@@ -16,8 +16,9 @@ import { ggufWeights } from './gguf-weights.ts';
 import { readGgufHeader } from './gguf.ts';
 import type { JsonObject } from './json.ts';
 
-export interface GgufModel {
-  /** The metadata as config.json of the same model. */
+/** What a checkpoint of any format holds. */
+export interface ModelContent {
+  /** As config.json; of a GGUF file, its metadata in those words. */
   readonly config: JsonObject;
   readonly shape: LlmShape;
   readonly graph: Graph;
@@ -26,6 +27,7 @@ export interface GgufModel {
   readonly tokenizer: Tokenizer;
   readonly bosId: number | undefined;
   readonly generation: GenerationDefaults;
+  /** How its hidden states become embeddings. */
   readonly embedding: Embedding;
 }
 
@@ -34,7 +36,7 @@ export interface GgufModel {
  * @param where name of the file, for messages
  * @throws IngotError GGUF_*, CONFIG_*, ARCH_*, CHECKPOINT_TENSOR_*, TOKENIZER_*, CHECKPOINT_GENERATION_INVALID
  */
-export function readGgufModel(source: ByteSource, where: string): GgufModel {
+export function readGgufModel(source: ByteSource, where: string): ModelContent {
   const { metadata, tensors } = readGgufHeader(source, where);
   const names = ggufNames(metadata.get('general.architecture'));
   const { config, shape, bosTokenId, interleaved, normOffset } = ggufConfig(

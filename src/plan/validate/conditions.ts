@@ -3,7 +3,7 @@
 import { fail } from '../../core/index.ts';
 import { graphOf, type Graph } from '../../model/index.ts';
 import { findLlm, findWafer, resolveWafer, type LlmShape, type PublishedRow, type Wafer } from '../../spec/index.ts';
-import type { Numerics } from '../../wafer/index.ts';
+import { groupSize, type KernelContext, type Numerics } from '../../wafer/index.ts';
 
 function bad(row: PublishedRow, key: string, expected: string): never {
   fail({
@@ -102,7 +102,37 @@ export function shape(row: PublishedRow): LlmShape {
 }
 
 /** The benchmark's exponential is two squarings of 1 + x / 256: a scale, an add and two products. */
-export const standInExponential = 4;
+const standInExponential = 4;
+
+/** In what the benchmark's kernels run. */
+export const benchmarkContext = (
+  row: PublishedRow,
+  mesh: { readonly width: number; readonly height: number },
+  step: Partial<Pick<KernelContext, 'tokens' | 'cached' | 'group'>> = {},
+): KernelContext => ({
+  ...mesh,
+  tokens: 1,
+  cached: 0,
+  type: elementType(row),
+  group: groupSize,
+  expVectors: standInExponential,
+  ...step,
+});
+
+/** Conditions of a layer that every row of one may state. */
+export const layerConditions = [
+  'machine',
+  'mesh',
+  'model',
+  'layers',
+  'dtype',
+  'groups',
+  'attention',
+  'clockGHz',
+  'hidden',
+  'context',
+  'ffn',
+] as const;
 
 /** The benchmark's layer: dimensions padded to the mesh, one head as wide as the model, no grouped queries. */
 export interface PaddedLayer {

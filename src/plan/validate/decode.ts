@@ -2,17 +2,17 @@ import { priceAll, total } from '../../sim/index.ts';
 import { groupSize, sectionPhases } from '../../wafer/index.ts';
 import type { PublishedRow, Wafer } from '../../spec/index.ts';
 import {
+  benchmarkContext,
   clockOf,
   countOr,
-  elementType,
   fullWidthGraph,
   grouping,
   is,
+  layerConditions,
   paddedLayer,
   shape,
   side,
   wafer,
-  standInExponential,
 } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
@@ -24,14 +24,8 @@ export function decodeLayerCycles(
   cached?: number,
 ): number {
   const layer = paddedLayer(row, mesh.width, 4096);
-  const context = {
-    ...mesh,
-    tokens: 1,
-    cached: (cached ?? layer.context) - 1,
-    type: elementType(row),
-    group: grouping(row, groupSize),
-    expVectors: standInExponential,
-  };
+  const step = { cached: (cached ?? layer.context) - 1, group: grouping(row, groupSize) };
+  const context = benchmarkContext(row, mesh, step);
   const { excludes } = row.conditions;
   const appends = !(Array.isArray(excludes) && excludes.includes('KV append'));
   const ops = sectionPhases(fullWidthGraph(layer).layers[0], 'y', context).map(({ op, phases }) => ({
@@ -44,21 +38,7 @@ export function decodeLayerCycles(
 /** Cycles per layer of decode on a square mesh, or tokens per second as the benchmark derives them from it. */
 export const decode: Predictor = {
   group: 'decode',
-  reads: [
-    'machine',
-    'mesh',
-    'model',
-    'layers',
-    'dtype',
-    'allreduce',
-    'groups',
-    'attention',
-    'excludes',
-    'clockGHz',
-    'hidden',
-    'context',
-    'ffn',
-  ],
+  reads: [...layerConditions, 'allreduce', 'excludes'],
   answers: 'cycles of a layer, or tokens/s, with full-width attention and two-level all-reduces',
   predict(row) {
     const target = wafer(row);

@@ -1,7 +1,7 @@
 import { priceSequence } from '../../sim/index.ts';
 import type { PublishedRow, Wafer } from '../../spec/index.ts';
 import { cannonGemm, collectives, groupSize, shiftGemm, summa, tiledGemm, type Phase } from '../../wafer/index.ts';
-import { clockOf, count, elementType, pair, side, standInExponential, wafer } from './conditions.ts';
+import { benchmarkContext, clockOf, count, elementType, pair, side, wafer } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
 interface Product {
@@ -9,15 +9,7 @@ interface Product {
   readonly phases: (row: PublishedRow, n: number, k: number, m: number, target: Wafer) => readonly Phase[];
 }
 
-const square = (row: PublishedRow) => ({
-  width: side(row, 'mesh'),
-  height: side(row, 'mesh'),
-  tokens: 1,
-  cached: 0,
-  type: elementType(row),
-  group: groupSize,
-  expVectors: standInExponential,
-});
+const square = (row: PublishedRow) => benchmarkContext(row, { width: side(row, 'mesh'), height: side(row, 'mesh') });
 
 /** C [N, M] = A [N, K] B [K, M] as a plain program does it: loops around vector instructions over M, and a sum along the rows of PEs. */
 const tiled: Product = {

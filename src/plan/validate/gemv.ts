@@ -1,7 +1,7 @@
 import { priceSequence } from '../../sim/index.ts';
 import type { PublishedRow, Wafer } from '../../spec/index.ts';
-import { collectives, groupSize, matrix, type LineShape } from '../../wafer/index.ts';
-import { clockOf, count, elementType, side as sideOf, wafer, standInExponential } from './conditions.ts';
+import { collectives, matrix, type LineShape } from '../../wafer/index.ts';
+import { benchmarkContext, clockOf, count, side as sideOf, wafer } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
 /** Meshes and sizes of the published figures (WaferLLM, section 7). */
@@ -13,16 +13,8 @@ const sizes = [2048, 8192, 16_384];
  * within a layer brings them to where the next matrix wants them.
  */
 function gemvCycles(row: PublishedRow, k: number, n: number, side: number, reduce: string, target: Wafer): number {
-  const context = {
-    width: side,
-    height: side,
-    tokens: 1,
-    cached: 0,
-    type: elementType(row),
-    group: groupSize,
-    expVectors: standInExponential,
-    allReduce: (line: LineShape) => collectives[reduce].phases(line),
-  };
+  const allReduce = (line: LineShape) => collectives[reduce].phases(line);
+  const context = { ...benchmarkContext(row, { width: side, height: side }), allReduce };
   return priceSequence(matrix(k, [n], false, 'y', context), target);
 }
 

@@ -2,17 +2,17 @@ import { priceAll, total } from '../../sim/index.ts';
 import type { PublishedRow, Wafer } from '../../spec/index.ts';
 import { groupSize, shiftPrefillPhases } from '../../wafer/index.ts';
 import {
+  benchmarkContext,
   clockOf,
   count,
   countOr,
-  elementType,
   grouping,
   is,
+  layerConditions,
   paddedLayer,
   shape,
   side,
   wafer,
-  standInExponential,
 } from './conditions.ts';
 import type { Predictor } from './predictor.ts';
 
@@ -21,15 +21,7 @@ export function prefillLayerCycles(row: PublishedRow, parts: number, tokens: num
   const { hidden, ffn, context } = paddedLayer(row, parts, tokens);
   const phases = shiftPrefillPhases(
     { tokens: context, hidden, qkv: 3 * hidden, ffn },
-    {
-      width: parts,
-      height: parts,
-      tokens,
-      cached: 0,
-      type: elementType(row),
-      group: grouping(row, groupSize),
-      expVectors: standInExponential,
-    },
+    benchmarkContext(row, { width: parts, height: parts }, { tokens, group: grouping(row, groupSize) }),
   );
   return total(priceAll(phases, target));
 }
@@ -37,20 +29,7 @@ export function prefillLayerCycles(row: PublishedRow, parts: number, tokens: num
 /** Prompt tokens per second of prefill on a square mesh. */
 export const prefill: Predictor = {
   group: 'prefill',
-  reads: [
-    'machine',
-    'mesh',
-    'model',
-    'layers',
-    'promptTokens',
-    'dtype',
-    'groups',
-    'attention',
-    'clockGHz',
-    'hidden',
-    'context',
-    'ffn',
-  ],
+  reads: [...layerConditions, 'promptTokens'],
   answers: 'tokens/s of a prompt on a square mesh',
   predict(row) {
     const target = wafer(row);

@@ -3,7 +3,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { kvWidth, prunedGraph, randomWeights, type Pruning, type WeightSource } from '../../model/index.ts';
-import { interpret, tinyMixtures, tinyProgram, tinyShape } from '../../wafer/index.ts';
+import { interpret, tinyDeepseek, tinyMixtures, tinyProgram, tinyShape } from '../../wafer/index.ts';
 import type { Numerics, Program, TinyShape, WeightFormat } from '../../wafer/index.ts';
 import type { BatchItem, Executor } from './executor.ts';
 import { createProgramExecutor, estimateExecutorMemory } from './program.node.ts';
@@ -69,19 +69,7 @@ describe('program executor equals the interpreter', () => {
     { arch: 'phi3', slidingWindow: 5 },
     { arch: 'deepseek_v3' },
     { arch: 'deepseek_v3', queryRank: 7, heads: 3, headDim: 21 },
-    {
-      arch: 'deepseek_v3',
-      queryRank: 7,
-      ffn: 12,
-      layers: 3,
-      mixture: {
-        sharedExperts: 2,
-        sharedFfn: 5,
-        denseLayers: 1,
-        denseFfn: 20,
-        routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice', groups: { count: 2, active: 1 } },
-      },
-    },
+    tinyDeepseek,
     { arch: 'gemma2', tied: true, slidingWindow: 5, headDim: 10 },
   ];
   for (const tiny of shapes) {

@@ -2,22 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { seconds } from '../../core/index.ts';
 import { graphOf } from '../../model/index.ts';
 import { findLlm, findWafer, heatFacts, resolveWafer } from '../../spec/index.ts';
-import { allReduceWork, type Program, type Stage } from '../../wafer/index.ts';
+import { allReduceWork, noMemory, type Program, type Stage } from '../../wafer/index.ts';
 import { joulesPerSramByte, powerAt, stageEnergies, tokenRate, workEnergy } from './energy.ts';
 
 const wafer = resolveWafer(findWafer('wse3'));
 const graph = graphOf(findLlm('llama-3.1-8b').shape);
-const memory = {
-  capacity: wafer.sramPerPe,
-  system: 0,
-  code: 0,
-  weights: 0,
-  padding: 0,
-  activations: 0,
-  kv: 0,
-  kvPerToken: 1,
-  kvTokens: 8192,
-};
+const memory = { ...noMemory, capacity: wafer.sramPerPe, kvPerToken: 1, kvTokens: 8192 };
 const stage = (index: number, fromLayer: number, toLayer: number): Stage => ({
   wafer: 0,
   region: { x: 200 * index, y: 0, width: 200, height: 200 },

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { graphOf } from '../../model/index.ts';
 import { findLlm, findWafer, heatFacts, resolveWafer, silicon } from '../../spec/index.ts';
-import type { Program, Region, Stage } from '../../wafer/index.ts';
+import { noMemory, type Program, type Region, type Stage } from '../../wafer/index.ts';
 import { offWaferBytes, powerAt, stageEnergies } from './energy.ts';
 import { createHardwareModel } from './hardware.ts';
 import { createHeatResponse, dieGrid, heatMap } from './heat.ts';
@@ -11,17 +11,7 @@ import { createSectionCost } from './section-cost.ts';
 import { createStepModel } from './step-model.ts';
 
 const wafer = resolveWafer(findWafer('wse3'));
-const memory = {
-  capacity: wafer.sramPerPe,
-  system: 0,
-  code: 0,
-  weights: 0,
-  padding: 0,
-  activations: 0,
-  kv: 0,
-  kvPerToken: 1,
-  kvTokens: 4096,
-};
+const memory = { ...noMemory, capacity: wafer.sramPerPe, kvPerToken: 1, kvTokens: 4096 };
 const stage = (on: number, x: number, fromLayer: number, toLayer: number): Stage => ({
   wafer: on,
   region: { x, y: 100, width: 200, height: 200 },

@@ -2,7 +2,7 @@
 
 import { graphOf } from '../../model/index.ts';
 import type { GqaShape, LlmShape, MlaShape, MoeShape, RopeShape } from '../../spec/index.ts';
-import type { Numerics, Program } from '../program.ts';
+import type { MemoryPlan, Numerics, Program } from '../program.ts';
 
 export interface TinyShape {
   readonly arch?: string;
@@ -145,7 +145,7 @@ export function tinyProgram(
 ): Program {
   const numerics = typeof held === 'string' ? { weights: held } : held;
   const stages: TinyStages = 'width' in mesh ? [{ ...mesh, layers: shape.layers }] : mesh;
-  const memory = { capacity: 0, system: 0, code: 0, weights: 0, padding: 0, activations: 0, kv: 0, kvPerToken: 0 };
+  const memory = noMemory;
   let layer = 0;
   return {
     format: 'ingot-program',
@@ -167,3 +167,30 @@ export function tinyProgram(
     })),
   };
 }
+
+/** The memory plan of a stage that nobody planned. */
+export const noMemory: MemoryPlan = {
+  capacity: 0,
+  system: 0,
+  code: 0,
+  weights: 0,
+  padding: 0,
+  activations: 0,
+  kv: 0,
+  kvPerToken: 0,
+};
+
+/** Latent attention and a mixture with groups, shared experts and a dense layer: all that DeepSeek-V3 has. */
+export const tinyDeepseek: TinyShape = {
+  arch: 'deepseek_v3',
+  queryRank: 7,
+  ffn: 12,
+  layers: 3,
+  mixture: {
+    sharedExperts: 2,
+    sharedFfn: 5,
+    denseLayers: 1,
+    denseFfn: 20,
+    routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice', groups: { count: 2, active: 1 } },
+  },
+};

@@ -20,13 +20,7 @@ import { contextOf, type OpenModel, type PlacedModel } from '../../place.ts';
 import type { RepairedWafer } from '../../repaired-wafer.ts';
 
 /** Bytes on the fullest PE of a region; the parts add up to the capacity. */
-export interface PeMemory {
-  readonly capacity: number;
-  readonly system: number;
-  readonly code: number;
-  readonly weights: number;
-  readonly padding: number;
-  readonly activations: number;
+export interface PeMemory extends Omit<MemoryPlan, 'kv' | 'kvPerToken' | 'kvTokens'> {
   /** For the cached tokens that were asked for. */
   readonly kv: number;
   readonly free: number;
