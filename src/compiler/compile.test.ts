@@ -5,7 +5,7 @@ import { graphOf, parameterCount } from '../model/index.ts';
 import { findLlm, findWafer, resolveWafer, type LlmShape } from '../spec/index.ts';
 import { kvTokensOf, wafersOf, type Region } from '../wafer/index.ts';
 import { bytesOfWholeHeads, compile, mostLayers, runPipeline } from './index.ts';
-import type { CompileOptions, PlacementCost } from './index.ts';
+import type { CompileOptions, PlacementCost } from './request.ts';
 
 const wafer = resolveWafer(findWafer('wse3'));
 const fp16 = { weights: 'f16', activations: 'fp16', kv: 'fp16' } as const;

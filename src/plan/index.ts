@@ -2,5 +2,5 @@ export { groupErrors, validate } from './validate/validate.ts';
 export type { GroupError, ValidationLine } from './validate/validate.ts';
 export { validationPicture } from './validate/picture.ts';
 export { evaluateWindows } from './evaluate/evaluate.ts';
-export { createScorer, type TextScore } from './evaluate/score.ts';
-export { cutWindows, MIN_TOKENS } from './evaluate/windows.ts';
+export type { TextScore } from './evaluate/score.ts';
+export { cutWindows } from './evaluate/windows.ts';

@@ -158,11 +158,11 @@ export function paddedLayer(row: PublishedRow, parts: number, tokens: number): P
 }
 
 /** One decoder layer of that form as a graph. */
-export function fullWidthGraph({ hidden, ffn, context }: PaddedLayer, layers = 1): Graph {
-  return graphOf({
+export const fullWidthGraph = ({ hidden, ffn, context }: PaddedLayer): Graph =>
+  graphOf({
     arch: 'llama',
     hidden,
-    layers,
+    layers: 1,
     vocab: 32,
     maxContext: context,
     normEps: 1e-5,
@@ -172,7 +172,6 @@ export function fullWidthGraph({ hidden, ffn, context }: PaddedLayer, layers = 1
     attention: { kind: 'gqa', heads: 1, kvHeads: 1, headDim: hidden, qkvBias: false, outBias: false, qkNorm: false },
     mlp: { kind: 'dense', ffn },
   });
-}
 
 /** PEs per group: the row states how many groups a line has. */
 export const grouping = (row: PublishedRow, otherwise: (parts: number) => number): ((parts: number) => number) => {

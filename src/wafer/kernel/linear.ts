@@ -40,21 +40,17 @@ export const widened = (
 ): VectorWork[] =>
   numerics === undefined || role === 'router' ? [] : unpackWork(heldMatrix(numerics, role), type, columns, length);
 
-/**
- * Matrices that share their input run as one, [k, sum of n]; every matrix is tiled by itself.
- * @param role by default one that is kept in 16 bits
- */
+/** Matrices that share their input run as one, [k, sum of n]; every matrix is tiled by itself and kept in 16 bits. */
 export function matrix(
   k: number,
   outputs: readonly number[],
   bias: boolean,
   axis: Axis,
   context: KernelContext,
-  role: LinearOp['role'] = 'router',
 ): Phase[] {
   const kTile = Math.ceil(k / along(axis, context));
   const nTile = outputs.reduce((sum, n) => sum + Math.ceil(n / across(axis, context)), 0);
-  return product({ kTile, nTile, bias, role }, axis, context);
+  return product({ kTile, nTile, bias, role: 'router' }, axis, context);
 }
 
 /** By the tile of the fullest PE. */

@@ -61,7 +61,7 @@ export function cellLines(
   });
 }
 
-export const plural = (count: number, one: string, many = `${one}s`): string => (count === 1 ? one : many);
+export const plural = (count: number, one: string): string => (count === 1 ? one : `${one}s`);
 
 /** An error and what caused it, down to the first cause. */
 export function causes(error: unknown): string {
