@@ -355,6 +355,22 @@ describe('engine', () => {
     expect(getEventListeners(kept.signal, 'abort')).toEqual([]);
   });
 
+  it('lets a client leave at any moment between two steps without a word to the others', async () => {
+    const drafter = createModelDrafter({ executor: createTestExecutor({ noise: 0.3 }), vocab: 16 });
+    for (const options of [{}, { drafter: createNgramDrafter() }, { drafter }]) {
+      for (let moment = 0; moment < 25; moment++) {
+        const { engine } = createTestEngine({}, options);
+        const staying = collect(engine.submit(request([1, 2, 3], { maxTokens: 12 })));
+        const leaving = engine.submit(request([1, 2, 4], { maxTokens: 12 }));
+        await leaving.ready();
+        for (let passed = 0; passed < moment; passed++) await Promise.resolve();
+        leaving.leave();
+        expect((await staying).finished[0].generated).toBe(12);
+        idle(engine);
+      }
+    }
+  });
+
   it('ends the requests of a failed step with an error and serves the next', async () => {
     const { engine, executor } = createTestEngine({
       onStep: () => {

@@ -30,8 +30,8 @@ import type { PaceCounts, Pacer } from './pace.ts';
 import { createQueueEstimate } from './queue-estimate.ts';
 import { createScheduler, schedulers, type SchedulerName } from './scheduler/index.ts';
 import { advance, generated, nextTokens, tokensLeft } from './sequence.ts';
-import type { Drafter, Proposal } from './speculation/index.ts';
-import { addDrafts, isGuessable, NO_DRAFTS, type PlannedItem } from './speculation/speculate.ts';
+import type { Drafter } from './speculation/index.ts';
+import { addDrafts, guess, isGuessable, NO_DRAFTS, type Guesses, type PlannedItem } from './speculation/speculate.ts';
 import type { StepCost, StepModel, StepRecord, StepWork } from './step-model.ts';
 
 export interface EngineOptions {
@@ -148,6 +148,7 @@ export function createEngine(options: EngineOptions): Engine {
     },
     prefixCache,
   });
+  const speculation = drafter && { drafter, draftTokens, maxStepTokens };
   const maxContext = contextLimit(executor, kv);
   const totals = {
     steps: 0,
@@ -185,11 +186,19 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   async function step(): Promise<void> {
-    const { items, drafting } = await schedule();
+    const scheduled = scheduler.schedule();
+    assert(scheduled.length > 0, 'a scheduler with sequences schedules some');
+    leftWaiting = scheduler.waiting;
+    // From here to the batch nothing is waited for but guesses, and then who left meanwhile, and has no blocks, takes no part.
+    const guesses =
+      speculation !== undefined && scheduled.some((item) => isGuessable(item, speculation.drafter))
+        ? await guess(scheduled, speculation)
+        : undefined;
+    const items = guesses === undefined ? scheduled : addDrafts(scheduled, guesses, kv);
     if (items.length === 0) return; // Everybody left while drafts were made.
     const batch = begin(items);
     const work = workOf(batch);
-    const cost = price(items, drafting);
+    const cost = price(items, guesses);
     charge(items, work, cost);
     const began = moment();
     let logits: readonly (readonly Logits[])[] | undefined;
@@ -209,14 +218,6 @@ export function createEngine(options: EngineOptions): Engine {
     }
     if (pacer !== undefined) await pacer.release(cost.time, items.length);
     commit(items, logits);
-  }
-
-  async function schedule(): Promise<{ readonly items: readonly PlannedItem[]; readonly drafting?: Proposal }> {
-    const items = scheduler.schedule();
-    assert(items.length > 0, 'a scheduler with sequences schedules some');
-    leftWaiting = scheduler.waiting;
-    if (drafter === undefined || !items.some((item) => isGuessable(item, drafter))) return { items };
-    return addDrafts(items, { kv, drafter, draftTokens, maxStepTokens });
   }
 
   function begin(items: readonly PlannedItem[]): Batch {
@@ -254,11 +255,11 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   /** What a step takes on the wafer, the guessing before it included. */
-  function price(items: readonly PlannedItem[], drafting: Proposal | undefined): StepCost {
+  function price(items: readonly PlannedItem[], guesses: Guesses | undefined): StepCost {
     const cost = stepModel?.step({ items });
     return {
-      time: seconds((cost?.time ?? 0) + (drafting?.time ?? 0)),
-      energy: joules((cost?.energy ?? 0) + (drafting?.energy ?? 0)),
+      time: seconds((cost?.time ?? 0) + (guesses?.time ?? 0)),
+      energy: joules((cost?.energy ?? 0) + (guesses?.energy ?? 0)),
       ...(cost?.busy === undefined ? {} : { busy: cost.busy }),
     };
   }

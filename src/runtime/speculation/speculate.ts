@@ -3,12 +3,12 @@
 // engine draws each token from the model's logits with the number that it would be drawn with anyway, and keeps going while the
 // draft says the same. Answers are equal with and without drafts, bit for bit, at any temperature.
 
-import { joules, seconds } from '../../core/index.ts';
+import { joules, seconds, type Joules, type Seconds } from '../../core/index.ts';
 import type { Answer } from '../engine-answer.ts';
 import type { KvBlocks } from '../kv.ts';
 import type { StepItem } from '../scheduler/index.ts';
 import { generated, reserve, tokensLeft } from '../sequence.ts';
-import type { Drafter, Proposal } from './drafter.ts';
+import type { Drafter } from './drafter.ts';
 
 /** A share of a step whose last tokens are guesses that it verifies. */
 export interface PlannedItem extends StepItem<Answer> {
@@ -16,7 +16,6 @@ export interface PlannedItem extends StepItem<Answer> {
 }
 
 export interface SpeculationOptions {
-  readonly kv: KvBlocks;
   readonly drafter: Drafter;
   /** Drafts per sequence and step. */
   readonly draftTokens: number;
@@ -24,17 +23,25 @@ export interface SpeculationOptions {
 }
 
 export const NO_DRAFTS: readonly number[] = [];
-const NOTHING: Proposal = { drafts: [], time: seconds(0), energy: joules(0) };
+
+/** What was guessed, and what the guessing takes on the wafer. */
+export interface Guesses {
+  readonly draftsOf: ReadonlyMap<Answer, readonly number[]>;
+  readonly time: Seconds;
+  readonly energy: Joules;
+}
+
+const NO_GUESSES: Guesses = { draftsOf: new Map(), time: seconds(0), energy: joules(0) };
 
 /** Whether the drafter has something to go by: the first token of an answer has not, and some look at predictions only. */
 export const isGuessable = ({ sequence, tokens }: StepItem<Answer>, { ofPredictions = false }: Drafter): boolean =>
   !(ofPredictions && sequence.prediction === undefined) && tokens === tokensLeft(sequence) && generated(sequence) > 0;
 
-/** @returns the same items with drafts, and what the guessing took */
-export async function addDrafts(
+/** Ask for as many drafts as the step has tokens left. */
+export async function guess(
   items: readonly StepItem<Answer>[],
-  { kv, drafter, draftTokens, maxStepTokens }: SpeculationOptions,
-): Promise<{ readonly items: readonly PlannedItem[]; readonly drafting: Proposal }> {
+  { drafter, draftTokens, maxStepTokens }: SpeculationOptions,
+): Promise<Guesses> {
   let budget = maxStepTokens - items.reduce((sum, { tokens }) => sum + tokens, 0);
   const asking: Answer[] = [];
   const wants = [];
@@ -57,20 +64,24 @@ export async function addDrafts(
       prediction,
     });
   }
-  if (wants.length === 0) return { items, drafting: NOTHING };
-  const drafting = await drafter.propose(wants);
-  const draftsOf = new Map(asking.map((sequence, i) => [sequence, drafting.drafts[i]]));
-  return {
-    // Who left while the drafts were made takes no part.
-    items: items
-      .filter(({ sequence }) => !sequence.ended)
-      .map((item) => {
-        const guessed = draftsOf.get(item.sequence) ?? NO_DRAFTS;
-        const drafts = guessed.slice(0, roomFor(kv, item.sequence, guessed.length));
-        return { ...item, tokens: item.tokens + drafts.length, drafts };
-      }),
-    drafting,
-  };
+  if (wants.length === 0) return NO_GUESSES;
+  const { drafts, time, energy } = await drafter.propose(wants);
+  return { draftsOf: new Map(asking.map((sequence, i) => [sequence, drafts[i]])), time, energy };
+}
+
+/** @returns the items with the drafts for which there is room, without those of sequences that left while drafts were made */
+export function addDrafts(
+  items: readonly StepItem<Answer>[],
+  { draftsOf }: Guesses,
+  kv: KvBlocks,
+): readonly PlannedItem[] {
+  return items
+    .filter(({ sequence }) => !sequence.ended)
+    .map((item) => {
+      const guessed = draftsOf.get(item.sequence) ?? NO_DRAFTS;
+      const drafts = guessed.slice(0, roomFor(kv, item.sequence, guessed.length));
+      return { ...item, tokens: item.tokens + drafts.length, drafts };
+    });
 }
 
 /** How many of `count` drafts have blocks, or find them free. */
