@@ -2,7 +2,15 @@
 
 import { fail } from '../../core/index.ts';
 import { graphOf, type Graph } from '../../model/index.ts';
-import { findLlm, findWafer, resolveWafer, type LlmShape, type PublishedRow, type Wafer } from '../../spec/index.ts';
+import {
+  findLlm,
+  findWafer,
+  groupedQueries,
+  resolveWafer,
+  type LlmShape,
+  type PublishedRow,
+  type Wafer,
+} from '../../spec/index.ts';
 import { groupSize, type KernelContext, type Numerics } from '../../wafer/index.ts';
 
 function bad(row: PublishedRow, key: string, expected: string): never {
@@ -169,7 +177,7 @@ export const fullWidthGraph = ({ hidden, ffn, context }: PaddedLayer): Graph =>
     layerNorms: 2,
     rope: { theta: 10_000 },
     tiedEmbeddings: false,
-    attention: { kind: 'gqa', heads: 1, kvHeads: 1, headDim: hidden, qkvBias: false, outBias: false, qkNorm: false },
+    attention: groupedQueries(1, 1, hidden),
     mlp: { kind: 'dense', ffn },
   });
 

@@ -1,4 +1,4 @@
-import type { LlmFacts } from './llm-shape.ts';
+import { groupedQueries, type LlmFacts } from './llm-shape.ts';
 import { config, exactly, hubCount } from './parameters.ts';
 
 export const gemma2_9b: LlmFacts = {
@@ -16,19 +16,7 @@ export const gemma2_9b: LlmFacts = {
     rope: { theta: 10_000 },
     tiedEmbeddings: true,
     logitSoftcap: 30,
-    attention: {
-      kind: 'gqa',
-      heads: 16,
-      kvHeads: 8,
-      headDim: 256,
-      qkvBias: false,
-      outBias: false,
-      qkNorm: false,
-      slidingWindow: 4096,
-      fullAttentionEvery: 2,
-      scoreWidth: 256,
-      softcap: 50,
-    },
+    attention: groupedQueries(16, 8, 256, { slidingWindow: 4096, fullAttentionEvery: 2, scoreWidth: 256, softcap: 50 }),
     mlp: { kind: 'dense', ffn: 14_336 },
   },
   parameters: exactly(9_241_705_984, hubCount('google/gemma-2-9b')),

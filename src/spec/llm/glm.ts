@@ -1,4 +1,4 @@
-import type { LlmFacts } from './llm-shape.ts';
+import { mixtureOfExperts, type LlmFacts } from './llm-shape.ts';
 import { config, rounded } from './parameters.ts';
 
 export const glm46: LlmFacts = {
@@ -25,18 +25,13 @@ export const glm46: LlmFacts = {
       outBias: false,
       qkNorm: true,
     },
-    mlp: {
-      kind: 'moe',
-      experts: 160,
-      activeExperts: 8,
-      expertFfn: 1536,
+    mlp: mixtureOfExperts(160, 8, 1536, {
       sharedExperts: 1,
       sharedFfn: 1536,
       denseLayers: 3,
       denseFfn: 12_288,
       routing: { score: 'sigmoid', normalize: true, scale: 2.5, bias: 'choice' },
-      expertBias: false,
-    },
+    }),
   },
   parameters: rounded(
     355e9,

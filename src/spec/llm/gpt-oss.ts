@@ -1,4 +1,4 @@
-import type { LlmFacts } from './llm-shape.ts';
+import { groupedQueries, mixtureOfExperts, type LlmFacts } from './llm-shape.ts';
 import { config, rounded } from './parameters.ts';
 
 export const gptOss120b: LlmFacts = {
@@ -27,30 +27,17 @@ export const gptOss120b: LlmFacts = {
       },
     },
     tiedEmbeddings: false,
-    attention: {
-      kind: 'gqa',
-      heads: 64,
-      kvHeads: 8,
-      headDim: 64,
+    attention: groupedQueries(64, 8, 64, {
       qkvBias: true,
       outBias: true,
-      qkNorm: false,
       slidingWindow: 128,
       fullAttentionEvery: 2,
       sinks: true,
-    },
-    mlp: {
-      kind: 'moe',
-      experts: 128,
-      activeExperts: 4,
-      expertFfn: 2880,
-      sharedExperts: 0,
-      sharedFfn: 0,
-      denseLayers: 0,
-      denseFfn: 0,
+    }),
+    mlp: mixtureOfExperts(128, 4, 2880, {
       routing: { score: 'softmax', normalize: true, scale: 1, bias: 'logits' },
       expertBias: true,
-    },
+    }),
   },
   parameters: rounded(
     116.83e9,

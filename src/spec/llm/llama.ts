@@ -1,19 +1,9 @@
-import type { LlmFacts, LlmShape, RopeShape } from './llm-shape.ts';
+import { groupedQueries, type LlmFacts, type LlmShape, type RopeShape } from './llm-shape.ts';
 import { config, exactly, hubCount } from './parameters.ts';
 
 const rope3 = (factor: number): RopeShape => ({
   theta: 500_000,
   scaling: { kind: 'llama3', factor, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 8192 },
-});
-
-const attention = (heads: number, kvHeads: number, headDim: number): LlmShape['attention'] => ({
-  kind: 'gqa',
-  heads,
-  kvHeads,
-  headDim,
-  qkvBias: false,
-  outBias: false,
-  qkNorm: false,
 });
 
 const llama3: LlmShape = {
@@ -26,7 +16,7 @@ const llama3: LlmShape = {
   layerNorms: 2,
   rope: rope3(8),
   tiedEmbeddings: false,
-  attention: attention(32, 8, 128),
+  attention: groupedQueries(32, 8, 128),
   mlp: { kind: 'dense', ffn: 14_336 },
 };
 
@@ -40,7 +30,7 @@ export const llama32_1b: LlmFacts = {
     layers: 16,
     rope: rope3(32),
     tiedEmbeddings: true,
-    attention: attention(32, 8, 64),
+    attention: groupedQueries(32, 8, 64),
     mlp: { kind: 'dense', ffn: 8192 },
   },
   parameters: exactly(1_235_814_400, hubCount('meta-llama/Llama-3.2-1B')),
@@ -62,7 +52,7 @@ export const llama31_70b: LlmFacts = {
     ...llama3,
     hidden: 8192,
     layers: 80,
-    attention: attention(64, 8, 128),
+    attention: groupedQueries(64, 8, 128),
     mlp: { kind: 'dense', ffn: 28_672 },
   },
   parameters: exactly(70_553_706_496, hubCount('meta-llama/Llama-3.1-70B')),
@@ -76,7 +66,7 @@ export const llama31_405b: LlmFacts = {
     ...llama3,
     hidden: 16_384,
     layers: 126,
-    attention: attention(128, 8, 128),
+    attention: groupedQueries(128, 8, 128),
     mlp: { kind: 'dense', ffn: 53_248 },
   },
   parameters: exactly(405_853_388_800, hubCount('meta-llama/Llama-3.1-405B')),
@@ -89,7 +79,7 @@ const llama2: LlmShape = {
   vocab: 32_000,
   maxContext: 4096,
   rope: { theta: 10_000 },
-  attention: attention(40, 40, 128),
+  attention: groupedQueries(40, 40, 128),
   mlp: { kind: 'dense', ffn: 13_824 },
 };
 
@@ -114,7 +104,7 @@ export const codellama34b: LlmFacts = {
     layers: 48,
     maxContext: 16_384,
     rope: { theta: 1_000_000 },
-    attention: attention(64, 8, 128),
+    attention: groupedQueries(64, 8, 128),
     mlp: { kind: 'dense', ffn: 22_016 },
   },
   parameters: exactly(33_743_970_304, hubCount('codellama/CodeLlama-34b-hf')),
@@ -130,7 +120,7 @@ export const bench125m: LlmFacts = {
     hidden: 768,
     layers: 12,
     maxContext: 2048,
-    attention: attention(12, 4, 64),
+    attention: groupedQueries(12, 4, 64),
     mlp: { kind: 'dense', ffn: 2048 },
   },
   parameters: {

@@ -62,6 +62,14 @@ export interface GqaShape {
   readonly sinks?: boolean;
 }
 
+/** Grouped queries, but for `features` without biases and without norms of heads. */
+export const groupedQueries = (
+  heads: number,
+  kvHeads: number,
+  headDim: number,
+  features: Partial<GqaShape> = {},
+): GqaShape => ({ kind: 'gqa', heads, kvHeads, headDim, qkvBias: false, outBias: false, qkNorm: false, ...features });
+
 /** Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434). */
 export interface MlaShape {
   readonly kind: 'mla';
@@ -117,6 +125,26 @@ export interface MoeShape {
   readonly routing: RoutingShape;
   readonly expertBias: boolean;
 }
+
+/** Experts in every layer, but for `features` none shared, and chosen by a softmax; the shares of the chosen sum to 1. */
+export const mixtureOfExperts = (
+  experts: number,
+  activeExperts: number,
+  expertFfn: number,
+  features: Partial<MoeShape> = {},
+): MoeShape => ({
+  kind: 'moe',
+  experts,
+  activeExperts,
+  expertFfn,
+  sharedExperts: 0,
+  sharedFfn: 0,
+  denseLayers: 0,
+  denseFfn: 0,
+  routing: { score: 'softmax', normalize: true, scale: 1 },
+  expertBias: false,
+  ...features,
+});
 
 /** Everything that decides the size and the work of a decoder-only language model. */
 export interface LlmShape {

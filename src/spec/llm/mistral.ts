@@ -1,4 +1,4 @@
-import type { LlmFacts } from './llm-shape.ts';
+import { groupedQueries, mixtureOfExperts, type LlmFacts } from './llm-shape.ts';
 import { config, exactly, hubCount } from './parameters.ts';
 
 export const mistral7b: LlmFacts = {
@@ -15,16 +15,7 @@ export const mistral7b: LlmFacts = {
     layerNorms: 2,
     rope: { theta: 10_000 },
     tiedEmbeddings: false,
-    attention: {
-      kind: 'gqa',
-      heads: 32,
-      kvHeads: 8,
-      headDim: 128,
-      qkvBias: false,
-      outBias: false,
-      qkNorm: false,
-      slidingWindow: 4096,
-    },
+    attention: groupedQueries(32, 8, 128, { slidingWindow: 4096 }),
     mlp: { kind: 'dense', ffn: 14_336 },
   },
   parameters: exactly(7_241_732_096, hubCount('mistralai/Mistral-7B-v0.1')),
@@ -38,19 +29,8 @@ export const mixtral8x7b: LlmFacts = {
     ...mistral7b.shape,
     arch: 'mixtral',
     rope: { theta: 1_000_000 },
-    attention: { kind: 'gqa', heads: 32, kvHeads: 8, headDim: 128, qkvBias: false, outBias: false, qkNorm: false },
-    mlp: {
-      kind: 'moe',
-      experts: 8,
-      activeExperts: 2,
-      expertFfn: 14_336,
-      sharedExperts: 0,
-      sharedFfn: 0,
-      denseLayers: 0,
-      denseFfn: 0,
-      routing: { score: 'softmax', normalize: true, scale: 1 },
-      expertBias: false,
-    },
+    attention: groupedQueries(32, 8, 128),
+    mlp: mixtureOfExperts(8, 2, 14_336),
   },
   parameters: exactly(46_702_792_704, hubCount('mistralai/Mixtral-8x7B-v0.1')),
 };

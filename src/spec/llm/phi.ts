@@ -1,4 +1,4 @@
-import type { LlmFacts } from './llm-shape.ts';
+import { groupedQueries, type LlmFacts } from './llm-shape.ts';
 import { config, exactly, hubCount } from './parameters.ts';
 
 export const phi3Mini: LlmFacts = {
@@ -16,16 +16,7 @@ export const phi3Mini: LlmFacts = {
     rope: { theta: 10_000 },
     tiedEmbeddings: false,
     fusedProjections: true,
-    attention: {
-      kind: 'gqa',
-      heads: 32,
-      kvHeads: 32,
-      headDim: 96,
-      qkvBias: false,
-      outBias: false,
-      qkNorm: false,
-      slidingWindow: 2047,
-    },
+    attention: groupedQueries(32, 32, 96, { slidingWindow: 2047 }),
     mlp: { kind: 'dense', ffn: 8192 },
   },
   parameters: exactly(3_821_079_552, hubCount('microsoft/Phi-3-mini-4k-instruct')),

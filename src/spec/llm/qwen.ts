@@ -1,4 +1,4 @@
-import type { GqaShape, LlmFacts, LlmShape } from './llm-shape.ts';
+import { groupedQueries, mixtureOfExperts, type GqaShape, type LlmFacts, type LlmShape } from './llm-shape.ts';
 import { config, exactly, hubCount } from './parameters.ts';
 
 export const qwen2_72b: LlmFacts = {
@@ -15,21 +15,13 @@ export const qwen2_72b: LlmFacts = {
     layerNorms: 2,
     rope: { theta: 1_000_000 },
     tiedEmbeddings: false,
-    attention: { kind: 'gqa', heads: 64, kvHeads: 8, headDim: 128, qkvBias: true, outBias: false, qkNorm: false },
+    attention: groupedQueries(64, 8, 128, { qkvBias: true }),
     mlp: { kind: 'dense', ffn: 29_568 },
   },
   parameters: exactly(72_706_203_648, hubCount('Qwen/Qwen2-72B-Instruct')),
 };
 
-const attention3: GqaShape = {
-  kind: 'gqa',
-  heads: 32,
-  kvHeads: 8,
-  headDim: 128,
-  qkvBias: false,
-  outBias: false,
-  qkNorm: true,
-};
+const attention3: GqaShape = groupedQueries(32, 8, 128, { qkNorm: true });
 
 const qwen3: LlmShape = {
   arch: 'qwen3',
@@ -94,18 +86,7 @@ export const qwen3_235b_a22b: LlmFacts = {
     arch: 'qwen3_moe',
     layers: 94,
     attention: { ...attention3, heads: 64, kvHeads: 4 },
-    mlp: {
-      kind: 'moe',
-      experts: 128,
-      activeExperts: 8,
-      expertFfn: 1536,
-      sharedExperts: 0,
-      sharedFfn: 0,
-      denseLayers: 0,
-      denseFfn: 0,
-      routing: { score: 'softmax', normalize: true, scale: 1 },
-      expertBias: false,
-    },
+    mlp: mixtureOfExperts(128, 8, 1536),
   },
   parameters: exactly(235_093_634_560, hubCount('Qwen/Qwen3-235B-A22B')),
 };

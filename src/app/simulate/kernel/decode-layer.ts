@@ -2,7 +2,7 @@
 
 import { fail } from '../../../core/index.ts';
 import { definitionOf, graphOf } from '../../../model/index.ts';
-import type { MoeShape } from '../../../spec/index.ts';
+import { groupedQueries, mixtureOfExperts, type MoeShape } from '../../../spec/index.ts';
 import { groupSize, layerReference, lowerLayer, type LayerSpec, type Tensors } from '../../../wafer/index.ts';
 import { publishedGroup } from '../published-layer.ts';
 import type { Point } from '../point.ts';
@@ -120,15 +120,7 @@ function opsOf({ sizes, switches = [] }: Point): LayerSpec['ops'] {
     layerNorms: 2,
     rope: { theta: 10_000 },
     tiedEmbeddings: true,
-    attention: {
-      kind: 'gqa',
-      heads,
-      kvHeads,
-      headDim,
-      qkvBias: false,
-      outBias: false,
-      qkNorm: switches.includes('head-norms'),
-    },
+    attention: groupedQueries(heads, kvHeads, headDim, { qkNorm: switches.includes('head-norms') }),
     mlp: experts > 1 ? mixtureOf(sizes) : { kind: 'dense', ffn },
   });
   return layers[0].map((op) => {
@@ -152,18 +144,7 @@ function mixtureOf({ ffn, experts, 'active-experts': activeExperts }: Point['siz
       message: `${activeExperts} of ${experts} experts are to be active`,
       expected: 'at most as many as there are',
     });
-  return {
-    kind: 'moe',
-    experts,
-    activeExperts,
-    expertFfn: ffn,
-    sharedExperts: 0,
-    sharedFfn: 0,
-    denseLayers: 0,
-    denseFfn: 0,
-    routing: { score: 'softmax', normalize: true, scale: 1 },
-    expertBias: false,
-  };
+  return mixtureOfExperts(experts, activeExperts, ffn);
 }
 
 /** Values about 1, and matrices that keep them so: by a power of two near 1.7 / sqrt(k), which every type holds. */
