@@ -285,10 +285,19 @@ describe('ledger', () => {
     await ledger.close();
     // Cut in the middle of a write, and damaged.
     writeFileSync(join(dir, 'cut.rows'), '{"id":"x","tena');
-    writeFileSync(join(dir, 'bad.rows'), `not a row\n${JSON.stringify(usageRow({ tenant: 'a' }))}\n`);
+    const row = usageRow({ tenant: 'a' });
+    const damaged = [5, null, [row], {}, { ...row, prompt_tokens: 'many' }, { ...row, wafer_joules: null }];
+    const lines = ['not a row', ...[...damaged, { ...row, of_a_newer_version: 1 }].map((line) => JSON.stringify(line))];
+    writeFileSync(join(dir, 'bad.rows'), `${lines.join('\n')}\n`);
     const records = createMemoryRecords();
-    const next = await openLedger({ records, dir });
-    expect(next.counts).toEqual({ waiting: 0, lost: 1 });
+    const given: UsageRow[] = [];
+    const appendUsage = (rows: readonly UsageRow[]): Promise<void> => {
+      given.push(...rows);
+      return records.appendUsage(rows);
+    };
+    const next = await openLedger({ records: { ...records, appendUsage }, dir });
+    expect(next.counts).toEqual({ waiting: 0, lost: 7 });
+    expect(given.at(-1)).toEqual(row);
     await next.close();
     expect(await records.usage({})).toMatchObject([{ tenant: 'a', requests: 6, completion_tokens: 30 }]);
     expect(readdirSync(dir)).toEqual(['bad.rows.damaged']);

@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
-import type { UsageRow } from '../../runtime/index.ts';
+import { usageRowOf, type UsageRow } from '../../runtime/index.ts';
 import { lockFolder } from './folder-lock.ts';
 
 /** Rows that go to the database together. */
@@ -83,7 +83,7 @@ export function openJournal(dir: string): Journal {
 
   /** Begin another file. */
   function turn(): void {
-    // First the next: where there is no room for it, rows go on into this one.
+    // First the next: where there is no room for it, nothing has changed.
     const next = begin();
     closeSync(current.file);
     complete.push(current);
@@ -176,9 +176,10 @@ function readRows({ path, count }: Waiting): { readonly rows: UsageRow[]; readon
   return { rows, unreadable: count - rows.length };
 }
 
+/** One that the database would refuse would hold up all behind it. */
 function rowOf(line: string): UsageRow | undefined {
   try {
-    return JSON.parse(line) as UsageRow;
+    return usageRowOf(JSON.parse(line));
   } catch {
     return undefined;
   }

@@ -27,6 +27,34 @@ export interface UsageRow {
   readonly wafer_joules: number;
 }
 
+const isText = (value: unknown): boolean => typeof value === 'string' && !value.includes('\0');
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
+
+const CHECKS: Readonly<Record<keyof UsageRow, (value: unknown) => boolean>> = {
+  id: isText,
+  time: Number.isFinite,
+  tenant: isText,
+  key: isText,
+  model: isText,
+  version: isCount,
+  request: isText,
+  outcome: (value) => value === 'complete' || value === 'cancelled' || value === 'failed',
+  prompt_tokens: isCount,
+  cached_tokens: isCount,
+  completion_tokens: isCount,
+  wafer_seconds: Number.isFinite,
+  wafer_joules: Number.isFinite,
+};
+
+/** A row as databases take it, from what was read; undefined where it is none. What a newer version wrote beside is left out. */
+export function usageRowOf(read: unknown): UsageRow | undefined {
+  if (typeof read !== 'object' || read === null) return undefined;
+  const given = new Map<string, unknown>(Object.entries(read));
+  const fields = Object.entries(CHECKS).map(([name, isValid]) => ({ name, value: given.get(name), isValid }));
+  if (!fields.every(({ value, isValid }) => isValid(value))) return undefined;
+  return Object.fromEntries(fields.map(({ name, value }) => [name, value])) as unknown as UsageRow;
+}
+
 /** A row before it has a name. */
 export type Usage = Omit<UsageRow, 'id'>;
 
