@@ -71,7 +71,7 @@ export const run: CliCommand<RunOptions> = {
     let serving: Serving | undefined;
     try {
       serving = await openServing({
-        models: [model === undefined ? {} : { model }],
+        models: [{ model }],
         wafer,
         kvTokens,
         threads,

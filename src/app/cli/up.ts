@@ -59,7 +59,7 @@ export const up: CliCommand<UpOptions> = {
         wafer,
         context,
         threads,
-        models: [model === undefined ? {} : { model }],
+        models: [{ model }],
         // The option is only for no; without it, it says yes.
         ...(auth === false ? { auth } : {}),
       },
