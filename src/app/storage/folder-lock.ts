@@ -49,8 +49,18 @@ function isAlive(pid: number): boolean {
   if (!Number.isSafeInteger(pid) || pid <= 0) return false;
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  return !isZombie(pid);
+}
+
+/** It has ended, and its parent has not asked how, as the first process of many containers never does. */
+function isZombie(pid: number): boolean {
+  try {
+    // Its state stands behind its name, which may have anything in it (proc(5)).
+    return /^.*\) Z /s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
   }
 }

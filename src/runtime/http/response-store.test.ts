@@ -25,6 +25,19 @@ describe('kept responses', () => {
     expect(() => store.get('a', 'r1')).toThrow('not found');
   });
 
+  it('leave their items to the others that have them', () => {
+    const store = createResponseStore(1000);
+    const ids = ['r1', 'r2', 'r3'];
+    for (const id of ids)
+      store.keep('a', { id, text: id, items: [item('m', `as ${id} has it`), item('m'), { id: 5 }] });
+    expect(store.pastOf('a').item('m')).toMatchObject({ content: 'as r3 has it' });
+    store.drop('a', 'r1');
+    store.drop('a', 'r3');
+    expect(store.pastOf('a').item('m')).toMatchObject({ content: 'as r2 has it' });
+    store.drop('a', 'r2');
+    expect(store.pastOf('a').item('m')).toBeUndefined();
+  });
+
   it('make room by age of use, and never hold more than they may', () => {
     fc.assert(
       fc.property(

@@ -33,9 +33,11 @@ interface Entry extends KeptResponse {
 export function createResponseStore(most: number): ResponseStore {
   /** The least recently used first. */
   const entries = new Map<string, Entry>();
-  /** Responses by the ids of their items; of those in several, the last. */
-  const holders = new Map<string, Entry>();
-  const own = (owner: string | undefined, id: unknown): string => `${owner ?? ''} ${String(id)}`;
+  /** Responses by the ids of their items, the newest last. */
+  const holders = new Map<string, Entry[]>();
+  const own = (owner: string | undefined, id: string): string => `${owner ?? ''} ${id}`;
+  const keysOf = ({ owner, items }: Entry): readonly string[] =>
+    items.flatMap(({ id }) => (typeof id === 'string' ? [own(owner, id)] : []));
   let characters = 0;
 
   const find = (owner: string | undefined, id: string): Entry | undefined => {
@@ -48,9 +50,11 @@ export function createResponseStore(most: number): ResponseStore {
   const forget = (entry: Entry): void => {
     entries.delete(entry.id);
     characters -= entry.characters;
-    for (const { id } of entry.items) {
-      const key = own(entry.owner, id);
-      if (holders.get(key) === entry) holders.delete(key);
+    for (const key of keysOf(entry)) {
+      const holding = holders.get(key) ?? [];
+      // The oldest go first, so it mostly stands at the front.
+      holding.splice(holding.indexOf(entry), 1);
+      if (holding.length === 0) holders.delete(key);
     }
   };
   const demand = (owner: string | undefined, id: string): Entry => {
@@ -71,7 +75,11 @@ export function createResponseStore(most: number): ResponseStore {
       if (size > most) return;
       const entry = { ...response, owner, characters: size };
       entries.set(entry.id, entry);
-      for (const { id } of entry.items) if (typeof id === 'string') holders.set(own(owner, id), entry);
+      for (const key of keysOf(entry)) {
+        const holding = holders.get(key);
+        if (holding === undefined) holders.set(key, [entry]);
+        else holding.push(entry);
+      }
       characters += size;
       for (const oldest of entries.values()) {
         if (characters <= most) break;
@@ -80,7 +88,11 @@ export function createResponseStore(most: number): ResponseStore {
     },
     pastOf: (owner) => ({
       conversation: (id) => find(owner, id)?.items,
-      item: (id) => holders.get(own(owner, id))?.items.find((item) => item['id'] === id),
+      item: (id) =>
+        holders
+          .get(own(owner, id))
+          ?.at(-1)
+          ?.items.find((item) => item['id'] === id),
     }),
     get: demand,
     drop: (owner, id) => forget(demand(owner, id)),
