@@ -31,8 +31,8 @@ export interface AnswerPlan<Logprobs> {
   readonly reader: () => MessageReader;
   /** Thoughts are left out, and so is what is known of their tokens. */
   readonly hidesThoughts?: boolean;
-  /** Absent where the client did not ask. `offset` is the length of the choice's text so far. */
-  readonly logprobs?: (tokens: readonly TokenReport[], offset: number) => Logprobs;
+  /** Of a choice's next tokens; absent where the client did not ask. */
+  readonly logprobs?: (tokens: readonly TokenReport[], choice: number) => Logprobs;
   /** Hears what the engine says, as it is read. */
   readonly heard: (event: TokenEvent) => void;
   /** How streamed tokens travel together; absent where each travels at once. */
@@ -210,7 +210,6 @@ export function createChunkedWriter<Logprobs>(
 ): AnswerWriter {
   const { includeUsage } = plan.head;
   const reading = createAnswerReading(plan);
-  const offsets: number[] = [];
   let unfinished = plan.choices;
 
   const write = (piece: AnswerPiece): string => {
@@ -221,18 +220,17 @@ export function createChunkedWriter<Logprobs>(
     }
     if (piece.kind === 'prompt') {
       if (plan.logprobs === undefined) return '';
-      return chunks.part(choice, { kind: 'content', text: '' }, plan.logprobs(piece.tokens, 0));
+      return chunks.part(choice, { kind: 'content', text: '' }, plan.logprobs(piece.tokens, choice));
     }
     const { isThought } = piece;
     const isTold = !(isThought && plan.hidesThoughts === true);
-    let logprobs = isTold ? plan.logprobs?.(piece.tokens, offsets[choice]) : undefined;
+    let logprobs = isTold ? plan.logprobs?.(piece.tokens, choice) : undefined;
     const kind = isThought ? 'reasoning' : 'content';
     const nothing: readonly AnswerPart[] = logprobs === undefined ? [] : [{ kind, text: '' }];
     let said = '';
     for (const part of piece.parts.length > 0 ? piece.parts : nothing) {
       said += chunks.part(choice, part, logprobs);
       logprobs = undefined;
-      if (part.kind === 'content') offsets[choice] += part.text.length;
     }
     return said;
   };
@@ -242,7 +240,6 @@ export function createChunkedWriter<Logprobs>(
       let said = '';
       for (let choice = 0; choice < plan.choices; choice++) {
         const opening = plan.opening(choice);
-        offsets.push(opening.length);
         if (openEach || opening !== '') said += chunks.open(choice, opening);
       }
       return said;

@@ -1,12 +1,13 @@
 // POST /v1/completions.
 
 import { createCompletionChunkWriter, parseCompletionRequest, type CompletionTokens } from '../../protocol/index.ts';
+import type { TokenDecoder } from '../../model/index.ts';
 import type { EngineRequest, TokenReport } from '../engine-request.ts';
 import { answer, encodeTexts, engineRequest, type EndpointBody, type EndpointContext } from './endpoint.ts';
 import { apiErrorOf } from './failure.ts';
 import { fillInOf } from './fill-in.ts';
 import { messageOf, plainReader } from './message-reader.ts';
-import { completionLogprobs } from './token-logprobs.ts';
+import { createCompletionLogprobs } from './token-logprobs.ts';
 
 /** @throws ApiError */
 export async function completion(given: unknown, context: EndpointContext): Promise<EndpointBody> {
@@ -30,13 +31,19 @@ export async function completion(given: unknown, context: EndpointContext): Prom
         ? { promptLogprobs: body.logprobs ?? 0 }
         : {}),
     };
+    /** Nothing stands before the first of a prompt, which therefore has no log probability. */
+    const decoderOf = ([first]: readonly TokenReport[]): TokenDecoder =>
+      tokenizer.decoder({ continues: first?.logprob !== undefined });
     const opening = (choice: number): string => {
       if (body.echo !== true) return '';
       const prompt = body.prompts[Math.floor(choice / (body.n ?? 1))];
       return typeof prompt === 'string' ? prompt : tokenizer.decode(prompt);
     };
-    const told = (tokens: readonly TokenReport[], offset: number): CompletionTokens => ({
-      ...(request.logprobs === undefined ? {} : { logprobs: completionLogprobs(tokens, tokenizer, offset) }),
+    const logprobsOf: ReturnType<typeof createCompletionLogprobs>[] = [];
+    const told = (tokens: readonly TokenReport[], choice: number): CompletionTokens => ({
+      ...(request.logprobs === undefined
+        ? {}
+        : { logprobs: (logprobsOf[choice] ??= createCompletionLogprobs(tokenizer, decoderOf(tokens)))(tokens) }),
       ...(isRaw ? { ids: tokens.map(({ token }) => token) } : {}),
     });
     return await answer<CompletionTokens>(body, request, model, context, {
@@ -58,7 +65,7 @@ export async function completion(given: unknown, context: EndpointContext): Prom
           ...(isRaw
             ? { text: '', tokens: tokens.map(({ token }) => token) }
             : { text: `${opening(index)}${messageOf(parts).content ?? ''}` }),
-          logprobs: request.logprobs === undefined ? null : completionLogprobs([...prompt, ...tokens], tokenizer, 0),
+          logprobs: told([...prompt, ...tokens], index).logprobs ?? null,
           finish_reason: reason,
         })),
         usage,

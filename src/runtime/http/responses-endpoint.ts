@@ -9,6 +9,7 @@ import {
 import type { TokenReport } from '../engine-request.ts';
 import { createAnswerReading, streamAnswer, type AnswerPlan, type AnswerWriter } from './answer.ts';
 import { planChat } from './chat-plan.ts';
+import { createJoiner } from './coalesce.ts';
 import { promptTokensOf, tierOf, type EndpointBody, type EndpointContext } from './endpoint.ts';
 import { apiErrorOf } from './failure.ts';
 import { chatLogprobs } from './token-logprobs.ts';
@@ -54,6 +55,8 @@ export async function responses(given: unknown, context: EndpointContext): Promi
     });
     if (isStream) return streamAnswer(events, plan.coalescing, written);
     written.begin();
+    // Where log probabilities belong is told by the events that parts come of.
+    if (chat.logprobs !== true) events.hold(createJoiner());
     for await (const event of events) written.write(event);
     return JSON.stringify(writer.response());
   } catch (error) {
@@ -68,6 +71,8 @@ function createWriter(
   onFinish: () => void,
 ): AnswerWriter {
   const reading = createAnswerReading(plan);
+  /** Of tokens that gave no text yet, by which it will begin. */
+  let reports: ChatLogprobs['content'] = [];
   return {
     begin: () => writer.begin(),
     write(event) {
@@ -77,7 +82,7 @@ function createWriter(
           said += writer.finish(piece.reason, reading.end());
           onFinish();
         } else if (piece.kind === 'parts') {
-          let reports = piece.isThought ? [] : logprobs(piece.tokens);
+          if (!piece.isThought) reports = [...reports, ...logprobs(piece.tokens)];
           for (const part of piece.parts) {
             said += writer.part(part, reports);
             reports = [];

@@ -1,6 +1,6 @@
 // Log probabilities in the two forms that the API has.
 
-import type { Tokenizer } from '../../model/index.ts';
+import type { TokenDecoder, Tokenizer } from '../../model/index.ts';
 import type { ChatLogprobs, CompletionLogprobs, TokenLogprob } from '../../protocol/index.ts';
 import type { TokenReport } from '../engine-request.ts';
 
@@ -21,22 +21,21 @@ export function chatLogprobs(tokens: readonly TokenReport[], tokenizer: Tokenize
 }
 
 /**
- * Completions: parallel lists.
- * @param offset where the first token's text begins in the choice's text
+ * Completions: parallel lists, of a choice's tokens as they come.
+ * @param decoder makes the choice's text, from its beginning
  */
-export function completionLogprobs(
-  tokens: readonly TokenReport[],
+export function createCompletionLogprobs(
   tokenizer: Tokenizer,
-  offset: number,
-): CompletionLogprobs {
-  let at = offset;
-  const text_offset = tokens.map(({ token }) => {
+  decoder: TokenDecoder,
+): (tokens: readonly TokenReport[]) => CompletionLogprobs {
+  let at = 0;
+  const begin = (token: number): number => {
     const begins = at;
-    // What a tokenizer puts around a text is not in it.
-    if (!tokenizer.specialIds.has(token)) at += tokenizer.tokenText(token).length;
+    // A part of a character is no text yet, so what completes it begins where it does.
+    at += decoder.push(token).length;
     return begins;
-  });
-  return {
+  };
+  return (tokens) => ({
     tokens: tokens.map(({ token }) => tokenName(token, tokenizer)),
     // Before the first token of a prompt there is nothing that it could follow.
     token_logprobs: tokens.map(({ logprob = null }) => logprob),
@@ -45,8 +44,8 @@ export function completionLogprobs(
         ? null
         : Object.fromEntries(top.map((other) => [tokenName(other.token, tokenizer), other.logprob])),
     ),
-    text_offset,
-  };
+    text_offset: tokens.map(({ token }) => begin(token)),
+  });
 }
 
 /** Keys must differ, so a token that is only part of a character is named by its bytes, as OpenAI does. */
