@@ -42,4 +42,24 @@ describe('block index', () => {
       { numRuns: 300 },
     );
   });
+
+  it('leaves out what somebody made for one chain, beyond what chance would put there', () => {
+    const index = createBlockIndex(1000, 2);
+    /** The second token undoes the first, so that all hashes are equal. */
+    const collidingOf = (token: number): BlockKey => {
+      const product = Math.imul(token, 0x9e3779b1);
+      return { parent: NO_PARENT, salt: '', tokens: Int32Array.of(token, product ^ (product >>> 15)), from: 0 };
+    };
+    const usualOf = (token: number): BlockKey => ({ ...collidingOf(token), tokens: Int32Array.of(token, token) });
+    for (let i = 0; i < 500; i++) {
+      index.add(i, collidingOf(i + 1));
+      index.add(500 + i, usualOf(i + 1));
+    }
+    const found = Array.from({ length: 500 }, (_, i) => index.find(collidingOf(i + 1)));
+    expect(found.filter((block) => block !== undefined).length).toBeLessThanOrEqual(64);
+    for (const [i, block] of found.entries()) {
+      expect(index.has(i)).toBe(block === i);
+      expect(index.find(usualOf(i + 1))).toBe(500 + i);
+    }
+  });
 });

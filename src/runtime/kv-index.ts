@@ -15,7 +15,10 @@ export interface BlockIndex {
   has(block: number): boolean;
   /** The block that holds this, if one does. */
   find(key: BlockKey): number | undefined;
-  /** From now on `block` is found by this, until it is removed. Nothing else may be found by it. */
+  /**
+   * From now on `block` is found by this, until it is removed, unless too many others lie where it is looked for. Nothing else
+   * may be found by it.
+   */
   add(block: number, key: BlockKey): void;
   remove(block: number): void;
 }
@@ -23,6 +26,8 @@ export interface BlockIndex {
 export const NO_PARENT = 0;
 
 const NO_BLOCK = -1;
+/** By chance a chain has a dozen blocks at most. A longer one was made by somebody who knows the hash, and would hold up all. */
+const LONGEST_CHAIN = 64;
 /** 2³² divided by the golden ratio (Knuth's multiplier). */
 const GOLDEN = 0x9e3779b1;
 
@@ -64,11 +69,15 @@ export function createBlockIndex(total: number, blockTokens: number): BlockIndex
     add(block, key) {
       const { parent, salt, tokens, from } = key;
       const hash = hashOf(key);
+      const first = heads[hash & mask];
+      let length = 0;
+      for (let other = first; other !== NO_BLOCK; other = next[other]) length++;
+      if (length === LONGEST_CHAIN) return;
       hashes[block] = hash;
       parents[block] = parent;
       if (parent === NO_PARENT) salts[block] = salt;
       for (let i = 0, at = block * blockTokens; i < blockTokens; i++, at++) held[at] = tokens[from + i];
-      next[block] = heads[hash & mask];
+      next[block] = first;
       heads[hash & mask] = block;
     },
     remove(block) {
