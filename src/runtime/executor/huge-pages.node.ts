@@ -32,12 +32,10 @@ export async function askForHugePages({ buffer }: WebAssembly.Memory): Promise<H
   const policy = await readFile(policyFile, 'utf8').catch(() => '[never]');
   if (policy.includes('[always]')) return 'given to all';
   if (policy.includes('[never]')) return 'not given';
-  // An optional dependency, which systems that it has no build for go without.
-  const koffi = await import('koffi').then(
-    (module) => module.default,
-    () => undefined,
-  );
-  if (koffi === undefined) return 'no koffi';
-  const madvise = koffi.load(null).func('int madvise(void *address, size_t length, int advice)');
+  // An optional dependency, which systems that it has no build for go without, as do those on which the call is not to be found.
+  const madvise = await import('koffi')
+    .then(({ default: koffi }) => koffi.load(null).func('int madvise(void *address, size_t length, int advice)'))
+    .catch(() => undefined);
+  if (madvise === undefined) return 'no koffi';
   return madvise(new Uint8Array(buffer), buffer.byteLength, MADV_HUGEPAGE) === 0 ? 'asked for' : 'not given';
 }

@@ -123,6 +123,19 @@ describe('what a grammar takes', () => {
     }
   });
 
+  it('refuses patterns that would hold up all others, soon, however many a schema has', () => {
+    const letters = Array.from({ length: 2000 }, (_, i) => String.fromCharCode(0x100 + 2 * i)).join('|');
+    // Alternatives that must all be cut by one another, sets of places that double with each character, and sheer size.
+    for (const [pattern, format] of [
+      [`^(?:${letters}|@|\\.)*$`, 'email'],
+      ['^(a|b)*a(a|b){24}$', 'email'],
+      ['^(a{1000}){49}$', undefined],
+    ]) {
+      const strings = Array.from({ length: 500 }, () => ({ type: 'string', pattern, ...(format && { format }) }));
+      expect(() => grammarOf({ anyOf: strings })).toThrow('more work than a schema may make');
+    }
+  });
+
   it('takes what both of two patterns take, and no others', () => {
     for (const [format, pattern] of [
       ['ipv4', '^1.*\\.7$'],

@@ -6,7 +6,7 @@ import { IngotError, type Diagnostic } from '../../core/index.ts';
 import { byteSet, choice, EMPTY, literal, repeat, rule, sequence, type Expression, type Graph } from './expression.ts';
 import { createJsonText, LAST_CODE, type CodeRange, type JsonText } from './json-text.ts';
 import { drawnIn, isBoundable, isWidest, numberBetween, type Bound } from './number-range.ts';
-import { patternExpression, PatternRefused, type LengthBounds } from './pattern.ts';
+import { createPatternWork, patternExpression, PatternRefused, type LengthBounds } from './pattern.ts';
 import { areDisjoint } from './schema-disjoint.ts';
 import { isObject, isTyped, TYPES, type JsonType, type Schema } from './schema-type.ts';
 import { DEFINED_FORMATS, stringFormats } from './string-format.ts';
@@ -51,6 +51,7 @@ export interface SchemaOptions {
 /** @throws IngotError SCHEMA_UNSUPPORTED or SCHEMA_INVALID with every problem found */
 export function schemaExpression(root: unknown, options: SchemaOptions): Expression {
   const json = createJsonText(options);
+  const work = createPatternWork();
   const problems: Diagnostic[] = [];
   const rules = new Map<unknown, Expression & { readonly kind: 'rule' }>();
   let schemas = 0;
@@ -245,7 +246,7 @@ export function schemaExpression(root: unknown, options: SchemaOptions): Express
       return problem('SCHEMA_INVALID', `${where}.pattern`, 'a pattern is a text');
     const sources = [known, pattern].filter((source) => source !== undefined);
     try {
-      return inQuotes(patternExpression(sources, length, json));
+      return inQuotes(patternExpression(sources, length, json, work));
     } catch (error) {
       if (error instanceof PatternRefused) return unsupported(`${where}.pattern`, `a pattern with ${error.message}`);
       throw error;

@@ -10,6 +10,10 @@ export class PatternRefused extends Error {}
 
 /** Most repetitions that are written out. */
 const MAX_REPEAT = 1000;
+/** Most that the patterns of one schema may take, in looks at a range of characters: a third of a second. */
+const MOST_LOOKS = 4_000_000;
+/** What a place of an automaton takes, in looks: enough for two automata as large as a grammar may be. */
+const PLACE_LOOKS = 40;
 /** Deepest nesting of groups. */
 const MAX_GROUPS = 50;
 
@@ -17,6 +21,18 @@ type Part =
   | { readonly kind: 'set'; readonly ranges: readonly CodeRange[] }
   | { readonly kind: 'sequence' | 'choice'; readonly parts: readonly Part[] }
   | { readonly kind: 'repeat'; readonly part: Part; readonly min: number; readonly max: number };
+
+/** What the patterns of a schema may still take: whoever sends it would hold up all others. */
+export interface PatternWork {
+  left: number;
+}
+
+export const createPatternWork = (): PatternWork => ({ left: MOST_LOOKS });
+
+function take(work: PatternWork, looks: number): void {
+  work.left -= looks;
+  if (work.left < 0) throw new PatternRefused('more work than a schema may make');
+}
 
 export interface LengthBounds {
   readonly min: number;
@@ -27,9 +43,15 @@ export interface LengthBounds {
  * Contents of strings, quotes left out, that match every one of the patterns and have a length in code points within the bounds.
  * @throws PatternRefused, IngotError GRAMMAR_TOO_LARGE from compileNetwork
  */
-export function patternExpression(sources: readonly string[], length: LengthBounds, json: JsonText): Expression {
-  const [first, ...others] = sources.map(nfaOf);
-  return { kind: 'graph', graph: counted(others.reduce(inBoth, first), length, json) };
+export function patternExpression(
+  sources: readonly string[],
+  length: LengthBounds,
+  json: JsonText,
+  work: PatternWork,
+): Expression {
+  const [first, ...others] = sources.map((source) => nfaOf(source, work));
+  const all = others.reduce((some, other) => inBoth(some, other, work), first);
+  return { kind: 'graph', graph: counted(all, length, json, work) };
 }
 
 /** Entered at node 0. */
@@ -38,9 +60,12 @@ interface Nfa {
   readonly end: number;
 }
 
-function nfaOf(source: string): Nfa {
+function nfaOf(source: string, work: PatternWork): Nfa {
   const nfa: NfaNode[] = [];
-  const add = (): number => nfa.push({ jumps: [], sets: [] }) - 1;
+  const add = (): number => {
+    take(work, PLACE_LOOKS);
+    return nfa.push({ jumps: [], sets: [] }) - 1;
+  };
   const start = add();
   const end = add();
   for (const { part, fromStart, toEnd } of parsePattern(source)) {
@@ -109,7 +134,7 @@ function build(part: Part, from: number, to: number, nfa: NfaNode[], add: () => 
  * What both take. Each place is the set of places that either can be in (Rabin and Scott's construction), so that two long
  * patterns make little more than the longer one, and not their product.
  */
-function inBoth(a: Nfa, b: Nfa): Nfa {
+function inBoth(a: Nfa, b: Nfa, work: PatternWork): Nfa {
   const nodes: NfaNode[] = [];
   const ends: number[] = [];
   const places: (readonly [readonly number[], readonly number[]])[] = [];
@@ -132,6 +157,8 @@ function inBoth(a: Nfa, b: Nfa): Nfa {
     const edges = [...inA.flatMap((at) => a.nodes[at].sets), ...inB.flatMap((at) => b.nodes[at].sets)];
     const cuts = new Set(edges.flatMap(({ ranges }) => ranges.flatMap(([low, high]) => [low, high + 1])));
     const starts = [...cuts].sort((x, y) => x - y);
+    const atOnce = edges.reduce((sum, { ranges }) => sum + ranges.length, inA.length + inB.length);
+    take(work, PLACE_LOOKS + starts.length * atOnce);
     const targets = new Map<number, CodeRange[]>();
     starts.slice(0, -1).forEach((low, k) => {
       const toA = closure(a, reached(a, inA, low));
@@ -164,7 +191,7 @@ function closure({ nodes }: Nfa, places: readonly number[]): number[] {
 }
 
 /** The same automaton with the number of characters so far, as far as it matters. */
-function counted({ nodes: nfa, end }: Nfa, { min, max }: LengthBounds, json: JsonText): Graph {
+function counted({ nodes: nfa, end }: Nfa, { min, max }: LengthBounds, json: JsonText, work: PatternWork): Graph {
   /** Beyond the lower bound the number does not matter where there is no upper one. */
   const most = max === Infinity ? min : max;
   const places: { readonly at: number; readonly count: number }[] = [];
@@ -174,21 +201,21 @@ function counted({ nodes: nfa, end }: Nfa, { min, max }: LengthBounds, json: Jso
     let number = numbers.get(key);
     if (number === undefined) {
       if (places.length >= MAX_STATES) throw new PatternRefused('lengths too large to be counted along with it');
+      take(work, PLACE_LOOKS);
       number = places.push({ at, count }) - 1;
       numbers.set(key, number);
     }
     return number;
   };
   const nodes: { edges: { part: Expression; to: number }[]; isEnd: boolean }[] = [];
+  const setsOf = nfa.map(({ sets }) => sets.map(({ ranges, to }) => ({ part: json.character(ranges), to })));
   numberOf(0, 0);
   for (let i = 0; i < places.length; i++) {
     const { at, count } = places[i];
-    const { jumps, sets } = nfa[at];
+    const { jumps } = nfa[at];
     const edges: { part: Expression; to: number }[] = jumps.map((to) => ({ part: EMPTY, to: numberOf(to, count) }));
     if (count < most || max === Infinity) {
-      for (const { ranges, to } of sets) {
-        edges.push({ part: json.character(ranges), to: numberOf(to, Math.min(count + 1, most)) });
-      }
+      for (const { part, to } of setsOf[at]) edges.push({ part, to: numberOf(to, Math.min(count + 1, most)) });
     }
     nodes.push({ edges, isEnd: at === end && count >= min });
   }

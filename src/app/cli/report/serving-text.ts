@@ -13,7 +13,7 @@ const SOME_LATE = 0.05;
 
 export function servingSummary(counts: EngineCounts): string {
   const { steps, promptTokens, cachedTokens, generatedTokens, preemptions, draftedTokens, acceptedTokens } = counts;
-  if (steps === 0) return 'no request came\n';
+  if (steps === 0) return 'nothing was computed\n';
   const lines = [
     `${formatCount(generatedTokens)} tokens generated, ${formatCount(promptTokens)} of prompts ` +
       `(${percentOf(cachedTokens, promptTokens)} from the prefix cache), in ${formatCount(steps)} steps`,
