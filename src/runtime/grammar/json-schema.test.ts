@@ -132,7 +132,7 @@ describe('what a grammar takes', () => {
       ['^(a{1000}){49}$', undefined],
     ]) {
       const strings = Array.from({ length: 500 }, () => ({ type: 'string', pattern, ...(format && { format }) }));
-      expect(() => grammarOf({ anyOf: strings })).toThrow('more work than a schema may make');
+      expect(() => grammarOf({ anyOf: strings })).toThrow('more work than a request may make');
     }
   });
 

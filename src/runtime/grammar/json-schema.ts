@@ -6,7 +6,13 @@ import { IngotError, type Diagnostic } from '../../core/index.ts';
 import { byteSet, choice, EMPTY, literal, repeat, rule, sequence, type Expression, type Graph } from './expression.ts';
 import { createJsonText, LAST_CODE, type CodeRange, type JsonText } from './json-text.ts';
 import { drawnIn, isBoundable, isWidest, numberBetween, type Bound } from './number-range.ts';
-import { createPatternWork, patternExpression, PatternRefused, type LengthBounds } from './pattern.ts';
+import {
+  createPatternWork,
+  patternExpression,
+  PatternRefused,
+  type LengthBounds,
+  type PatternWork,
+} from './pattern.ts';
 import { areDisjoint } from './schema-disjoint.ts';
 import { isObject, isTyped, TYPES, type JsonType, type Schema } from './schema-type.ts';
 import { DEFINED_FORMATS, stringFormats } from './string-format.ts';
@@ -46,12 +52,14 @@ export interface SchemaOptions {
   readonly allBytes: boolean;
   /** What the schema is called in problems, e.g. `response_format.json_schema.schema`. */
   readonly where: string;
+  /** What patterns may still take, where several schemas are of one request. */
+  readonly work?: PatternWork;
 }
 
 /** @throws IngotError SCHEMA_UNSUPPORTED or SCHEMA_INVALID with every problem found */
 export function schemaExpression(root: unknown, options: SchemaOptions): Expression {
   const json = createJsonText(options);
-  const work = createPatternWork();
+  const { work = createPatternWork() } = options;
   const problems: Diagnostic[] = [];
   const rules = new Map<unknown, Expression & { readonly kind: 'rule' }>();
   let schemas = 0;

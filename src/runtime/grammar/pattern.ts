@@ -10,7 +10,7 @@ export class PatternRefused extends Error {}
 
 /** Most repetitions that are written out. */
 const MAX_REPEAT = 1000;
-/** Most that the patterns of one schema may take, in looks at a range of characters: a third of a second. */
+/** Most that the patterns of one request may take, in looks at a range of characters: a third of a second. */
 const MOST_LOOKS = 4_000_000;
 /** What a place of an automaton takes, in looks: enough for two automata as large as a grammar may be. */
 const PLACE_LOOKS = 40;
@@ -22,7 +22,7 @@ type Part =
   | { readonly kind: 'sequence' | 'choice'; readonly parts: readonly Part[] }
   | { readonly kind: 'repeat'; readonly part: Part; readonly min: number; readonly max: number };
 
-/** What the patterns of a schema may still take: whoever sends it would hold up all others. */
+/** What the patterns of a request may still take: whoever sends it would hold up all others. */
 export interface PatternWork {
   left: number;
 }
@@ -31,7 +31,7 @@ export const createPatternWork = (): PatternWork => ({ left: MOST_LOOKS });
 
 function take(work: PatternWork, looks: number): void {
   work.left -= looks;
-  if (work.left < 0) throw new PatternRefused('more work than a schema may make');
+  if (work.left < 0) throw new PatternRefused('more work than a request may make');
 }
 
 export interface LengthBounds {

@@ -9,6 +9,7 @@ import {
   createGrammarProcessor,
   createGrammarVocabulary,
   createJsonText,
+  createPatternWork,
   literal,
   NOTHING,
   optional,
@@ -91,29 +92,28 @@ const isHeld = (rules: AnswerRules, toolFormat: ToolFormat): boolean =>
 function expressionOf(rules: AnswerRules, toolFormat: ToolFormat, allBytes: boolean): Expression {
   const { format, tools, choice: asked, thoughts } = rules;
   const json = createJsonText({ allBytes });
-  const calls = (begun: boolean): Expression => {
-    if (asked.kind === 'none') return NOTHING;
-    const named = asked.kind === 'named' ? tools.filter(({ name }) => name === asked.name) : tools;
-    const callables = named.map((tool) => ({
-      name: tool.name,
-      // A tool that may be called need not be one whose schema can be held to.
-      arguments:
-        tool.parameters === undefined
-          ? literal('{}')
-          : isForced(asked) || tool.strict
-            ? refusable(
-                () => schemaExpression(tool.parameters, { allBytes, where: `tools.${tool.name}.parameters` }),
-                'tools',
-              )
-            : json.anyObject,
-    }));
-    return toolFormat.calls(callables, { parallel: rules.parallel, begun, json });
-  };
+  const work = createPatternWork();
+  const named = asked.kind === 'named' ? tools.filter(({ name }) => name === asked.name) : tools;
+  const callables = (asked.kind === 'none' ? [] : named).map((tool) => ({
+    name: tool.name,
+    // A tool that may be called need not be one whose schema can be held to.
+    arguments:
+      tool.parameters === undefined
+        ? literal('{}')
+        : isForced(asked) || tool.strict
+          ? refusable(
+              () => schemaExpression(tool.parameters, { allBytes, where: `tools.${tool.name}.parameters`, work }),
+              'tools',
+            )
+          : json.anyObject,
+  }));
+  const calls = (begun: boolean): Expression =>
+    asked.kind === 'none' ? NOTHING : toolFormat.calls(callables, { parallel: rules.parallel, begun, json });
   const content = (): Expression => {
     if (format.kind === 'json_object') return json.anyObject;
     if (format.kind === 'json_schema') {
       return refusable(
-        () => schemaExpression(format.schema, { allBytes, where: format.where }),
+        () => schemaExpression(format.schema, { allBytes, where: format.where, work }),
         format.where.split('.')[0],
       );
     }

@@ -172,6 +172,19 @@ describe('tools', () => {
     },
   );
 
+  it('share what their patterns may take from everybody', async () => {
+    const { api } = apiOf('plain');
+    const a = { type: 'string', format: 'email', pattern: '^(?:a|b)*a(?:a|b){5}@' };
+    const parameters = { type: 'object', properties: { a }, required: ['a'], additionalProperties: false };
+    const toolsOf = (count: number): object[] =>
+      Array.from({ length: count }, (_, i) => ({ type: 'function', function: { name: `f${i}`, parameters } }));
+    const body = { tool_choice: 'required', max_tokens: 1 };
+    expect((await call(api, CHAT, chat({ ...body, tools: toolsOf(1) }))).status).toBe(200);
+    const { status, text } = await call(api, CHAT, chat({ ...body, tools: toolsOf(100) }));
+    expect(status).toBe(400);
+    expect(text).toContain('more work than a request may make');
+  });
+
   it('that may be called leave the answer free, and reach the template with their results', async () => {
     const { api, tokenizer } = apiOf('hermes');
     const seen: string[] = [];
