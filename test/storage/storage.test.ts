@@ -101,7 +101,10 @@ async function outliveOutage(
   append(1);
   await ledger.flush();
   expect(ledger.counts).toEqual({ waiting: 0, lost: 0 });
-  expect(told.slice(1)).toEqual(['the database answers again; 0 rows of usage wait, 0 are lost']);
+  // The next try may come by itself, before the last row.
+  expect(told.slice(1)).toEqual([
+    expect.stringMatching(/^the database answers again; [01] rows of usage wait, 0 are lost$/),
+  ]);
   expect(await records.usage({ tenant: 'patient' })).toMatchObject([{ requests: 1216, completion_tokens: 5 * 1216 }]);
   await ledger.close();
   expect(readdirSync(dir)).toEqual([]);
