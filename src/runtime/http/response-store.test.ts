@@ -38,33 +38,53 @@ describe('kept responses', () => {
     expect(store.pastOf('a').item('m')).toBeUndefined();
   });
 
-  it('make room by age of use, and never hold more than they may', () => {
+  it('make room by age of use, at whoever holds most, and never hold more than they may', () => {
+    const owners = fc.constantFrom('a', 'b', undefined);
     fc.assert(
       fc.property(
-        fc.array(fc.record({ id: fc.nat(9), length: fc.nat(40), isLook: fc.boolean() }), { maxLength: 60 }),
+        fc.array(fc.record({ owner: owners, id: fc.nat(9), length: fc.nat(40), isLook: fc.boolean() }), {
+          maxLength: 60,
+        }),
         (steps) => {
           const most = 200;
           const store = createResponseStore(most);
-          /** The same, written down plainly: newest last. */
-          let model: { id: string; size: number }[] = [];
-          for (const [at, { id: number, length, isLook }] of steps.entries()) {
+          /** The same, written down plainly: newest last; whoever has nothing stands nowhere. */
+          const model = new Map<string | undefined, { id: string; size: number }[]>();
+          const heldBy = (entries: readonly { readonly size: number }[]): number =>
+            entries.reduce((sum, { size }) => sum + size, 0);
+          for (const [at, { owner, id: number, length, isLook }] of steps.entries()) {
             const id = isLook ? `r${number}` : `r${at}`;
-            const known = model.find((entry) => entry.id === id);
+            const own = model.get(owner) ?? [];
             if (isLook) {
-              expect(store.pastOf(undefined).conversation(id) !== undefined).toBe(known !== undefined);
-              if (known !== undefined) model = [...model.filter((entry) => entry !== known), known];
+              const known = own.find((entry) => entry.id === id);
+              expect(store.pastOf(owner).conversation(id) !== undefined).toBe(known !== undefined);
+              if (known !== undefined) model.set(owner, [...own.filter((entry) => entry !== known), known]);
               continue;
             }
             const items = [item(`m${at}`)];
             const text = 'x'.repeat(length);
-            store.keep(undefined, { id, text, items });
-            model.push({ id, size: sizeOf(text, ...items) });
-            while (model.reduce((sum, { size }) => sum + size, 0) > most) model.shift();
+            store.keep(owner, { id, text, items });
+            model.set(owner, [...own, { id, size: sizeOf(text, ...items) }]);
+            while (heldBy([...model.values()].flat()) > most) {
+              const largest = Math.max(...[...model.values()].map(heldBy));
+              const [from, entries] = [...model].find(([, kept]) => heldBy(kept) === largest) ?? [];
+              entries?.shift();
+              if (entries?.length === 0) model.delete(from);
+            }
           }
-          for (const { id } of model) expect(store.get(undefined, id).id).toBe(id);
+          for (const [owner, entries] of model) for (const { id } of entries) expect(store.get(owner, id).id).toBe(id);
         },
       ),
     );
+  });
+
+  it('of one owner are not pushed out by another who keeps much', () => {
+    const store = createResponseStore(1000);
+    store.keep('quiet', { id: 'r', text: 'x'.repeat(100), items: [] });
+    for (let i = 0; i < 50; i++) store.keep('busy', { id: `b${i}`, text: 'x'.repeat(90), items: [] });
+    expect(store.get('quiet', 'r').id).toBe('r');
+    expect(store.pastOf('busy').conversation('b39')).toBeUndefined();
+    expect(store.pastOf('busy').conversation('b40')).toBeDefined();
   });
 
   it('are not kept where one alone is too large', () => {

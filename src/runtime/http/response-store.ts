@@ -1,5 +1,5 @@
 // Responses that are kept for a while, so that a client can go on with one by its id, as OpenAI's newer API lets it. They are
-// in memory, belong to whoever asked, and make room for newer ones.
+// in memory and belong to whoever asked. Room for newer ones is made by whoever holds most, so that no tenant pushes out what others have.
 
 import { ApiError, type PastItems } from '../../protocol/index.ts';
 
@@ -22,8 +22,16 @@ export interface ResponseStore {
 }
 
 interface Entry extends KeptResponse {
-  readonly owner: string | undefined;
   readonly characters: number;
+}
+
+/** What one owner has. */
+interface Shelf {
+  /** The least recently used first. */
+  readonly entries: Map<string, Entry>;
+  /** Responses by the ids of their items, the newest last. */
+  readonly holders: Map<string, Entry[]>;
+  characters: number;
 }
 
 /**
@@ -31,31 +39,46 @@ interface Entry extends KeptResponse {
  *   chain of them holds more than is counted.
  */
 export function createResponseStore(most: number): ResponseStore {
-  /** The least recently used first. */
-  const entries = new Map<string, Entry>();
-  /** Responses by the ids of their items, the newest last. */
-  const holders = new Map<string, Entry[]>();
-  const own = (owner: string | undefined, id: string): string => `${owner ?? ''} ${id}`;
-  const keysOf = ({ owner, items }: Entry): readonly string[] =>
-    items.flatMap(({ id }) => (typeof id === 'string' ? [own(owner, id)] : []));
+  /** Of those who have something. */
+  const shelves = new Map<string | undefined, Shelf>();
   let characters = 0;
 
+  const shelfOf = (owner: string | undefined): Shelf => {
+    let shelf = shelves.get(owner);
+    if (shelf === undefined) shelves.set(owner, (shelf = { entries: new Map(), holders: new Map(), characters: 0 }));
+    return shelf;
+  };
+  const idsOf = ({ items }: Entry): readonly string[] =>
+    items.flatMap(({ id }) => (typeof id === 'string' ? [id] : []));
+
   const find = (owner: string | undefined, id: string): Entry | undefined => {
-    const entry = entries.get(id);
-    if (entry === undefined || entry.owner !== owner) return undefined;
-    entries.delete(id);
-    entries.set(id, entry);
+    const entries = shelves.get(owner)?.entries;
+    const entry = entries?.get(id);
+    if (entry === undefined) return undefined;
+    entries?.delete(id);
+    entries?.set(id, entry);
     return entry;
   };
-  const forget = (entry: Entry): void => {
-    entries.delete(entry.id);
+  const forget = (owner: string | undefined, entry: Entry): void => {
+    const shelf = shelfOf(owner);
+    shelf.entries.delete(entry.id);
+    shelf.characters -= entry.characters;
     characters -= entry.characters;
-    for (const key of keysOf(entry)) {
-      const holding = holders.get(key) ?? [];
+    for (const id of idsOf(entry)) {
+      const holding = shelf.holders.get(id) ?? [];
       // The oldest go first, so it mostly stands at the front.
       holding.splice(holding.indexOf(entry), 1);
-      if (holding.length === 0) holders.delete(key);
+      if (holding.length === 0) shelf.holders.delete(id);
     }
+    if (shelf.entries.size === 0) shelves.delete(owner);
+  };
+  const isOverfull = (): boolean => characters > most;
+  const makeRoom = (): void => {
+    let [largest] = shelves;
+    for (const shelf of shelves) if (shelf[1].characters > largest[1].characters) largest = shelf;
+    const [owner, { entries }] = largest;
+    const [oldest] = entries.values();
+    forget(owner, oldest);
   };
   const demand = (owner: string | undefined, id: string): Entry => {
     const entry = find(owner, id);
@@ -73,28 +96,28 @@ export function createResponseStore(most: number): ResponseStore {
     keep(owner, response) {
       const size = response.text.length + response.items.reduce((sum, item) => sum + JSON.stringify(item).length, 0);
       if (size > most) return;
-      const entry = { ...response, owner, characters: size };
-      entries.set(entry.id, entry);
-      for (const key of keysOf(entry)) {
-        const holding = holders.get(key);
-        if (holding === undefined) holders.set(key, [entry]);
+      const entry = { ...response, characters: size };
+      const shelf = shelfOf(owner);
+      shelf.entries.set(entry.id, entry);
+      for (const id of idsOf(entry)) {
+        const holding = shelf.holders.get(id);
+        if (holding === undefined) shelf.holders.set(id, [entry]);
         else holding.push(entry);
       }
+      shelf.characters += size;
       characters += size;
-      for (const oldest of entries.values()) {
-        if (characters <= most) break;
-        forget(oldest);
-      }
+      while (isOverfull()) makeRoom();
     },
     pastOf: (owner) => ({
       conversation: (id) => find(owner, id)?.items,
       item: (id) =>
-        holders
-          .get(own(owner, id))
+        shelves
+          .get(owner)
+          ?.holders.get(id)
           ?.at(-1)
           ?.items.find((item) => item['id'] === id),
     }),
     get: demand,
-    drop: (owner, id) => forget(demand(owner, id)),
+    drop: (owner, id) => forget(owner, demand(owner, id)),
   };
 }
