@@ -7,8 +7,7 @@ import { join, resolve } from 'node:path';
 import { compile } from '../src/compiler/index.ts';
 import { encodeSafetensors, graphOf, randomWeights } from '../src/model/index.ts';
 import { createPlacementCost } from '../src/sim/index.ts';
-import { findWafer, resolveWafer } from '../src/spec/index.ts';
-import type { LlmShape } from '../src/spec/index.ts';
+import { findWafer, mixtureOfExperts, resolveWafer, type LlmShape } from '../src/spec/index.ts';
 import type { Numerics, Program } from '../src/wafer/index.ts';
 import { modelGguf } from '../test/oracle/model-gguf.ts';
 
@@ -33,18 +32,7 @@ const mixture: LlmShape = {
   layers: 4,
   vocab: 16_000,
   attention: { kind: 'gqa', heads: 8, kvHeads: 4, headDim: 64, qkvBias: false, outBias: false, qkNorm: true },
-  mlp: {
-    kind: 'moe',
-    experts: 32,
-    activeExperts: 4,
-    expertFfn: 384,
-    sharedExperts: 0,
-    sharedFfn: 0,
-    denseLayers: 0,
-    denseFfn: 0,
-    routing: { score: 'softmax', normalize: true, scale: 1 },
-    expertBias: false,
-  },
+  mlp: mixtureOfExperts(32, 4, 384),
 };
 const isMixture = process.env['INGOT_BENCH_MODEL'] === 'moe';
 export const shape = isMixture ? mixture : dense;

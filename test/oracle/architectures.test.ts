@@ -4,7 +4,14 @@
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../src/core/index.ts';
 import { argmax, createReference, graphOf, randomWeights, type Op, type WeightSource } from '../../src/model/index.ts';
-import type { GqaShape, LlmShape, MlaShape, MoeShape, RoutingShape } from '../../src/spec/index.ts';
+import {
+  mixtureOfExperts,
+  type GqaShape,
+  type LlmShape,
+  type MlaShape,
+  type MoeShape,
+  type RoutingShape,
+} from '../../src/spec/index.ts';
 import { llamaCppAbsent, runLlamaCpp, type LlamaCppResult } from './llama-cpp.ts';
 import { attention, llama3, tiny } from './tiny-shapes.ts';
 
@@ -22,18 +29,7 @@ const limitMs = 120_000;
 const steps = 64;
 const promptLength = 24;
 
-const mixture: MoeShape = {
-  kind: 'moe',
-  experts: 8,
-  activeExperts: 2,
-  expertFfn: 96,
-  sharedExperts: 0,
-  sharedFfn: 0,
-  denseLayers: 0,
-  denseFfn: 0,
-  routing: { score: 'softmax', normalize: true, scale: 1 },
-  expertBias: false,
-};
+const mixture = mixtureOfExperts(8, 2, 96);
 const routed = (shape: LlmShape, routing: Partial<RoutingShape>, rest: Partial<MoeShape> = {}): LlmShape => ({
   ...shape,
   mlp: { ...mixture, ...rest, routing: { ...mixture.routing, ...routing } },

@@ -6,7 +6,7 @@ import { quantizeQ8_0 } from '../../../test/gguf-quantize.ts';
 import { bool, f32, list, sourceOf, tensorTypes, text, u32, writeGguf, type RawGguf } from '../../../test/gguf.ts';
 import { targetOf } from '../../../test/oracle/model-gguf.ts';
 import { createRng, IngotError } from '../../core/index.ts';
-import type { GqaShape, LlmShape, MoeShape } from '../../spec/index.ts';
+import { mixtureOfExperts, type GqaShape, type LlmShape, type MoeShape } from '../../spec/index.ts';
 import { graphOf } from '../arch/index.ts';
 import type { WeightSource } from '../graph.ts';
 import { createReference } from '../reference.ts';
@@ -53,18 +53,7 @@ const phi3: LlmShape = {
   rope: { theta: 10_000, scaling: { kind: 'longrope', divisors: [1, 1.5, 2], attentionFactor: 1.25 } },
   attention: { ...attention, ropeHeadDim: 6, slidingWindow: 20 },
 };
-const mixture: MoeShape = {
-  kind: 'moe',
-  experts: 3,
-  activeExperts: 2,
-  expertFfn: 64,
-  sharedExperts: 0,
-  sharedFfn: 0,
-  denseLayers: 0,
-  denseFfn: 0,
-  routing: { score: 'softmax', normalize: true, scale: 1 },
-  expertBias: false,
-};
+const mixture = mixtureOfExperts(3, 2, 64);
 const gptOss: LlmShape = {
   ...tiny,
   arch: 'gpt_oss',

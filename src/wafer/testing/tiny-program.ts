@@ -1,7 +1,14 @@
 // Small programs for tests: shapes whose tiles do not divide, on meshes chosen by hand.
 
 import { graphOf } from '../../model/index.ts';
-import type { GqaShape, LlmShape, MlaShape, MoeShape, RopeShape } from '../../spec/index.ts';
+import {
+  mixtureOfExperts,
+  type GqaShape,
+  type LlmShape,
+  type MlaShape,
+  type MoeShape,
+  type RopeShape,
+} from '../../spec/index.ts';
 import type { MemoryPlan, Numerics, Program } from '../program.ts';
 
 export interface TinyShape {
@@ -53,23 +60,9 @@ export function tinyShape(tiny: TinyShape = {}): LlmShape {
     ...(arch === 'gemma2' ? { logitSoftcap: 2 } : {}),
     ...(arch === 'phi3' ? { fusedProjections: true } : {}),
     attention: arch === 'deepseek_v3' ? tinyLatent(tiny) : tinyGrouped(tiny),
-    mlp: tiny.mixture === undefined ? { kind: 'dense', ffn } : tinyMixture(ffn, tiny.mixture),
+    mlp: tiny.mixture === undefined ? { kind: 'dense', ffn } : mixtureOfExperts(4, 2, ffn, tiny.mixture),
   };
 }
-
-const tinyMixture = (ffn: number, rest: Partial<MoeShape>): MoeShape => ({
-  kind: 'moe',
-  experts: 4,
-  activeExperts: 2,
-  expertFfn: ffn,
-  sharedExperts: 0,
-  sharedFfn: 0,
-  denseLayers: 0,
-  denseFfn: 0,
-  routing: { score: 'softmax', normalize: true, scale: 1 },
-  expertBias: false,
-  ...rest,
-});
 
 function tinyGrouped({ arch, heads = 4, kvHeads = 2, headDim = 6, slidingWindow }: TinyShape): GqaShape {
   const isGptOss = arch === 'gpt_oss';
