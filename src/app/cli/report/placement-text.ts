@@ -382,7 +382,7 @@ function basisShort({ restsOn }: PlacementReport): string[] {
   return [
     `closed form at ${gigahertz(clock.hertz)} (${clock.given ? 'set by --clock' : clock.fact.standing}, disputed); ` +
       "code by the own kernels' estimate",
-    `published rows: ${off} (ingot validate); prefill has none`,
+    `published rows: ${off} (ingot validate); prefill through this placement has none`,
   ];
 }
 
